@@ -1,0 +1,3 @@
+"""Dozor: watches a sales department's CRM."""
+
+__version__ = "0.1.0"

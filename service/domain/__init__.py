@@ -1,0 +1,1 @@
+"""What a sales department is: pure, no I/O, no clock."""

@@ -1,0 +1,131 @@
+"""The settings document of one account (design 8.2a): its shape and defaults.
+
+Names of pipelines, stages, fields and sellers may be given by CRM id or by title;
+`domain.config.resolve` turns them into ids against the portal's directory.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from service.domain.span import Span
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Work(_Model):
+    """Working hours. `week`: `mon-fri 10:00-18:00`, parts separated by commas."""
+
+    week: str = "mon-fri 10:00-18:00"
+    holidays: str = "RU"  # a country of the `holidays` library, or "none"
+    shorten: bool = False  # working days before holidays end an hour earlier
+    exceptions: dict[str, str] = {}  # 2026-12-31: "10:00-15:00" or off
+
+    @field_validator("exceptions", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        """YAML reads `off` as false and dates as dates: take both."""
+        if not isinstance(value, dict):
+            return value
+        return {str(day): "off" if hours is False else hours for day, hours in value.items()}
+
+
+class PipelineSettings(_Model):
+    """What a pipeline asks for. Stages by id or title."""
+
+    qualified_from: str | int | None = None
+    late_from: str | int | None = None
+    required: dict[str, list[str]] = {}  # from this stage on: contact phone budget source company
+    hot_amount: int | None = None  # major units
+
+
+class Absence(_Model):
+    """Days (both inclusive) on which a seller is away."""
+
+    from_: str = Field(alias="from")
+    to: str
+    deputy: str | int | None = None
+
+    @field_validator("from_", "to", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return str(value) if value is not None else value
+
+
+class SellerSettings(_Model):
+    """What differs for one seller."""
+
+    limit: int | None = Field(None, ge=0)  # open deals; 0 = not judged
+    telegram: int | str | None = None
+    absent: list[Absence] = []
+    week: str | None = None
+    person: str | None = None
+
+
+class RuleSettings(_Model):
+    """What an account changes in a rule."""
+
+    off: bool = False
+    severity: Literal["info", "warning", "critical"] | None = None
+    params: dict[str, int | float | str | bool] = {}
+    for_: str | dict[str, str] | None = Field(None, alias="for")
+
+    @field_validator("for_")
+    @classmethod
+    def _spans(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for text in value.values() if isinstance(value, dict) else [value] if value else []:
+            Span.parse(text)
+        return value
+
+
+class Receiver(_Model):
+    """Somebody who hears of violations."""
+
+    telegram: int | str | None = None
+    rules: str | list[str] = "*"
+    severities: list[Literal["info", "warning", "critical"]] = ["warning", "critical"]
+    sellers: list[str | int] | None = None
+    lang: Literal["ru", "en"] | None = None
+
+
+class Alerts(_Model):
+    """Who hears what, and when not."""
+
+    receivers: dict[str, Receiver] = {}
+    quiet: str | None = None  # "20:00-09:00": told after it
+    resolved: bool = True  # tell that a violation is over
+
+
+class AccountDocument(_Model):
+    """The whole document; every field has a default."""
+
+    account: str | None = None
+    timezone: str | None = None
+    currency: str | None = None
+    work: Work = Work()
+    pipelines: dict[str, Any] = {}  # "exclude": [..], else title or id -> PipelineSettings
+    fields: dict[str, str | int] = {}  # source, budget, loss_reason -> title, id, or "default"
+    teams: dict[str, list[str | int]] = {}
+    sellers: dict[str, SellerSettings] = {}
+    limits: dict[str, int] = {}  # open_deals
+    rules: dict[str, RuleSettings] = {}
+    rules_file: str | None = None
+    alerts: Alerts = Alerts()
+    telephony: bool | None = None  # None = as found
+    spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"
+
+    @field_validator("sellers", mode="before")
+    @classmethod
+    def _seller_names(cls, value: Any) -> Any:
+        return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _rules_off(cls, value: Any) -> Any:
+        """`card-no-source: off` is YAML for false."""
+        if not isinstance(value, dict):
+            return value
+        off = {"off": True}
+        return {str(k): off if v in (False, "off") else v for k, v in value.items()}

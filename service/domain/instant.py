@@ -1,0 +1,35 @@
+"""Instants inside the core are whole seconds since 1970 (UTC), as both CRMs tell them.
+
+An `Instant` never stands for a wall-clock time without a zone. Aware datetimes appear at the edges
+(API, texts, adapters that parse ISO dates); days are cut by `domain/period.py` only.
+"""
+
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+Instant: TypeAlias = int
+FOREVER: Instant = 1 << 62
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """Whole seconds of an aware datetime (fractions are cut).
+
+    Raises:
+        ValueError: the datetime has no zone.
+    """
+    if moment.tzinfo is None:
+        msg = f"naive datetime {moment!r}"
+        raise ValueError(msg)
+    return int(moment.timestamp() // 1)
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """The aware UTC datetime of an instant."""
+    return datetime.fromtimestamp(instant, UTC)
+
+
+def iso(instant: Instant | None) -> str | None:
+    """RFC 3339 in UTC with whole seconds: `2026-11-23T07:00:00Z`; None stays None."""
+    if instant is None:
+        return None
+    return to_datetime(instant).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,174 @@
+"""What the pipeline asks of a CRM adapter and of an alert channel (adapters import no registry).
+
+An adapter is two halves. The pure half (`Adapter`) authenticates and decodes what came in. The
+other half (`CrmClient`) speaks REST with the one portal it was made for, under its rate limit.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from service.domain.directory import Directory
+from service.domain.facts import Fact, Touched
+from service.domain.instant import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class RawHook:
+    """One inbox row as the adapter sees it."""
+
+    body: bytes
+    content_type: str
+    received_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where and how to reach a portal. `secrets`: what the CRM needs (never logged, no repr)."""
+
+    account_id: str
+    base_url: str  # scheme://host[:port], no trailing slash
+    timezone: str
+    currency: str
+    external_id: str | None = None  # learned from the directory: amoCRM account id, member_id
+    subdomain: str | None = None
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a hook said. Empty and not `ignored` is impossible: adapters raise instead."""
+
+    facts: list[Fact] = field(default_factory=list)
+    touched: list[Touched] = field(default_factory=list)
+    directory_changed: bool = False  # users, pipelines or fields must be read again
+    ignored: str | None = None  # an event we have no use for: done, counted, with its name
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `dozor account check`: `ok`, what was looked at, what to do if not."""
+
+    check: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of a long reading. `cursor` resumes after this page; None = all is read."""
+
+    facts: list[Fact]
+    cursor: dict[str, Any] | None
+    done: int
+    total: int | None = None
+    step: str = ""
+
+
+class CrmClient(Protocol):
+    """REST of one portal. Every method may raise SourceUnavailable or its children."""
+
+    def read_directory(self) -> Directory:
+        """Users, pipelines, stages, loss reasons, fields, and the portal's own settings."""
+
+    def fetch(self, touched: Sequence[Touched]) -> list[Fact]:
+        """Present images of touched subjects; one that is gone gives a `deleted` fact."""
+
+    def backfill(self, since: Instant | None, cursor: dict[str, Any] | None) -> Iterator[Page]:
+        """All there is (changed at or after `since`), page by page, from `cursor` on."""
+
+    def changes(self, cursor: dict[str, Any] | None) -> Iterator[Page]:
+        """What changed since the last reconciliation (`cursor`), page by page."""
+
+    def subscribe(self, hook_url: str) -> None:
+        """Register the hook through the CRM's API; SourceRefused says what to do by hand."""
+
+    def check(self, hook_url: str) -> list[Finding]:
+        """Address, token, rights, hook: what works and what does not."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class Adapter(Protocol):
+    """The pure half of a CRM adapter."""
+
+    name: str
+
+    def parse_connection(
+        self, base_url: str, secrets: dict[str, str]
+    ) -> tuple[str, dict[str, str]]:
+        """Check and normalise what the admin typed: (base_url, secrets).
+
+        Raises:
+            ConfigError: names the option (`--base-url`, `--token`, ...) and what would be right.
+        """
+
+    def admits(self, raw: RawHook, connection: Connection) -> str:
+        """Whether a body with a right URL token may come in. Cheap and total.
+
+        Returns:
+            "yes", "no" (answered as a wrong token) or "hold" (kept and parked: the proof that it
+            must carry is not configured yet).
+        """
+
+    def decode(self, raw: RawHook, connection: Connection) -> Decoded:
+        """Bytes to facts and touched ids. Pure.
+
+        Raises:
+            PayloadNotUnderstood: the row is parked with its reason.
+        """
+
+    def client(self, connection: Connection, http: "PortalHttp") -> CrmClient:
+        """REST access to the portal."""
+
+    def subject_url(self, connection: Connection, kind: str, subject_id: str) -> str | None:
+        """The page of a deal (or task, contact) for people in the CRM's web interface."""
+
+
+class PortalHttp(Protocol):
+    """An HTTP client bound to one portal: its rate limit, timeouts, no redirects."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        json: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> "PortalResponse":
+        """One call under the limit; SourceUnavailable on transport faults."""
+
+    def close(self) -> None:
+        """Close connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortalResponse:
+    """Status, headers (lower-case names) and raw body of an answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one receiver. `key` is stable over retries (idempotency)."""
+
+    key: str
+    text: str  # plain text in the receiver's language
+    body: bytes = b""  # what machines get (webhook), as sent on the wire
+    target: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+
+
+class Channel(Protocol):
+    """A way to tell somebody."""
+
+    name: str
+
+    def send(self, message: Message, now: Callable[[], float]) -> None:
+        """Deliver, or raise ChannelError (final or with a pause)."""

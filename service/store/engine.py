@@ -1,0 +1,84 @@
+"""Engine, session, transactions; SQLite's pragmas.
+
+SQLite runs in WAL with `synchronous=FULL`: what was committed is on the disk. Transactions that
+write begin with BEGIN IMMEDIATE there, so that two writers queue instead of failing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+
+BUSY_MILLISECONDS = 15_000
+
+
+def open_engine(url: str, *, pool_size: int = 10) -> Engine:
+    """An engine for a `sqlite:///` or `postgresql://` URL (psycopg 3)."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(
+            parsed, pool_size=pool_size, max_overflow=20, connect_args={"check_same_thread": False}
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return create_engine(parsed, pool_size=pool_size, max_overflow=20, pool_pre_ping=True)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={BUSY_MILLISECONDS}",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "cache_size=-65536",
+        "mmap_size=1073741824",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def is_sqlite(engine_or_connection: Engine | Connection) -> bool:
+    """Whether this is the embedded database."""
+    return engine_or_connection.dialect.name == "sqlite"
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A writing transaction: committed at the end, rolled back on an exception."""
+    with engine.connect() as connection:
+        begin(connection)
+        try:
+            yield connection
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One consistent snapshot to read from; nothing is written."""
+    with engine.connect() as connection:
+        if is_sqlite(connection):
+            connection.execute(text("BEGIN"))
+        else:
+            connection = connection.execution_options(  # noqa: PLW2901 - the same connection
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+
+
+def begin(connection: Connection) -> None:
+    """Start a writing transaction (on SQLite: take the write lock now)."""
+    if is_sqlite(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

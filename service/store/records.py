@@ -1,0 +1,196 @@
+"""Tables of what people and other systems add, and of what is said to them.
+
+Same conventions as in `tables`. API keys, subscriptions and the audit log belong to the
+installation, not to one account.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text
+from sqlalchemy import text as sql
+from sqlmodel import Field, SQLModel
+
+from service.store.columns import account_column, instant, json_column, key_column, number
+
+
+class Remark(SQLModel, table=True):
+    """What a person said about a rule and subject (ack, mute): a fact, never a derived column."""
+
+    __tablename__ = "remark"
+    account_id: str = account_column()
+    id: str = key_column(32)
+    rule: str
+    subject_kind: str
+    subject_id: str
+    action: str  # ack | unack | mute | unmute
+    at: int = instant()
+    until: int | None = instant(nullable=True)
+    text: str = Field(default="", sa_column=Column(Text, nullable=False))
+    author: str
+    violation_id: str
+    __table_args__ = (
+        Index("ix_remark_subject", "account_id", "rule", "subject_kind", "subject_id"),
+    )
+
+
+class Plan(SQLModel, table=True):
+    """A planned figure; neither team nor seller = the whole account."""
+
+    __tablename__ = "plan"
+    account_id: str = account_column()
+    metric: str = key_column(32)
+    period: str = key_column(10)  # 2026, 2026-Q4, 2026-11, 2026-W48, 2026-11-23
+    team: str = key_column()
+    seller: str = key_column()
+    value: int = number()
+    currency: str = ""
+    status: str = "draft"  # draft | approved | closed
+    locked: bool = False
+    version: int = 1
+    at: int = instant()
+    author: str
+
+
+class PlanVersion(SQLModel, table=True):
+    """What a plan row was before it was changed."""
+
+    __tablename__ = "plan_version"
+    account_id: str = account_column()
+    metric: str = key_column(32)
+    period: str = key_column(10)
+    team: str = key_column()
+    seller: str = key_column()
+    version: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    value: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    status: str
+    reason: str = ""
+    at: int = instant()
+    author: str
+
+
+class Alert(SQLModel, table=True):
+    """A message to one receiver (the outbox). `key` is its idempotency key."""
+
+    __tablename__ = "alert"
+    account_id: str = account_column()
+    id: str = key_column(32)
+    key: str
+    receiver: str
+    channel: str
+    kind: str  # opened | resolved | digest | event
+    state: str = "pending"  # pending | sent | acked | resolved | suppressed | failed
+    reason: str = ""
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    violations: Any = json_column()
+    created_at: int = instant()
+    sent_at: int | None = instant(nullable=True)
+    next_try_at: int | None = instant(nullable=True)
+    attempts: int = 0
+    __table_args__ = (
+        Index("uq_alert_key", "account_id", "key", unique=True),
+        Index(
+            "ix_alert_next",
+            "account_id",
+            "next_try_at",
+            sqlite_where=sql("next_try_at IS NOT NULL"),
+            postgresql_where=sql("next_try_at IS NOT NULL"),
+        ),
+    )
+
+
+class Delivery(SQLModel, table=True):
+    """One attempt to send an alert."""
+
+    __tablename__ = "delivery"
+    account_id: str = account_column()
+    alert_id: str = key_column(32)
+    attempt: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    at: int = instant()
+    outcome: str  # sent | failed
+    http_status: int | None = None
+    latency_ms: int = 0
+    error: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class RuleHealth(SQLModel, table=True):
+    """A rule that failed on a subject: a visible state, never only a log line."""
+
+    __tablename__ = "rule_health"
+    account_id: str = account_column()
+    rule: str = key_column()
+    error: str = Field(sa_column=Column(Text, nullable=False))
+    subject: str
+    at: int = instant()
+    failures: int = 1
+
+
+class Subscription(SQLModel, table=True):
+    """An outgoing webhook. `accounts` NULL = all that the key saw when it was made."""
+
+    __tablename__ = "subscription"
+    id: str = key_column(32)
+    key_id: str
+    url: str = Field(sa_column=Column(Text, nullable=False))
+    events: Any = json_column()
+    accounts: Any = json_column(nullable=True)
+    filters: Any = json_column()
+    secret: str = Field(sa_column=Column(Text, nullable=False))  # encrypted
+    old_secret: str = Field(default="", sa_column=Column(Text, nullable=False))
+    old_secret_until: int | None = instant(nullable=True)
+    status: str = "active"  # active | disabled
+    failing_since: int | None = instant(nullable=True)
+    created_at: int = instant()
+
+
+class ApiKey(SQLModel, table=True):
+    """An API key: only its hash is kept."""
+
+    __tablename__ = "api_key"
+    id: str = key_column(32)
+    name: str
+    prefix: str
+    hash: str = Field(index=True, unique=True)
+    scopes: Any = json_column()
+    accounts: Any = json_column()  # list of account ids, or ["*"]
+    created_at: int = instant()
+    expires_at: int | None = instant(nullable=True)
+    revoked_at: int | None = instant(nullable=True)
+    last_used_at: int | None = instant(nullable=True)
+
+
+class Idempotency(SQLModel, table=True):
+    """The first answer to a POST with an Idempotency-Key, for 24 h."""
+
+    __tablename__ = "idempotency"
+    key_id: str = key_column(32)
+    path: str = key_column(200)
+    key: str = key_column(255)
+    body_hash: str
+    at: int = instant()
+    status: int | None = None  # NULL = the first one is still running
+    content_type: str = ""
+    answer: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    location: str = ""
+
+
+class Audit(SQLModel, table=True):
+    """Who changed what, when; never a secret."""
+
+    __tablename__ = "audit"
+    id: str = key_column(32)
+    at: int = instant(index=True)
+    who: str
+    what: str
+    account_id: str = ""
+    before: Any = json_column(nullable=True)
+    after: Any = json_column(nullable=True)
+    request_id: str = ""
+
+
+class Setting(SQLModel, table=True):
+    """Values that Dozor keeps for itself over restarts (for example the cursor-signing key)."""
+
+    __tablename__ = "setting"
+    name: str = key_column()
+    value: str = Field(sa_column=Column(Text, nullable=False))

@@ -1,0 +1,326 @@
+"""All tables and their indexes, nothing else.
+
+`account_id` is the first column of every primary key and index of tenant data. Instants are whole
+seconds since 1970 (BigInteger, see `domain.instant`); `day` is a local date as the number yyyymmdd;
+money is minor units. Ids of subjects, sellers, pipelines and stages are the CRM's own (without the
+account prefix that the API adds). An empty text in a key column means "none".
+"""
+
+from typing import Any
+
+from sqlalchemy import Column, Index, Integer, LargeBinary
+from sqlalchemy import text as sql
+from sqlmodel import Field, SQLModel
+
+from service.store.columns import (
+    account_column,
+    instant,
+    json_column,
+    key_column,
+    number,
+    number_key,
+)
+
+
+class Account(SQLModel, table=True):
+    """One connected CRM portal."""
+
+    __tablename__ = "account"
+    account_id: str = account_column()
+    name: str
+    crm: str
+    base_url: str
+    status: str = "active"  # active | disabled | error
+    error: str | None = None
+    hook_hash: str = Field(index=True)  # SHA-256 of the hook token, hex
+    secrets: str = ""  # encrypted JSON of the CRM credentials
+    connected_at: int = instant()
+    dirty_at: int | None = instant(nullable=True)  # there is work; NULL = nothing to do
+    last_event_at: int | None = instant(nullable=True)
+    data_version: int = number(default=0)  # grows with each change of derived data (ETag)
+    config_version: int = number(default=1)  # grows with settings, directory, rules
+    judged_version: int = number(default=1)  # config version that all timelines are judged by
+    judged_cursor: str | None = None  # timeline up to which a re-judging has come
+    directory_at: int | None = instant(nullable=True)  # last successful read
+    directory_wanted: bool = Field(default=True)  # to be read (again)
+    backfill_cursor: Any = json_column(nullable=True)
+    backfill_state: str = "none"  # none | running | done
+    changes_cursor: Any = json_column(nullable=True)
+
+
+Index("ix_account_dirty", Account.__table__.c.dirty_at)  # type: ignore[attr-defined]
+
+
+class AccountSettings(SQLModel, table=True):
+    """A version of an account's settings document (design 8.2a), with who and when."""
+
+    __tablename__ = "account_settings"
+    account_id: str = account_column()
+    version: int = number_key()
+    at: int = instant()
+    author: str
+    document: Any = json_column()
+
+
+class DirectoryRow(SQLModel, table=True):
+    """The directory of a portal (domain.directory.Directory as JSON)."""
+
+    __tablename__ = "directory"
+    account_id: str = account_column()
+    at: int = instant()
+    document: Any = json_column()
+
+
+class Inbox(SQLModel, table=True):
+    """A raw hook. `id` grows with the time of receipt."""
+
+    __tablename__ = "inbox"
+    account_id: str = account_column()
+    id: int = number_key()
+    received_at: int = instant()
+    content_type: str
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    state: str = "pending"  # pending | done | parked | dropped
+    reason: str | None = None
+    facts: int = 0
+
+
+Index(
+    "ix_inbox_pending",
+    Inbox.__table__.c.account_id,  # type: ignore[attr-defined]
+    Inbox.__table__.c.id,  # type: ignore[attr-defined]
+    sqlite_where=sql("state = 'pending'"),
+    postgresql_where=sql("state = 'pending'"),
+)
+Index("ix_inbox_state", Inbox.__table__.c.account_id, Inbox.__table__.c.state, Inbox.__table__.c.id)  # type: ignore[attr-defined]
+
+
+class TouchedRow(SQLModel, table=True):
+    """A subject to be fetched from the CRM. `since`: the first touch not yet answered."""
+
+    __tablename__ = "touched"
+    account_id: str = account_column()
+    kind: str = key_column(16)
+    id: str = key_column()
+    generation: int = number(default=1)  # grows with each touch: a fetch clears what it saw
+    since: int = instant()
+    next_try_at: int = instant()
+    attempts: int = 0
+
+
+class FactRow(SQLModel, table=True):
+    """A version of a subject. `timeline`: where it is judged (`deal:<id>`, `task:<id>`, ...)."""
+
+    __tablename__ = "fact"
+    account_id: str = account_column()
+    timeline: str = key_column(80)
+    kind: str = key_column(16)
+    id: str = key_column()
+    at: int = number_key()
+    rank: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    digest: str = key_column(18)
+    seen_at: int = instant()
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    __table_args__ = (
+        Index("ix_fact_subject", "account_id", "kind", "id"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class DealContact(SQLModel, table=True):
+    """Which contacts a deal has now (union over its latest image)."""
+
+    __tablename__ = "deal_contact"
+    account_id: str = account_column()
+    contact_id: str = key_column()
+    deal_id: str = key_column()
+    __table_args__ = (
+        Index("ix_deal_contact_deal", "account_id", "deal_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class Deal(SQLModel, table=True):
+    """A deal as it is now (derived)."""
+
+    __tablename__ = "deal"
+    account_id: str = account_column()
+    id: str = key_column()
+    name: str
+    pipeline: str
+    stage: str
+    status: str  # open | won | lost | incoming
+    seller: str
+    source: str | None = None
+    amount: int = number(default=0)
+    currency: str
+    born_at: int | None = instant(nullable=True)
+    created_at: int | None = instant(nullable=True)
+    updated_at: int = instant()
+    stage_since: int | None = instant(nullable=True)
+    closed_at: int | None = instant(nullable=True)
+    loss_reason: str | None = None
+    open_tasks: int = 0
+    next_task_at: int | None = instant(nullable=True)
+    last_touch_at: int | None = instant(nullable=True)
+    has_contact: bool = False
+    deleted: bool = False
+    __table_args__ = (
+        Index("ix_deal_seller", "account_id", "seller", "status"),
+        Index("ix_deal_created", "account_id", "created_at"),
+    )
+
+
+class Task(SQLModel, table=True):
+    """A task as it is now (derived)."""
+
+    __tablename__ = "task"
+    account_id: str = account_column()
+    id: str = key_column()
+    timeline: str
+    deal: str
+    seller: str
+    task_kind: str
+    title: str
+    is_open: bool
+    is_all_day: bool
+    due_at: int | None = instant(nullable=True)
+    created_at: int | None = instant(nullable=True)
+    done_at: int | None = instant(nullable=True)
+    updated_at: int = instant()
+    has_result: bool = False
+    moves: int = 0
+    __table_args__ = (
+        Index("ix_task_timeline", "account_id", "timeline"),
+        Index("ix_task_seller", "account_id", "seller", "is_open"),
+    )
+
+
+class Violation(SQLModel, table=True):
+    """An interval in which a subject broke a rule (derived). `resolved_at` NULL = not foreseen."""
+
+    __tablename__ = "violation"
+    account_id: str = account_column()
+    id: str = key_column(32)
+    timeline: str
+    rule: str
+    rule_version: str
+    severity: str
+    notice: bool = False
+    subject_kind: str
+    subject_id: str
+    deal: str
+    pipeline: str
+    stage: str
+    seller: str  # responsible at the breach
+    owner: str  # responsible now
+    amount: int = number(default=0)
+    currency: str
+    since: int = instant()
+    held_since: int = instant()
+    effective_from: int = instant()
+    breach_at: int = instant()
+    resolved_at: int | None = instant(nullable=True)
+    resolution: str | None = None  # fixed | moved | gone | rule_changed
+    values: Any = json_column()  # {attribute: value} that proved it, and texts for the title
+    due_at: int | None = instant(nullable=True)  # when the tick has to look at it (work mark)
+    __table_args__ = (
+        Index("ix_violation_timeline", "account_id", "timeline"),
+        Index(
+            "ix_violation_open",
+            "account_id",
+            "breach_at",
+            sqlite_where=sql("resolved_at IS NULL"),
+            postgresql_where=sql("resolved_at IS NULL"),
+        ),
+        Index("ix_violation_past", "account_id", "resolved_at", "breach_at"),
+        Index(
+            "ix_violation_due",
+            "account_id",
+            "due_at",
+            sqlite_where=sql("due_at IS NOT NULL"),
+            postgresql_where=sql("due_at IS NOT NULL"),
+        ),
+        Index("ix_violation_subject", "account_id", "rule", "subject_kind", "subject_id"),
+    )
+
+
+class Announcement(SQLModel, table=True):
+    """The journal of what the tick has claimed: said once, whatever is derived again."""
+
+    __tablename__ = "announcement"
+    account_id: str = account_column()
+    violation_id: str = key_column(32)
+    event: str = key_column(16)  # opened | resolved | void
+    at: int = instant()
+    rule: str
+    subject_kind: str
+    subject_id: str
+    breach_at: int = instant()
+    violation: Any = json_column()  # the row as it was claimed
+    __table_args__ = (
+        Index("ix_announcement_subject", "account_id", "rule", "subject_kind", "subject_id"),
+    )
+
+
+class Contribution(SQLModel, table=True):
+    """What a timeline adds to a metric part at an instant (derived)."""
+
+    __tablename__ = "contribution"
+    account_id: str = account_column()
+    timeline: str = key_column(80)
+    metric: str = key_column(32)
+    subject_kind: str = key_column(16)
+    subject_id: str = key_column()
+    key: str = key_column(40)  # tells contributions of one subject to one metric apart
+    at: int = instant()
+    day: int = Field(sa_column=Column(Integer, nullable=False))
+    seller: str
+    pipeline: str
+    stage: str
+    source: str
+    value: int = number()
+    currency: str
+    __table_args__ = (
+        Index(
+            "ix_contribution_day",
+            "account_id",
+            "metric",
+            "day",
+            "seller",
+            "pipeline",
+            "at",
+            "value",
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class RollupDay(SQLModel, table=True):
+    """Sums of contributions by local day (derived, kept by the same deltas)."""
+
+    __tablename__ = "rollup_day"
+    account_id: str = account_column()
+    metric: str = key_column(32)
+    day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    seller: str = key_column()
+    pipeline: str = key_column()
+    currency: str = key_column(3)
+    value: int = number()
+    n: int = number()
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class RollupMonth(SQLModel, table=True):
+    """Sums of contributions by local month (`month` = yyyymm), kept by the same deltas."""
+
+    __tablename__ = "rollup_month"
+    account_id: str = account_column()
+    metric: str = key_column(32)
+    month: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    seller: str = key_column()
+    pipeline: str = key_column()
+    currency: str = key_column(3)
+    value: int = number()
+    n: int = number()
+    __table_args__ = ({"sqlite_with_rowid": False},)
