@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(
         SecretStr(""), description="encrypts CRM credentials; made by itself with SQLite"
     )
-    public_url: str = Field("", description="https address of this service as CRMs and tools see it")
+    public_url: str = Field("", description="https address of this service as seen from outside")
     rules_file: Path | None = Field(None, description="YAML file of rules for all accounts")
     lang: Literal["ru", "en"] = Field("ru", description="language of texts for people")
     allow_private_hosts: bool = Field(False, description="portals and subscriptions on loopback")

@@ -1,0 +1,365 @@
+"""The work calendar: when people work, and how a span of working time is counted.
+
+Weekly hours, public holidays with transferred days (`holidays` library), own exceptions, absences.
+Decisions.md 2 and 3: holidays RU, shortened days only by setting; a start outside working time
+moves to the next working instant; a start exactly at the end of work is outside; a span used up
+exactly at the end of a working day ends at that instant; `Nwd` is the same wall-clock time N
+working days later (if that day is shorter, its end).
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import holidays as holiday_tables
+
+from service.domain.instant import Instant
+from service.domain.period import day_start, local_date, to_day
+from service.domain.span import Span
+from service.errors import ConfigError
+
+if TYPE_CHECKING:
+    from holidays import HolidayBase
+
+Hours = tuple[tuple[int, int], ...]
+"""Working pieces of a day as minutes from midnight, e.g. ((600, 1080),)."""
+
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_PIECE = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
+_HORIZON_DAYS = 3650
+_MOVED = re.compile(r"перенесено|\(выходной\)|day off|substituted", re.IGNORECASE)
+_EXCHANGED = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})")
+
+
+def parse_hours(text: str, where: str) -> Hours:
+    """`10:00-15:00`, several pieces by blanks, or `off`.
+
+    Raises:
+        ConfigError: names `where` and what would be right.
+    """
+    if text.strip().lower() in {"off", "нет", "-"}:
+        return ()
+    pieces = []
+    for part in text.split():
+        match = _PIECE.fullmatch(part)
+        if match is None:
+            raise ConfigError(
+                f"{where}: {part!r} is no working time; write for example 10:00-18:00"
+            )
+        start, end = (int(match[i]) * 60 + int(match[i + 1]) for i in (1, 3))
+        if not start < end <= 24 * 60:
+            raise ConfigError(f"{where}: {part!r} does not end after it begins")
+        pieces.append((start, end))
+    if any(before[1] > after[0] for before, after in pairwise(pieces)):
+        raise ConfigError(f"{where}: the pieces of {text!r} overlap or are not in order")
+    return tuple(pieces)
+
+
+def parse_week(text: str, where: str = "work.week") -> tuple[Hours, ...]:
+    """`mon-fri 10:00-18:00, sat 11:00-15:00` -> hours of Monday to Sunday.
+
+    Raises:
+        ConfigError: names `where`; also if there is no working hour in the week.
+    """
+    week: list[Hours] = [()] * 7
+    for part in text.split(","):
+        days, _, hours = part.strip().partition(" ")
+        first, _, last = days.lower().partition("-")
+        if first not in _WEEKDAYS or (last and last not in _WEEKDAYS):
+            raise ConfigError(
+                f"{where}: {days!r} is no weekday; write for example mon-fri 10:00-18:00"
+            )
+        begin, end = _WEEKDAYS.index(first), _WEEKDAYS.index(last or first)
+        if end < begin:
+            raise ConfigError(f"{where}: {days!r} runs backwards")
+        for number in range(begin, end + 1):
+            week[number] = parse_hours(hours, where)
+    if not any(week):
+        raise ConfigError(f"{where}: there is no working hour in the week {text!r}")
+    return tuple(week)
+
+
+@lru_cache(maxsize=64)
+def _holiday_table(country: str, year: int) -> "HolidayBase":
+    return holiday_tables.country_holidays(country, years=year, language=_language(country))
+
+
+def _language(country: str) -> str | None:
+    supported = holiday_tables.country_holidays(country).supported_languages
+    return "ru" if "ru" in supported else None
+
+
+def known_country(country: str) -> bool:
+    """Whether the `holidays` library knows this country."""
+    return country.upper() in holiday_tables.list_supported_countries()
+
+
+def is_provisional(country: str, year: int) -> bool:
+    """Whether no decree on transferred days is known for the year (Russia only)."""
+    if country.upper() != "RU":
+        return False
+    names = _holiday_table("RU", year).values()
+    return not any("перенесено" in name for name in names)
+
+
+def is_shortened(country: str, on: date) -> bool:
+    """A Russian working day before a holiday proper, or a working Saturday in such a one's place.
+
+    Source: Labour Code art. 95 as read from the library's own names (stack.md 8).
+    """
+    if country.upper() != "RU":
+        return False
+    table = _holiday_table("RU", on.year)
+    if not table.is_working_day(on):
+        return False
+    if _is_proper(on + timedelta(days=1)):
+        return True
+    if on.weekday() < 5:
+        return False
+    return any(_before_proper(name, on) for name in table.values() if f"{on:%d.%m.%Y}" in name)
+
+
+def _before_proper(name: str, saturday: date) -> bool:
+    """Whether the weekday that a working Saturday was exchanged for stands before a holiday."""
+    table = _holiday_table("RU", saturday.year)
+    for day, text in table.items():
+        if text == name and _EXCHANGED.search(text):
+            return _is_proper(day + timedelta(days=1))
+    return False
+
+
+def _is_proper(on: date) -> bool:
+    name = _holiday_table("RU", on.year).get(on)
+    return name is not None and not _MOVED.search(name)
+
+
+@dataclass(frozen=True)
+class WorkCalendar:
+    """Working time of one seller or account. Immutable; days are computed when asked for."""
+
+    zone: ZoneInfo
+    week: tuple[Hours, ...]
+    country: str | None = "RU"
+    shorten: bool = False
+    exceptions: Mapping[date, Hours] = field(default_factory=dict)
+    absences: tuple[tuple[date, date], ...] = ()
+    _years: dict[int, "_Year"] = field(default_factory=dict, repr=False, compare=False)
+
+    def hours(self, on: date) -> Hours:
+        """Working pieces of a local date."""
+        if self.reason_off(on) is not None:
+            return ()
+        if on in self.exceptions:
+            return self.exceptions[on]
+        base = self.week[on.weekday()]
+        if self.country and not base and self._is_working_weekend(on):
+            base = next(hours for hours in self.week if hours)
+        if self.shorten and base and self.country and is_shortened(self.country, on):
+            start, end = base[-1]
+            base = (*base[:-1], (start, end - 60)) if end - 60 > start else base[:-1]
+        return base
+
+    def reason_off(self, on: date) -> str | None:
+        """Why nobody works on a date: `absent`, `off`, `holiday`, `weekend`; None = working."""
+        if any(first <= on <= last for first, last in self.absences):
+            return "absent"
+        if on in self.exceptions:
+            return None if self.exceptions[on] else "off"
+        if self.country and on in _holiday_table(self.country, on.year) and on.weekday() < 5:
+            return "holiday"
+        if self.week[on.weekday()]:
+            return None
+        return None if self._is_working_weekend(on) else "weekend"
+
+    def _is_working_weekend(self, on: date) -> bool:
+        if not self.country or on.weekday() < 5 or self.week[on.weekday()]:
+            return False
+        return on in getattr(_holiday_table(self.country, on.year), "weekend_workdays", ())
+
+    def day_seconds(self, on: date) -> int:
+        """Working seconds of a local date."""
+        return sum(end - start for start, end in self.hours(on)) * 60
+
+    def add(self, start: Instant, span: Span) -> Instant:
+        """The instant at which `span` is used up, counted from `start`.
+
+        Raises:
+            ConfigError: no working time within ten years (an absence without end).
+        """
+        if span.unit in ("m", "h"):
+            return start + span.seconds
+        if span.unit == "d":
+            return self._same_time(start, local_date(start, self.zone), span.count)
+        if span.count < 0:
+            raise ConfigError(f"a span of working time cannot be negative: {span}")
+        if span.unit == "wd":
+            return self._add_working_days(start, span.count)
+        return self._add_working_seconds(start, span.seconds)
+
+    def working_seconds(self, start: Instant, end: Instant) -> int:
+        """Working seconds in `[start, end)`; negative if `end` lies before `start`."""
+        if end < start:
+            return -self.working_seconds(end, start)
+        return sum(
+            max(0, min(end, right) - max(start, left)) for left, right in self._pieces(start, end)
+        )
+
+    def next_working(self, at: Instant) -> Instant:
+        """`at` if it is working time (the end of work is not), else the next beginning of work."""
+        for year in self._years_from(at):
+            index = bisect_right(year.ends, at)
+            if index < len(year.starts):
+                return max(at, year.starts[index])
+        raise _no_work()
+
+    def skipped(self, start: Instant, end: Instant) -> list[tuple[Instant, Instant, str]]:
+        """Whole local days in `[start, end)` on which nobody works: (from, to, reason)."""
+        found: list[tuple[Instant, Instant, str]] = []
+        on = local_date(start, self.zone)
+        while day_start(to_day(on), self.zone) < end:
+            reason = self.reason_off(on)
+            if reason is not None:
+                left = max(start, day_start(to_day(on), self.zone))
+                right = min(end, day_start(to_day(on + timedelta(days=1)), self.zone))
+                found.append((left, right, reason))
+            on += timedelta(days=1)
+        return found
+
+    def _add_working_seconds(self, start: Instant, seconds: int) -> Instant:
+        at = self.next_working(start)
+        if seconds == 0:
+            return at
+        left = seconds
+        for year in self._years_from(at):
+            index = bisect_right(year.ends, at)
+            if index >= len(year.starts):
+                continue
+            at = max(at, year.starts[index])
+            target = year.before[index] + at - year.starts[index] + left
+            if target <= year.before[-1]:
+                piece = bisect_left(year.before, target) - 1
+                return year.starts[piece] + target - year.before[piece]
+            left = target - year.before[-1]
+            at = year.ends[-1]
+        raise _no_work()
+
+    def _add_working_days(self, start: Instant, days: int) -> Instant:
+        at = self.next_working(start)
+        on = local_date(at, self.zone)
+        if days == 0:
+            return at
+        clock = datetime.fromtimestamp(at, self.zone)
+        left = days
+        for _ in range(_HORIZON_DAYS):
+            on += timedelta(days=1)
+            if not self.hours(on):
+                continue
+            left -= 1
+            if left == 0:
+                return self._within(on, clock)
+        raise _no_work()
+
+    def _within(self, on: date, clock: datetime) -> Instant:
+        """The wall-clock time of `clock` on a working date, kept inside its working hours."""
+        moment = datetime.combine(on, clock.time().replace(tzinfo=None), self.zone)
+        at = int(moment.astimezone(UTC).timestamp())
+        pieces = self._day_pieces(on)
+        if at >= pieces[-1][1]:
+            return pieces[-1][1]
+        return max(at, next(left for left, right in pieces if at <= right))
+
+    def _same_time(self, start: Instant, on: date, days: int) -> Instant:
+        clock = datetime.fromtimestamp(start, self.zone)
+        moment = datetime.combine(
+            on + timedelta(days=days), clock.time().replace(tzinfo=None), self.zone
+        )
+        return int(moment.astimezone(UTC).timestamp())
+
+    def _day_pieces(self, on: date) -> list[tuple[Instant, Instant]]:
+        return [(self._at(on, start), self._at(on, end)) for start, end in self.hours(on)]
+
+    def _at(self, on: date, minute: int) -> Instant:
+        if minute == 24 * 60:
+            return day_start(to_day(on + timedelta(days=1)), self.zone)
+        moment = datetime(on.year, on.month, on.day, minute // 60, minute % 60, tzinfo=self.zone)
+        return int(moment.astimezone(UTC).timestamp())
+
+    def _pieces(self, start: Instant, end: Instant) -> list[tuple[Instant, Instant]]:
+        found: list[tuple[Instant, Instant]] = []
+        for number in range(local_date(start, self.zone).year, local_date(end, self.zone).year + 1):
+            year = self._year(number)
+            index = bisect_right(year.ends, start)
+            while index < len(year.starts) and year.starts[index] < end:
+                found.append((year.starts[index], year.ends[index]))
+                index += 1
+        return found
+
+    def _years_from(self, at: Instant) -> list["_Year"]:
+        first = local_date(at, self.zone).year
+        return [self._year(number) for number in range(first, first + _HORIZON_DAYS // 365 + 1)]
+
+    def _year(self, number: int) -> "_Year":
+        year = self._years.get(number)
+        if year is None:
+            year = self._years[number] = _build_year(number, self._day_pieces)
+        return year
+
+
+@dataclass(frozen=True, slots=True)
+class _Year:
+    """Working pieces of a year: starts, ends, and working seconds before each (one more)."""
+
+    starts: list[Instant]
+    ends: list[Instant]
+    before: list[int]
+
+
+def _build_year(number: int, day_pieces: Callable[[date], list[tuple[Instant, Instant]]]) -> _Year:
+    starts: list[Instant] = []
+    ends: list[Instant] = []
+    before = [0]
+    on = date(number, 1, 1)
+    while on.year == number:
+        for left, right in day_pieces(on):
+            starts.append(left)
+            ends.append(right)
+            before.append(before[-1] + right - left)
+        on += timedelta(days=1)
+    return _Year(starts, ends, before)
+
+
+def _no_work() -> ConfigError:
+    return ConfigError("work: there is no working time in the next ten years")
+
+
+def make_calendar(
+    zone: ZoneInfo,
+    week: str = "mon-fri 10:00-18:00",
+    holidays: str = "RU",
+    *,
+    shorten: bool = False,
+    exceptions: Mapping[str, str] | None = None,
+    absences: tuple[tuple[date, date], ...] = (),
+) -> WorkCalendar:
+    """A calendar from the texts of the account settings.
+
+    Raises:
+        ConfigError: names the field (`work.week`, `work.holidays`, `work.exceptions...`).
+    """
+    country = None if holidays.lower() in {"none", "off", ""} else holidays.upper()
+    if country and not known_country(country):
+        raise ConfigError(f"work.holidays: no calendar of {holidays!r}; write RU or none")
+    days: dict[date, Hours] = {}
+    for text, hours in (exceptions or {}).items():
+        try:
+            on = date.fromisoformat(text)
+        except ValueError:
+            raise ConfigError(f"work.exceptions: {text!r} is no date; write 2026-12-31") from None
+        days[on] = parse_hours(hours, f"work.exceptions.{text}")
+    return WorkCalendar(zone, parse_week(week), country, shorten, days, absences)

@@ -1,0 +1,412 @@
+"""One account's settings resolved against its portal's directory: what judging and counting ask.
+
+Titles become ids here; a title that does not exist or is not unique is a ConfigError that names the
+field and the near ones. A `Config` is immutable; a change of settings or directory makes a new one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from difflib import get_close_matches
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from pydantic import ValidationError
+
+from service.domain.account import AccountDocument, PipelineSettings, SellerSettings
+from service.domain.calendar import WorkCalendar, make_calendar
+from service.domain.directory import Directory, Pipeline, StageKind
+from service.domain.instant import Instant
+from service.errors import ConfigError
+
+DEFAULT_LIMIT = 50
+VIRTUAL_FIELDS = frozenset({"contact", "phone", "budget", "source", "company"})
+_SPAM_WORDS = ("спам", "дубль", "нецелев", "тест", "spam", "duplicate", "test")
+
+
+@dataclass(frozen=True)
+class Team:
+    """Sellers that work together. `id` is the CRM group's or the title from the settings."""
+
+    id: str
+    name: str
+    sellers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings, directory and what follows from both, for one account."""
+
+    account_id: str
+    crm: str
+    timezone: ZoneInfo
+    currency: str
+    directory: Directory
+    document: AccountDocument
+    connected_at: Instant = 0
+    lang: str = "ru"
+    _calendars: dict[str, WorkCalendar] = field(default_factory=dict, repr=False, compare=False)
+
+    # --- people -------------------------------------------------------------------------------
+
+    def calendar(self, seller_id: str | None) -> WorkCalendar:
+        """Working time of a seller minus absences; None = the account's."""
+        found = self._calendars.get(seller_id or "")
+        if found is None:
+            found = self._calendars[seller_id or ""] = self._make_calendar(seller_id)
+        return found
+
+    def _make_calendar(self, seller_id: str | None) -> WorkCalendar:
+        own = self.sellers.get(seller_id or "", SellerSettings())
+        work = self.document.work
+        return make_calendar(
+            self.timezone,
+            own.week or work.week,
+            work.holidays,
+            shorten=work.shorten,
+            exceptions=work.exceptions,
+            absences=tuple(
+                (_date(a.from_, "sellers.absent.from"), _date(a.to, "sellers.absent.to"))
+                for a in own.absent
+            ),
+        )
+
+    @cached_property
+    def sellers(self) -> dict[str, SellerSettings]:
+        """What the settings say of single sellers, by CRM id."""
+        return {
+            self.seller_id(name, f"sellers.{name}"): own
+            for name, own in self.document.sellers.items()
+        }
+
+    @cached_property
+    def _human_ids(self) -> frozenset[str]:
+        return frozenset(s.id for s in self.directory.sellers)
+
+    def is_human(self, user_id: str | None) -> bool:
+        """A listed, non-integration user; without any list, whoever is not a robot."""
+        if user_id is None or user_id in {"", "0"}:
+            return False
+        return not self._human_ids or user_id in self._human_ids
+
+    def limit(self, seller_id: str) -> int:
+        """How many open deals a seller should have at most; 0 = not judged."""
+        own = self.sellers.get(seller_id)
+        if own is not None and own.limit is not None:
+            return own.limit
+        return self.document.limits.get("open_deals", DEFAULT_LIMIT)
+
+    @cached_property
+    def teams(self) -> dict[str, Team]:
+        """Teams of the settings, else the CRM's groups."""
+        if self.document.teams:
+            return {
+                name: Team(name, name, tuple(self.seller_id(s, f"teams.{name}") for s in members))
+                for name, members in self.document.teams.items()
+            }
+        groups: dict[str, Team] = {}
+        for seller in self.directory.sellers:
+            if seller.group is None:
+                continue
+            known = groups.get(seller.group)
+            members = (*(known.sellers if known else ()), seller.id)
+            groups[seller.group] = Team(seller.group, seller.group_name or seller.group, members)
+        return groups
+
+    @cached_property
+    def _team_by_seller(self) -> dict[str, Team]:
+        return {s: team for team in self.teams.values() for s in team.sellers}
+
+    def team_of(self, seller_id: str) -> Team | None:
+        """The team of a seller."""
+        return self._team_by_seller.get(seller_id)
+
+    def seller_name(self, seller_id: str) -> str | None:
+        """The name as the CRM tells it; None = unknown."""
+        return self._seller_names.get(seller_id)
+
+    @cached_property
+    def _seller_names(self) -> dict[str, str]:
+        return {s.id: s.name for s in self.directory.sellers}
+
+    # --- pipelines ----------------------------------------------------------------------------
+
+    @cached_property
+    def _stages(self) -> dict[tuple[str, str], tuple[StageKind, int]]:
+        """(pipeline, stage) -> kind, number among the pipeline's open stages (0 = not open)."""
+        found: dict[tuple[str, str], tuple[StageKind, int]] = {}
+        for pipeline in self.directory.pipelines:
+            number = 0
+            for stage in sorted(pipeline.stages, key=lambda s: s.sort):
+                number += stage.kind is StageKind.OPEN
+                place = number if stage.kind is StageKind.OPEN else 0
+                found[pipeline.id, stage.id] = (stage.kind, place)
+        return found
+
+    def stage_kind(self, pipeline: str, stage: str) -> StageKind:
+        """What a stage means; one that the directory does not know follows the CRM's rules."""
+        known = self._stages.get((pipeline, stage))
+        return known[0] if known else _fixed_kind(self.crm, stage)
+
+    def stage_no(self, pipeline: str, stage: str) -> int:
+        """Number among the pipeline's open stages, from 1; 0 = not an open one or unknown."""
+        known = self._stages.get((pipeline, stage))
+        return known[1] if known else 0
+
+    def stage_count(self, pipeline: str) -> int:
+        """How many open stages the pipeline has."""
+        return max((no for (p, _), (_, no) in self._stages.items() if p == pipeline), default=0)
+
+    def stage_name(self, pipeline: str, stage: str) -> str | None:
+        """The stage's title; None = unknown."""
+        found = self.directory.pipeline(pipeline)
+        known = found.stage(stage) if found else None
+        return known.name if known else None
+
+    @cached_property
+    def excluded(self) -> frozenset[str]:
+        """Pipelines whose deals are not judged and count nowhere."""
+        named = self.document.pipelines.get("exclude", [])
+        if not isinstance(named, list):
+            raise ConfigError("pipelines.exclude: must be a list of titles or ids")
+        own = {self.pipeline_id(name, "pipelines.exclude").id for name in named}
+        return frozenset(own | {p.id for p in self.directory.pipelines if p.archived})
+
+    @cached_property
+    def pipelines(self) -> dict[str, PipelineSettings]:
+        """What the settings say of single pipelines, by CRM id."""
+        found = {}
+        for name, raw in self.document.pipelines.items():
+            if name == "exclude":
+                continue
+            where = f"pipelines.{name}"
+            pipeline = self.pipeline_id(name, where)
+            try:
+                found[pipeline.id] = PipelineSettings.model_validate(raw or {})
+            except ValidationError as error:
+                raise ConfigError(f"{where}: {_first_fault(error)}") from None
+        return found
+
+    @cached_property
+    def _required(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        for pipeline in self.directory.pipelines:
+            asked: list[str] = []
+            own = self.pipelines.get(pipeline.id, PipelineSettings()).required
+            by_stage = {
+                self.stage_id(pipeline, name, f"pipelines.{pipeline.name}.required"): tokens
+                for name, tokens in own.items()
+            }
+            for stage in sorted(pipeline.stages, key=lambda s: s.sort):
+                tokens = [self._token(t, pipeline) for t in by_stage.get(stage.id, [])]
+                tokens += [
+                    f.id for f in self.directory.fields if (pipeline.id, stage.id) in f.required
+                ]
+                asked += [t for t in tokens if t not in asked]
+                found[pipeline.id, stage.id] = tuple(asked)
+        return found
+
+    def required(self, pipeline: str, stage: str) -> tuple[str, ...]:
+        """What a card must hold at a stage (cumulative): virtual names and custom field ids."""
+        return self._required.get((pipeline, stage), ())
+
+    def _token(self, name: str, pipeline: Pipeline) -> str:
+        if name in VIRTUAL_FIELDS:
+            return name
+        return self.field_id(name, f"pipelines.{pipeline.name}.required")
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """Which facts are connected; a rule whose facts are not is `off: no facts`."""
+        have = set()
+        if self.crm == "amocrm" and self.directory.loss_reasons_used:
+            have.add("loss_reason")
+        if self.document.fields.get("loss_reason", "default") != "default":
+            have.add("loss_reason")
+        if any(self._required.values()):
+            have.add("required_fields")
+        return frozenset(have)
+
+    # --- fields -------------------------------------------------------------------------------
+
+    @cached_property
+    def source_field(self) -> str | None:
+        """Custom field that holds the source; None = the CRM's own."""
+        return self._mapped("source")
+
+    @cached_property
+    def loss_reason_field(self) -> str | None:
+        """Custom field that holds the loss reason; None = the CRM's own."""
+        return self._mapped("loss_reason")
+
+    @cached_property
+    def budget_field(self) -> str | None:
+        """Custom field that holds the amount; None = the CRM's own."""
+        return self._mapped("budget")
+
+    def _mapped(self, name: str) -> str | None:
+        chosen = self.document.fields.get(name, "default")
+        if str(chosen) in {"default", "price"}:
+            return None
+        return self.field_id(str(chosen), f"fields.{name}")
+
+    @cached_property
+    def spam_reasons(self) -> frozenset[str]:
+        """Loss reasons (ids and names) that mean "not our client"."""
+        if self.document.spam_reasons is not None:
+            chosen = set(self.document.spam_reasons)
+        else:
+            names = [r.name for r in self.directory.loss_reasons]
+            chosen = {n for n in names if any(w in n.lower() for w in _SPAM_WORDS)}
+        ids = {r.id for r in self.directory.loss_reasons if r.name in chosen or r.id in chosen}
+        return frozenset(chosen | ids)
+
+    def field_name(self, token: str) -> str:
+        """What people call a required field."""
+        names = {"contact": "контакт", "phone": "телефон", "budget": "бюджет"}
+        names |= {"source": "источник", "company": "компания"}
+        if token in names:
+            return names[token] if self.lang == "ru" else token
+        return next((f.name for f in self.directory.fields if f.id == token), token)
+
+    # --- names to ids -------------------------------------------------------------------------
+
+    def seller_id(self, name: str | int, where: str) -> str:
+        """The CRM id of a seller given by id or name."""
+        return _find(str(name), [(s.id, s.name) for s in self.directory.sellers], where, "seller")
+
+    def pipeline_id(self, name: str | int, where: str) -> Pipeline:
+        """The pipeline given by id or title."""
+        pairs = [(p.id, p.name) for p in self.directory.pipelines]
+        chosen = _find(str(name), pairs, where, "pipeline")
+        return next(p for p in self.directory.pipelines if p.id == chosen)
+
+    def stage_id(self, pipeline: Pipeline, name: str | int, where: str) -> str:
+        """The CRM id of a stage given by id or title."""
+        return _find(str(name), [(s.id, s.name) for s in pipeline.stages], where, "stage")
+
+    def field_id(self, name: str, where: str) -> str:
+        """The id of a custom field given by id, code or title."""
+        fields = self.directory.fields
+        pairs = [(f.id, f.name) for f in fields] + [(f.id, f.code) for f in fields if f.code]
+        return _find(name, pairs, where, "field")
+
+    # --- identity -----------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Resolve everything now.
+
+        Raises:
+            ConfigError: the first name that cannot be resolved.
+        """
+        for resolved in (self.sellers, self.teams, self.excluded, self.pipelines, self._required):
+            len(resolved)
+        _ = (self.source_field, self.loss_reason_field, self.budget_field)
+        self.calendar(None)
+        for seller in self.sellers:
+            self.calendar(seller)
+
+    @cached_property
+    def judging_digest(self) -> str:
+        """Changes exactly when something changes that verdicts or figures may depend on."""
+        document = self.document.model_dump(mode="json", exclude={"alerts"}, by_alias=True)
+        packed = msgspec.json.encode(
+            [document, str(self.timezone), self.currency, msgspec.to_builtins(self.directory)],
+            order="deterministic",
+        )
+        return blake2b(packed, digest_size=9).hexdigest()
+
+    @property
+    def telephony(self) -> bool:
+        """Whether calls are known to this account."""
+        if self.document.telephony is not None:
+            return self.document.telephony
+        return bool(self.directory.telephony)
+
+
+def parse_document(raw: Any) -> AccountDocument:
+    """Read a settings document (parsed YAML or JSON).
+
+    Raises:
+        ConfigError: one sentence that names the field.
+    """
+    try:
+        return AccountDocument.model_validate(raw if raw is not None else {})
+    except ValidationError as error:
+        raise ConfigError(_first_fault(error)) from None
+
+
+def resolve(
+    account_id: str,
+    crm: str,
+    directory: Directory,
+    document: AccountDocument,
+    *,
+    connected_at: Instant = 0,
+    lang: str = "ru",
+    default_zone: str = "Europe/Moscow",
+) -> Config:
+    """Settings and directory become a `Config`.
+
+    Raises:
+        ConfigError: a time zone that does not exist.
+    """
+    name = document.timezone or directory.timezone or default_zone
+    try:
+        zone = ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(f"timezone: there is no zone {name!r}; write Europe/Moscow") from None
+    currency = document.currency or directory.currency or "RUB"
+    return Config(account_id, crm, zone, currency, directory, document, connected_at, lang)
+
+
+def _find(name: str, pairs: Iterable[tuple[str, str]], where: str, what: str) -> str:
+    known = list(pairs)
+    if any(name == key for key, _ in known):
+        return name
+    found = {key for key, title in known if title.casefold() == name.casefold()}
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        ids = ", ".join(sorted(found))
+        raise ConfigError(f"{where}: several {what}s are called {name!r}; give the id ({ids})")
+    near = get_close_matches(name, [title for _, title in known], n=3, cutoff=0.5)
+    hint = f"; near ones: {', '.join(near)}" if near else ""
+    raise ConfigError(f"{where}: the portal has no {what} {name!r}{hint}")
+
+
+def _fixed_kind(crm: str, stage: str) -> StageKind:
+    """Stages with a fixed meaning: amoCRM 142/143, Bitrix24 WON/LOSE/APOLOGY (also C10:WON)."""
+    code = stage.rpartition(":")[2]
+    if (crm == "amocrm" and stage == "142") or code == "WON":
+        return StageKind.WON
+    if (crm == "amocrm" and stage == "143") or code in {"LOSE", "APOLOGY"}:
+        return StageKind.LOST
+    return StageKind.OPEN
+
+
+def _date(text: str, where: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{where}: {text!r} is no date; write 2026-12-01") from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    text = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(str(first["loc"][-1]), _known_names(), n=1)
+        text = "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{where}: {text}"
+
+
+def _known_names() -> list[str]:
+    names: list[str] = []
+    for model in (AccountDocument, SellerSettings, PipelineSettings):
+        names += [f.alias or n for n, f in model.model_fields.items()]
+    return names

@@ -1,0 +1,56 @@
+"""How one attribute changed over time, from the versions that told it.
+
+Sparse versions, in their order, give a list of changes. A correction (a change undone by the same
+person within ten minutes, rules.md 1.2) is taken out: both facts stay stored but count for no rule.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.instant import Instant
+
+CORRECTION_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From `at` on the attribute has `value`; `author` None = unknown."""
+
+    at: Instant
+    value: Any
+    author: str | None
+
+
+def settle(changes: list[Change]) -> list[Change]:
+    """Drop repetitions and corrections; the result has no two equal neighbours."""
+    kept: list[Change] = []
+    for change in changes:
+        if kept and kept[-1].value == change.value:
+            continue
+        if kept and kept[-1].at == change.at:
+            kept.pop()
+            if kept and kept[-1].value == change.value:
+                continue
+        if len(kept) >= 2 and _undoes(kept[-2], kept[-1], change):
+            kept.pop()
+            continue
+        kept.append(change)
+    return kept
+
+
+def _undoes(before: Change, wrong: Change, back: Change) -> bool:
+    return (
+        before.value == back.value
+        and back.at - wrong.at <= CORRECTION_SECONDS
+        and wrong.author == back.author
+    )
+
+
+def value_at(changes: list[Change], at: Instant) -> Any:
+    """The value at an instant; before the first change its value (the past is not known better)."""
+    value = changes[0].value if changes else None
+    for change in changes:
+        if change.at > at:
+            break
+        value = change.value
+    return value

@@ -1,0 +1,45 @@
+"""A violation: the interval in which a subject broke a rule, with what proves it."""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from service.domain.instant import Instant
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(slots=True)
+class Found:
+    """A violation interval `[breach_at, resolved_at)`; `resolved_at` None = nothing ends it yet."""
+
+    rule: str
+    rule_version: str
+    severity: str
+    notice: bool
+    subject_kind: str
+    subject_id: str
+    deal: str
+    pipeline: str
+    stage: str
+    seller: str
+    owner: str
+    amount: int
+    currency: str
+    since: Instant
+    held_since: Instant
+    effective_from: Instant
+    breach_at: Instant
+    resolved_at: Instant | None
+    resolution: str | None
+    values: dict[str, Any] = field(default_factory=dict)
+    ordinal: int = 0
+
+    def violation_id(self, account_id: str) -> str:
+        """Derived from account, rule, subject and `held_since` (and its number since then)."""
+        parts = [account_id, self.rule, self.subject_kind, self.subject_id, str(self.held_since)]
+        if self.ordinal:
+            parts.append(str(self.ordinal))
+        number = int.from_bytes(sha256("\x00".join(parts).encode()).digest()[:17], "big")
+        digits = [_ALPHABET[number >> (5 * i) & 31] for i in range(26)]
+        return "vio_" + "".join(reversed(digits))

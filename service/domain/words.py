@@ -1,0 +1,26 @@
+"""When a text says something (rules.md 1.2, decisions.md 10)."""
+
+NOTE_MIN_LETTERS = 10
+STOP_TEXTS = frozenset(
+    {"ок", "ok", "перезвонить", "звонок", "тест", "test", "связаться", ".", "-", "+", "123"}
+)
+
+
+def letters(text: str) -> int:
+    """How many letters a text has."""
+    return sum(map(str.isalpha, text))
+
+
+def is_note(text: str) -> bool:
+    """Whether a note counts as a trace: at least ten letters."""
+    return letters(text) >= NOTE_MIN_LETTERS
+
+
+def is_meaningful(text: str, kind_name: str | None = None) -> bool:
+    """Whether a task's text says what to do."""
+    trimmed = text.strip()
+    words = {word.casefold() for word in trimmed.split() if any(map(str.isalnum, word))}
+    if letters(trimmed) < NOTE_MIN_LETTERS or len(words) < 2:
+        return False
+    lowered = trimmed.casefold()
+    return lowered not in STOP_TEXTS and lowered != (kind_name or "").casefold()

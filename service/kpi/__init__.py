@@ -1,0 +1,1 @@
+"""Figures: what timelines contribute, and how contributions are asked for."""

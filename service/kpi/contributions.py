@@ -1,0 +1,253 @@
+"""What a timeline adds to the figures: a pure function, no clock (kpis.md 1-5).
+
+A contribution is (metric part, subject, instant, seller, pipeline, stage, source, value, currency);
+its `key` makes it unique within metric and subject. Steps of a state (won, lost, amount, open) are
+differences between neighbouring segments; both corrections of a win belong to the seller of the win
+(kpis.md 1.9). What lies ahead (a deadline) contributes at its own future instant.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from service.domain.config import Config
+from service.domain.directory import StageKind
+from service.domain.instant import FOREVER, Instant
+from service.domain.steps import open_steps
+from service.domain.timeline import DealState, Story, TaskState, deal_is_judged
+from service.domain.violation import Found
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One addend of a figure."""
+
+    metric: str
+    subject_kind: str
+    subject_id: str
+    key: str
+    at: Instant
+    seller: str
+    pipeline: str
+    stage: str
+    source: str
+    value: int
+    currency: str = ""
+
+
+def contribute(story: Story, found: Sequence[Found], config: Config) -> list[Contribution]:
+    """All contributions of a timeline, given its violations (levels count open intervals)."""
+    rows: list[Contribution] = []
+    if story.deal:
+        rows += _deal(story, config)
+    if story.lead:
+        rows += _inquiry(story, config)
+    for task_id, states in story.tasks.items():
+        rows += _task(story, task_id, states, config)
+    rows += _calls(story, config)
+    rows += _overdue(story, found)
+    return [row for row in rows if row.value]
+
+
+# --- deals ----------------------------------------------------------------------------------------
+
+
+def _deal(story: Story, config: Config) -> Iterator[Contribution]:
+    """A deal that is deleted or excluded now has never been business (kpis.md 1.10)."""
+    if not deal_is_judged(story.deal[-1], config):
+        return
+    born = story.deal[-1].born_at
+    states = [s for s in story.deal if s.kind is not StageKind.INCOMING]
+    if born is None or not states:
+        return
+    first = _at(story.deal, born) or states[0]
+    yield _row(story, "deals_created", "born", born, first, 1)
+    yield from _inquiry_of_deal(story, first, born, config)
+    yield from _open_level(story, config)
+    yield from _outcome(story, "deals_won", states, lambda s: s.kind is StageKind.WON)
+    yield from _outcome(story, "deals_lost", states, lambda s: s.kind is StageKind.LOST)
+    spam = config.spam_reasons
+    yield from _outcome(
+        story,
+        "lost_target",
+        states,
+        lambda s: s.kind is StageKind.LOST and s.loss_reason not in spam,
+    )
+    yield from _outcome(
+        story, "won_with_amount", states, lambda s: s.kind is StageKind.WON and s.amount > 0
+    )
+    yield from _outcome(
+        story, "receipts", states, lambda s: s.amount if s.kind is StageKind.WON else 0, money=True
+    )
+
+
+def _row(
+    story: Story, metric: str, key: str, at: Instant, state: DealState, value: int
+) -> Contribution:
+    return Contribution(
+        metric, "deal", story.id, key, at, state.responsible, state.pipeline, state.stage,
+        state.source or "", value,
+    )  # fmt: skip
+
+
+def _at(states: Sequence[DealState], at: Instant) -> DealState | None:
+    found = None
+    for state in states:
+        if state.at > at:
+            break
+        found = state
+    return found
+
+
+def _inquiry_of_deal(
+    story: Story, first: DealState, born: Instant, config: Config
+) -> Iterator[Contribution]:
+    """A deal is an inquiry of its own, or the end of the one it was born of (one, not two)."""
+    if story.inquiry is not None and story.inquiry.created_at is not None:
+        yield _row(story, "inquiries", "inquiry", story.inquiry.created_at, first, 1)
+    elif not (story.is_repeat and config.is_human(first.created_by)):
+        yield _row(story, "inquiries", "inquiry", born, first, 1)
+
+
+def _open_level(story: Story, config: Config) -> Iterator[Contribution]:
+    """+1/-1 of open deals, moved between sellers and pipelines at their instants."""
+    for step in open_steps(story, config):
+        sign = "+" if step.delta > 0 else "-"
+        yield _row(story, "deals_open", f"{step.at}{sign}", step.at, step.state, step.delta)
+
+
+def _outcome(
+    story: Story,
+    metric: str,
+    states: Sequence[DealState],
+    measure: Callable[[DealState], int],
+    *,
+    money: bool = False,
+) -> Iterator[Contribution]:
+    """Differences of a measure; whatever corrects a closing belongs to the closing's seller."""
+    before, owner = 0, states[0]
+    previous: DealState | None = None
+    for state in states:
+        value = int(measure(state))
+        closing = state if _closes(previous, state) else owner
+        if value != before:
+            who = owner if before and not value else closing
+            yield Contribution(
+                metric, "deal", story.id, str(state.at), state.at, who.responsible,
+                who.pipeline, who.stage, who.source or "", value - before,
+                who.currency if money else "",
+            )  # fmt: skip
+        before, previous, owner = value, state, closing
+
+
+def _closes(previous: DealState | None, state: DealState) -> bool:
+    if not state.is_closed:
+        return False
+    return previous is None or previous.kind is not state.kind
+
+
+# --- inquiries ------------------------------------------------------------------------------------
+
+
+def _inquiry(story: Story, config: Config) -> Iterator[Contribution]:
+    """An inquiry that has not become a deal; an accepted one is counted with its deal."""
+    last = story.lead[-1]
+    if last.deleted or last.created_at is None or last.pipeline in config.excluded:
+        return
+    if last.state == "accepted" and last.deal:
+        return
+    yield Contribution(
+        "inquiries", "lead", story.id, "inquiry", last.created_at, last.responsible,
+        last.pipeline, "", last.source or "", 1,
+    )  # fmt: skip
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+
+def _task(
+    story: Story, task_id: str, states: Sequence[TaskState], config: Config
+) -> Iterator[Contribution]:
+    last = states[-1]
+    if last.deleted or (story.deal and not deal_is_judged(story.deal[-1], config)):
+        return
+
+    def row(metric: str, key: str, at: Instant, seller: str, value: int) -> Contribution:
+        deal = _at(story.deal, at) or (story.deal[0] if story.deal else None)
+        place = (deal.pipeline, deal.stage, deal.source or "") if deal else ("", "", "")
+        return Contribution(metric, "task", task_id, key, at, seller, *place, value)
+
+    if last.created_at is not None:
+        yield row("tasks_set", "set", last.created_at, states[0].responsible, 1)
+    done = False
+    for state in states:
+        if state.is_open == done:
+            done = not state.is_open
+            yield row("tasks_done", str(state.at), state.at, state.responsible, 1 if done else -1)
+    due = None if last.is_deferred else last.due_at
+    if due is not None:
+        seller = _responsible_at(states, due)
+        yield row("tasks_due", "due", due, seller, 1)
+        if last.closed_at is not None and last.closed_at <= due:
+            yield row("tasks_due_done", "due", due, seller, 1)
+
+
+def _responsible_at(states: Sequence[TaskState], at: Instant) -> str:
+    seller = states[0].responsible
+    for state in states:
+        if state.at > at:
+            break
+        seller = state.responsible
+    return seller
+
+
+# --- calls ----------------------------------------------------------------------------------------
+
+
+def _calls(story: Story, config: Config) -> Iterator[Contribution]:
+    if story.deal and not deal_is_judged(story.deal[-1], config):
+        return
+    for call in story.calls:
+        deal = _at(story.deal, call.started_at) or (story.deal[0] if story.deal else None)
+        place = (deal.pipeline, deal.stage, deal.source or "") if deal else ("", "", "")
+        parts = {
+            "calls": 1,
+            "calls_out" if call.outgoing else "calls_in": 1,
+            "calls_answered" if call.answered else "calls_missed": 1,
+            "talk_seconds": call.seconds if call.answered else 0,
+        }
+        for metric, value in parts.items():
+            yield Contribution(
+                metric, "call", call.id, "call", call.started_at, call.author, *place, value
+            )
+
+
+# --- overdue tasks --------------------------------------------------------------------------------
+
+
+def _overdue(story: Story, found: Sequence[Found]) -> Iterator[Contribution]:
+    """The level of open task-overdue intervals, moved between sellers with the task."""
+    for interval in found:
+        if interval.rule != "task-overdue":
+            continue
+        end = FOREVER if interval.resolved_at is None else interval.resolved_at
+        if end <= interval.breach_at:
+            continue
+        states = story.tasks[interval.subject_id]
+
+        def row(metric: str, key: str, at: Instant, seller: str, value: int,
+                interval: Found = interval) -> Contribution:  # fmt: skip
+            return Contribution(
+                metric, "task", interval.subject_id, key, at, seller, interval.pipeline,
+                interval.stage, "", value,
+            )  # fmt: skip
+
+        seller = interval.seller
+        yield row("became_overdue", str(interval.breach_at), interval.breach_at, seller, 1)
+        yield row("tasks_overdue", f"{interval.breach_at}+", interval.breach_at, seller, 1)
+        for state in states:
+            if interval.breach_at < state.at < end and state.responsible != seller:
+                yield row("tasks_overdue", f"{state.at}-", state.at, seller, -1)
+                seller = state.responsible
+                yield row("tasks_overdue", f"{state.at}+", state.at, seller, 1)
+        if end < FOREVER:
+            yield row("tasks_overdue", f"{end}-", end, seller, -1)

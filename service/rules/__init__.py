@@ -1,0 +1,1 @@
+"""Rules as data, and the judge: pure, no clock, no database."""

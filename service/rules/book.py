@@ -1,0 +1,289 @@
+"""The rule book: rules loaded, checked and compiled; and what of it is in force for an account."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from importlib import resources
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from service.domain.account import RuleSettings
+from service.domain.config import Config
+from service.domain.instant import Instant
+from service.domain.span import Span
+from service.errors import ConfigError
+from service.rules.attributes import ATTRIBUTES, Attribute
+from service.rules.expression import Condition
+from service.rules.schema import ByStage, RuleFile, RuleModel
+
+LEVELS = ("deals_open", "tasks_overdue")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A compiled rule with an account's changes applied."""
+
+    model: RuleModel
+    condition: Condition = field(repr=False, compare=False)
+    severity: str = "warning"
+    params: dict[str, Any] = field(default_factory=dict)
+    default_for: Span = field(default_factory=lambda: Span(0, "m"))
+    for_by_place: dict[tuple[str, str], Span] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The rule's name."""
+        return self.model.id
+
+    def span(self, pipeline: str, stage: str) -> Span:
+        """`for` at a place of the pipeline."""
+        return self.for_by_place.get((pipeline, stage), self.default_for)
+
+    @cached_property
+    def version(self) -> str:
+        """Changes exactly when the rule's meaning changes."""
+        spans = {f"{p}/{s}": str(span) for (p, s), span in self.for_by_place.items()}
+        packed = msgspec.json.encode(
+            [
+                self.model.model_dump(mode="json", include=_MEANING, by_alias=True),
+                self.severity,
+                self.params,
+                str(self.default_for),
+                spans,
+            ],
+            order="deterministic",
+        )
+        return blake2b(packed, digest_size=5).hexdigest()
+
+    @cached_property
+    def since(self) -> tuple[Attribute, ...]:
+        """Attributes that start the clock; empty = `held`."""
+        return tuple(ATTRIBUTES[self.model.on][name] for name in self.model.since_names)
+
+    @cached_property
+    def join_seconds(self) -> int:
+        """Gaps shorter than this join two intervals."""
+        return Span.parse(self.model.join).seconds
+
+    def above(self, get: Callable[[str], Any]) -> int:
+        """The limit of a level rule (`get` reads an attribute)."""
+        name = self.model.above or "param.limit"
+        if name.startswith("param."):
+            return int(self.params[name.removeprefix("param.")])
+        return int(get(name))
+
+
+_MEANING = {
+    "id",
+    "on",
+    "form",
+    "when",
+    "since",
+    "for_",
+    "level",
+    "above",
+    "join",
+    "needs",
+    "notice",
+}
+
+
+class RuleBook:
+    """All rules of the installation, and those in force for an account."""
+
+    def __init__(self, models: list[RuleModel]) -> None:
+        self.models = {model.id: model for model in models}
+        self._compiled: dict[tuple[str, str], Condition] = {}
+        for model in models:
+            self._condition(model, dict(model.params))
+        self._in_force: dict[tuple[str, str], list[Rule]] = {}
+
+    def in_force(self, config: Config) -> list[Rule]:
+        """The rules that an account is judged by, its own changes applied.
+
+        Raises:
+            ConfigError: `rules.<id>`: no such rule, a wrong parameter or stage.
+        """
+        key = (config.account_id, config.judging_digest)
+        if key not in self._in_force:
+            if len(self._in_force) > 1000:
+                self._in_force.clear()
+            for name in config.document.rules:
+                self._check_known(name)
+            rules = [self._for_account(model, config) for model in self.models.values()]
+            self._in_force[key] = [rule for rule in rules if rule is not None]
+        return self._in_force[key]
+
+    def is_on(self, rule_id: str, config: Config) -> str:
+        """`on`, `off` (by setting) or `no facts` (what it needs is not connected)."""
+        model = self.models[rule_id]
+        own = config.document.rules.get(rule_id, RuleSettings.model_construct())
+        if own.off or not (model.enabled or rule_id in config.document.rules):
+            return "off"
+        return "on" if set(model.needs) <= config.needs else "no facts"
+
+    def _for_account(self, model: RuleModel, config: Config) -> Rule | None:
+        if self.is_on(model.id, config) != "on":
+            return None
+        own = config.document.rules.get(model.id) or RuleSettings.model_validate({})
+        params = _merge_params(model, own)
+        default, by_place = _spans(model, own, config)
+        return Rule(
+            model,
+            self._condition(model, params),
+            own.severity or model.severity,
+            params,
+            default,
+            by_place,
+        )
+
+    def _check_known(self, name: str) -> None:
+        if name not in self.models:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self.models, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"rules.{name}: there is no such rule{hint}")
+
+    def _condition(self, model: RuleModel, params: dict[str, Any]) -> Condition:
+        key = (model.id, repr(sorted(params.items())))
+        if key not in self._compiled:
+            try:
+                self._compiled[key] = Condition(model.when, ATTRIBUTES[model.on], params)
+            except ConfigError as error:
+                raise ConfigError(f"{model.id}: when: {error}") from None
+        return self._compiled[key]
+
+
+def _merge_params(model: RuleModel, own: RuleSettings) -> dict[str, Any]:
+    for name in own.params:
+        if name not in model.params:
+            known = ", ".join(model.params) or "it has none"
+            raise ConfigError(f"rules.{model.id}.params.{name}: no such parameter ({known})")
+        if type(own.params[name]) is not type(model.params[name]):
+            kind = type(model.params[name]).__name__
+            raise ConfigError(f"rules.{model.id}.params.{name}: must be {kind}")
+    return {**model.params, **own.params}
+
+
+def _spans(
+    model: RuleModel, own: RuleSettings, config: Config
+) -> tuple[Span, dict[tuple[str, str], Span]]:
+    base = model.for_ if isinstance(model.for_, ByStage) else ByStage(default=model.for_)
+    default, named = base.default, dict(base.values)
+    if isinstance(own.for_, str):
+        default = own.for_
+    elif own.for_ is not None:
+        named |= own.for_
+        default = named.pop("default", default)
+    by_place: dict[tuple[str, str], Span] = {}
+    for name, text in named.items():
+        places = _places(name, config)
+        if not places:
+            raise ConfigError(f"rules.{model.id}.for.{name}: no pipeline has a stage {name!r}")
+        by_place |= dict.fromkeys(places, Span.parse(text))
+    return Span.parse(default), by_place
+
+
+def _places(name: str, config: Config) -> list[tuple[str, str]]:
+    return [
+        (pipeline.id, stage.id)
+        for pipeline in config.directory.pipelines
+        for stage in pipeline.stages
+        if name in (stage.id, f"{pipeline.id}/{stage.id}")
+        or name.casefold() in (stage.name.casefold(), pipeline.name.casefold())
+    ]
+
+
+def parse_rules(text: str, name: str) -> list[RuleModel]:
+    """Read a rule file: shapes, names, conditions.
+
+    Raises:
+        ConfigError: file, line and column of the first fault, and the nearest known name.
+    """
+    try:
+        document: Any = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise ConfigError(f"{place}: {error.problem or 'no YAML'}") from None
+    try:
+        models = RuleFile.model_validate(_plain(document)).rules
+    except ValidationError as error:
+        raise ConfigError(_locate(error, document, name)) from None
+    for index, model in enumerate(models):
+        try:
+            _check(model)
+            Condition(model.when, ATTRIBUTES[model.on], model.params)
+        except ConfigError as error:
+            line, column = _position(document, ("rules", index, "when"))
+            raise ConfigError(f"{name}:{line}:{column}: {model.id}: {error}") from None
+    return models
+
+
+def _plain(document: Any) -> Any:
+    """Round-trip YAML nodes as plain values."""
+    if isinstance(document, dict):
+        return {str(key): _plain(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_plain(value) for value in document]
+    return document
+
+
+def _check(model: RuleModel) -> None:
+    for name in model.since_names:
+        attribute = ATTRIBUTES[model.on].get(name)
+        if attribute is None or attribute.type != "instant":
+            raise ConfigError(f"since: {name!r} is no instant of a {model.on}")
+    if (model.form == "level") != (model.level is not None):
+        raise ConfigError("`level` belongs to form level, and to no other")
+    if model.level is not None and model.level not in LEVELS:
+        raise ConfigError(f"level: {model.level!r} is none of {', '.join(LEVELS)}")
+
+
+def _locate(error: ValidationError, document: Any, name: str) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    line, column = _position(document, first["loc"])
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{name}:{line}:{column}: {where}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _position(document: Any, path: tuple[Any, ...]) -> tuple[int, int]:
+    """Line and column (from 1) of the deepest part of `path` that the file has."""
+    node, place = document, (0, 0)
+    for part in path:
+        try:
+            place = node.lc.key(part) if isinstance(node, dict) else node.lc.item(part)
+            node = node[part]
+        except (KeyError, IndexError, AttributeError, TypeError):
+            break
+    return place[0] + 1, place[1] + 1
+
+
+def builtin_rules() -> list[RuleModel]:
+    """The rules that Dozor ships."""
+    text = resources.files("service.rules").joinpath("builtin.yaml").read_text(encoding="utf-8")
+    return parse_rules(text, "builtin.yaml")
+
+
+def load_book(extra: str | None = None, name: str = "") -> RuleBook:
+    """The built-in rules, overridden or extended by the text of a rule file."""
+    models = {model.id: model for model in builtin_rules()}
+    if extra is not None:
+        models |= {model.id: model for model in parse_rules(extra, name)}
+    return RuleBook(list(models.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time in which one version of an account's settings is in force."""
+
+    start: Instant
+    end: Instant
+    config: Config
+    rules: list[Rule]

@@ -1,0 +1,150 @@
+"""Conditions: CEL, type-checked at load, evaluated with a memory.
+
+Engine: cel-expr-python. Traps (rules.md 10.7): an unguarded null does not raise, its result has
+type ERROR and is truthy, so the type of each result is looked at; a missing null guard is found at
+load by a probe that sets each nullable attribute to null.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+from cel_expr_python import cel
+
+from service.errors import ConfigError
+from service.rules.attributes import Attribute
+
+MEMORY = 20_000
+_NAME = re.compile(r"\b[a-z]+\.[a-z_]+\b")
+_TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
+_PLACE = re.compile(r":(\d+):(\d+): (.*)")
+_TYPES = {
+    "bool": cel.Type.BOOL,
+    "int": cel.Type.INT,
+    "instant": cel.Type.DYN,
+    "text": cel.Type.STRING,
+    "text?": cel.Type.DYN,
+    "list": cel.Type.List(cel.Type.STRING),
+}
+_SAMPLES: dict[str, Any] = {
+    "bool": True, "int": 1, "instant": 1_700_000_000, "text": "x", "text?": "x", "list": ("x",),
+}  # fmt: skip
+
+
+class ConditionFailed(Exception):  # noqa: N818 - not an error of ours, a state of the rule
+    """A condition gave no yes or no for these values."""
+
+
+class Condition:
+    """A compiled condition over named attributes and parameters."""
+
+    def __init__(
+        self, text: str, attributes: Mapping[str, Attribute], params: Mapping[str, Any]
+    ) -> None:
+        """Compile and probe.
+
+        Raises:
+            ConfigError: syntax, unknown attribute, wrong type (with line and column), or a missing
+                null guard.
+        """
+        self.text = text
+        used = dict.fromkeys(_NAME.findall(_TEXT.sub("''", text)))
+        self.attributes = tuple(attributes[name] for name in used if name in attributes)
+        self._params = {f"param.{name}": value for name, value in params.items()}
+        self._names = tuple(a.name for a in self.attributes)
+        self._expression = self._compile(attributes)
+        self._memory: dict[tuple[Any, ...], bool] = {}
+        self._probe()
+
+    def holds(self, values: tuple[Any, ...]) -> bool:
+        """Whether the condition is true for these values (in the order of `attributes`).
+
+        Raises:
+            ConditionFailed: the condition has no answer.
+        """
+        known = self._memory.get(values)
+        if known is None:
+            known = self._evaluate(values)
+            if len(self._memory) >= MEMORY:
+                for old in list(islice(self._memory, MEMORY // 2)):
+                    del self._memory[old]
+            self._memory[values] = known
+        return known
+
+    def _evaluate(self, values: Sequence[Any]) -> bool:
+        data: dict[str, Any] = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in zip(self._names, values, strict=True)
+        }
+        result = self._expression.eval(data=data | self._params)
+        if result.type() != cel.Type.BOOL:
+            raise ConditionFailed(str(result.value()))
+        return bool(result.value())
+
+    def _compile(self, attributes: Mapping[str, Attribute]) -> Any:
+        variables = {name: _TYPES[a.type] for name, a in attributes.items()}
+        for name, value in self._params.items():
+            variables[name] = _param_type(value)
+        try:
+            expression = cel.NewEnv(variables=variables, functions=_FUNCTIONS).compile(self.text)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise ConfigError(_explain(str(error), list(variables))) from None
+        if expression.return_type() != cel.Type.BOOL:
+            raise ConfigError("the condition must be true or false")
+        return expression
+
+    def _probe(self) -> None:
+        nullable = [i for i, a in enumerate(self.attributes) if a.nullable]
+        sample = [_SAMPLES[a.type] for a in self.attributes]
+        for nulls in [[i] for i in nullable] + [nullable]:
+            for flags in (True, False):
+                values = [flags if isinstance(v, bool) else v for v in sample]
+                for i in nulls:
+                    values[i] = None
+                try:
+                    self._evaluate(values)
+                except ConditionFailed:
+                    names = ", ".join(self.attributes[i].name for i in nulls)
+                    raise ConfigError(
+                        f"the condition has no answer when {names} is null; "
+                        f"guard it: {self.attributes[nulls[0]].name} != null && ..."
+                    ) from None
+
+
+def _param_type(value: Any) -> Any:
+    if isinstance(value, bool):
+        return cel.Type.BOOL
+    if isinstance(value, int):
+        return cel.Type.INT
+    return cel.Type.DOUBLE if isinstance(value, float) else cel.Type.STRING
+
+
+def _explain(error: str, known: list[str]) -> str:
+    """The first fault as `line L, column C: what`, with the nearest known name."""
+    match = _PLACE.search(error)
+    if match is None:
+        return error.splitlines()[0]
+    text = f"line {match[1]}, column {int(match[2]) + 1}: {match[3].split(' (in container')[0]}"
+    wrong = re.search(r"undeclared reference to '([^']+)'", error)
+    near = get_close_matches(wrong[1], known, n=1, cutoff=0.4) if wrong else []
+    return text + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _span_function(name: str, seconds: int) -> Any:
+    overload = cel.Overload(
+        f"{name}_int",
+        cel.Type.INT,
+        [cel.Type.INT],
+        is_member=False,
+        impl=lambda count: count * seconds,
+    )
+    return cel.FunctionDecl(name, [overload])
+
+
+_FUNCTIONS = [
+    _span_function("minutes", 60),
+    _span_function("hours", 3600),
+    _span_function("days", 86400),
+]

@@ -1,0 +1,101 @@
+"""A rule as written in YAML. Unknown names are refused."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from service.domain.span import Span
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(_Model):
+    """A text for people in both languages. `{name}` stands for a value of the violation."""
+
+    ru: str
+    en: str
+
+
+class ByStage(_Model):
+    """A span that depends on the stage (by title or id) or pipeline."""
+
+    by: Literal["stage", "pipeline"] = "stage"
+    default: str
+    values: dict[str, str] = {}
+
+    @field_validator("default")
+    @classmethod
+    def _span(cls, value: str) -> str:
+        Span.parse(value)
+        return value
+
+    @field_validator("values")
+    @classmethod
+    def _spans(cls, value: dict[str, str]) -> dict[str, str]:
+        for text in value.values():
+            Span.parse(text)
+        return value
+
+
+class RuleTest(_Model):
+    """Given facts on a timeline, the intervals that must come out (local time of the account).
+
+    `given`: facts in order, each `{at, deal|task|call|note|seller: {...}}`; `expect`: the intervals
+    as `{breach_at, resolved_at?, subject?, resolution?}`; none = the rule is kept.
+    """
+
+    name: str
+    settings: dict[str, Any] = {}
+    directory: dict[str, Any] = {}
+    given: list[dict[str, Any]]
+    expect: list[dict[str, Any]] = []
+
+
+class RuleModel(_Model):
+    """One rule of a rule file."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]{2,63}$")
+    on: Literal["deal", "task", "call", "seller"]
+    form: Literal["state", "answer", "level"]
+    when: str
+    since: str | list[str] = "held"
+    for_: str | ByStage = Field("0m", alias="for")
+    level: str | None = None  # form level: the contribution part that is summed
+    above: str | None = None  # form level: attribute or param.<name> that must not be exceeded
+    join: str = "0m"  # gaps shorter than this do not end an interval
+    params: dict[str, int | float | str | bool] = {}
+    severity: Literal["info", "warning", "critical"]
+    enabled: bool = True
+    needs: list[str] = []  # facts that must be connected
+    notice: bool = False
+    title: Text
+    advice: Text
+    tests: list[RuleTest] = []
+
+    @field_validator("for_")
+    @classmethod
+    def _for(cls, value: str | ByStage) -> str | ByStage:
+        if isinstance(value, str):
+            Span.parse(value)
+        return value
+
+    @field_validator("join")
+    @classmethod
+    def _join(cls, value: str) -> str:
+        Span.parse(value)
+        return value
+
+    @property
+    def since_names(self) -> list[str]:
+        """The attributes that start the clock; empty = `held`."""
+        if self.since == "held":
+            return []
+        return [self.since] if isinstance(self.since, str) else list(self.since)
+
+
+class RuleFile(_Model):
+    """A whole rule file."""
+
+    rules: list[RuleModel]

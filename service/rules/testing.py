@@ -1,0 +1,178 @@
+"""Rule tests as data: the `tests` inside a rule file, run against a tiny named account.
+
+Pipelines «Продажи» (`1`) and «Доставка» (`2`) with stages Новая (`open`), КП (`offer`), Договор
+(`contract`), `won`, `lost`; sellers 7 and 9; a custom field ИНН (`501`). Local times are Moscow's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.domain.config import Config, parse_document, resolve
+from service.domain.directory import (
+    CustomField,
+    Directory,
+    LossReason,
+    Pipeline,
+    Seller,
+    Stage,
+    StageKind,
+)
+from service.domain.facts import Fact, Kind
+from service.domain.instant import FOREVER, Instant, to_datetime
+from service.domain.steps import open_steps
+from service.domain.timeline import Story, fold
+from service.domain.violation import Found
+from service.domain.worlds import world_of
+from service.rules.book import RuleBook, Window
+from service.rules.judge import judge
+from service.rules.levels import judge_level
+from service.rules.schema import RuleModel, RuleTest
+
+_ZONE = ZoneInfo("Europe/Moscow")
+_KINDS = {"deal": Kind.DEAL, "task": Kind.TASK, "call": Kind.CALL, "note": Kind.NOTE}
+_INSTANTS = ("due_at", "created_at", "started_at", "accepted_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a test gave. `problem` empty = passed."""
+
+    rule: str
+    test: str
+    problem: str
+
+
+def run_tests(models: list[RuleModel]) -> list[Outcome]:
+    """Run all tests of these rules, each rule judged alone."""
+    return [
+        Outcome(model.id, test.name, _run(model, test)) for model in models for test in model.tests
+    ]
+
+
+def _run(model: RuleModel, test: RuleTest) -> str:
+    config = _config(test)
+    rules = RuleBook([model]).in_force(config)
+    windows = [Window(0, FOREVER, config, rules)]
+    stories = [fold(key, facts, world_of(config)) for key, facts in _timelines(test).items()]
+    found: list[Found] = []
+    if model.form == "level":
+        found = _levels(model, stories, config, windows)
+    else:
+        for story in stories:
+            intervals, failures = judge(story, windows)
+            if failures:
+                return f"the condition failed: {failures[0].error}"
+            found += intervals
+    return _compare(test, sorted(found, key=lambda f: f.breach_at))
+
+
+def _levels(
+    model: RuleModel, stories: list[Story], config: Config, windows: list[Window]
+) -> list[Found]:
+    steps = sorted(
+        (step.at, step.delta, step.state.responsible)
+        for story in stories
+        for step in open_steps(story, config)
+    )
+    sellers = sorted({seller for _, _, seller in steps})
+    return [
+        found
+        for seller in sellers
+        for found in judge_level(
+            model.id, seller, 0, [(at, d) for at, d, s in steps if s == seller], windows
+        )
+    ]
+
+
+def _compare(test: RuleTest, found: list[Found]) -> str:
+    if len(found) != len(test.expect):
+        return f"expected {len(test.expect)} intervals, got {[_show(f) for f in found]}"
+    for wanted, got in zip(test.expect, found, strict=True):
+        same = (
+            got.breach_at == _instant(wanted["breach_at"])
+            and got.resolved_at == _instant(wanted.get("resolved_at"))
+            and got.resolution == wanted.get("resolution", got.resolution)
+            and got.subject_id == wanted.get("subject", got.subject_id)
+        )
+        if not same:
+            return f"expected {wanted}, got {_show(got)}"
+    return ""
+
+
+def _show(found: Found) -> str:
+    end = "..." if found.resolved_at is None else _local(found.resolved_at)
+    return f"[{_local(found.breach_at)}, {end}) {found.resolution or 'open'}"
+
+
+def _local(at: Instant) -> str:
+    return to_datetime(at).astimezone(_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _instant(value: Any) -> Instant | None:
+    if value is None:
+        return None
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return int(moment.replace(tzinfo=_ZONE).astimezone(UTC).timestamp())
+
+
+def _timelines(test: RuleTest) -> dict[str, list[Fact]]:
+    """Facts by timeline; tasks, calls and notes hang on deal `1` unless they name another."""
+    timelines: dict[str, list[Fact]] = {}
+    seen: set[tuple[Kind, str]] = set()
+    for index, line in enumerate(test.given):
+        at = _instant(line["at"]) or 0
+        name = next(key for key in line if key != "at")
+        body = dict(line[name])
+        kind = _KINDS[name]
+        subject = str(body.pop("id", index + 1 if kind is Kind.NOTE else 1))
+        deal = subject if kind is Kind.DEAL else str(body.pop("deal", "1"))
+        if (kind, subject) not in seen:
+            body = _defaults(kind, at, body)
+            seen.add((kind, subject))
+        body |= {key: _instant(body[key]) for key in _INSTANTS if isinstance(body.get(key), str)}
+        fact = Fact(kind, subject, at, body)
+        timelines.setdefault(f"deal:{deal}", []).append(fact)
+    return timelines
+
+
+def _defaults(kind: Kind, at: Instant, body: dict[str, Any]) -> dict[str, Any]:
+    if kind is Kind.DEAL:
+        return {"pipeline": "1", "created_at": at, "created_by": "0", "name": "Окна"} | body
+    if kind is Kind.TASK:
+        return {"created_at": at, "text": "Перезвонить по КП"} | body
+    if kind is Kind.CALL:
+        return {"started_at": at} | body
+    return {"created_at": at} | body
+
+
+def _config(test: RuleTest) -> Config:
+    required = {
+        key: tuple((pair[0], pair[1]) for pair in pairs)
+        for key, pairs in test.directory.get("required", {}).items()
+    }
+    directory = Directory(
+        timezone="Europe/Moscow",
+        currency="RUB",
+        sellers=(Seller(id="7", name="Иванов"), Seller(id="9", name="Петрова")),
+        pipelines=tuple(_pipelines()),
+        loss_reasons=(LossReason(id="1", name="Дорого"), LossReason(id="2", name="Спам")),
+        fields=(CustomField(id="501", name="ИНН", required=required.get("501", ())),),
+    )
+    config = resolve("test", "amocrm", directory, parse_document(test.settings))
+    config.check()
+    return config
+
+
+def _pipelines() -> Iterator[Pipeline]:
+    stages = (
+        Stage(id="open", name="Новая", sort=10),
+        Stage(id="offer", name="КП", sort=20),
+        Stage(id="contract", name="Договор", sort=30),
+        Stage(id="won", name="Успешно", sort=100, kind=StageKind.WON),
+        Stage(id="lost", name="Отказ", sort=110, kind=StageKind.LOST),
+    )
+    yield Pipeline(id="1", name="Продажи", main=True, stages=stages)
+    yield Pipeline(id="2", name="Доставка", sort=2, stages=stages)
