@@ -4,11 +4,12 @@ SQLite runs in WAL with `synchronous=FULL`: what was committed is on the disk. T
 write begin with BEGIN IMMEDIATE there, so that two writers queue instead of failing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
 BUSY_MILLISECONDS = 15_000
@@ -82,3 +83,37 @@ def begin(connection: Connection) -> None:
     """Start a writing transaction (on SQLite: take the write lock now)."""
     if is_sqlite(connection):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def insert_or_update(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    update: Sequence[str],
+    add: Sequence[str] = (),
+    grow: Sequence[str] = (),
+    larger: Sequence[str] = (),
+) -> None:
+    """Insert rows; where the primary key is there already, change columns instead.
+
+    `update`: take the new value; `add`: old + new; `grow`: old + 1; `larger` (of `update`): only if
+    the new value is larger. Without any of them an existing row stays as it is.
+    """
+    if not rows:
+        return
+    make = sqlite.insert if is_sqlite(connection) else postgresql.insert
+    statement = make(table)
+    keys = [column.name for column in table.primary_key.columns]
+    new = statement.excluded
+    changes: dict[str, Any] = {name: new[name] for name in update}
+    changes |= {name: table.c[name] + new[name] for name in add}
+    changes |= {name: table.c[name] + 1 for name in grow}
+    if not changes:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    else:
+        where = None
+        for name in larger:
+            where = table.c[name] < new[name]
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=where)
+    connection.execute(statement, list(rows))

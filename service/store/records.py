@@ -186,6 +186,7 @@ class Audit(SQLModel, table=True):
     before: Any = json_column(nullable=True)
     after: Any = json_column(nullable=True)
     request_id: str = ""
+    address: str = ""
 
 
 class Setting(SQLModel, table=True):

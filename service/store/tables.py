@@ -35,7 +35,10 @@ class Account(SQLModel, table=True):
     hook_hash: str = Field(index=True)  # SHA-256 of the hook token, hex
     secrets: str = ""  # encrypted JSON of the CRM credentials
     connected_at: int = instant()
-    dirty_at: int | None = instant(nullable=True)  # there is work; NULL = nothing to do
+    claimed_by: str = ""  # the worker that has this account now
+    claimed_until: int = number(default=0)  # real-time lease (unix seconds): a dead worker's ends
+    external_id: str | None = None  # the portal's own id, learned from its directory
+    subdomain: str | None = None
     last_event_at: int | None = instant(nullable=True)
     data_version: int = number(default=0)  # grows with each change of derived data (ETag)
     config_version: int = number(default=1)  # grows with settings, directory, rules
@@ -48,7 +51,13 @@ class Account(SQLModel, table=True):
     changes_cursor: Any = json_column(nullable=True)
 
 
-Index("ix_account_dirty", Account.__table__.c.dirty_at)  # type: ignore[attr-defined]
+class LevelDirty(SQLModel, table=True):
+    """Sellers whose levels have to be judged again, from which instant on."""
+
+    __tablename__ = "level_dirty"
+    account_id: str = account_column()
+    seller: str = key_column()
+    from_at: int = instant()
 
 
 class AccountSettings(SQLModel, table=True):

@@ -1,0 +1,156 @@
+"""What an endpoint asks for: the services of the process and the call at hand.
+
+`CallDep` gives a `Call`: database, clock, language, who asks; `EngineDep`, `SettingsDep`, `NowDep`
+give single things.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from service.api.auth import Caller, KeyRing
+from service.api.limits import Limiter
+from service.clock import Clock
+from service.domain.instant import Instant, from_datetime
+from service.rules.book import RuleBook
+from service.settings import Settings
+from service.store.engine import reading, transaction
+from service.store.handles import Connection, Engine
+from service.store.keys import installation_secret
+
+
+@dataclass
+class Services:
+    """What lives as long as the process. `ready`: checks of `/readyz`, name -> `ok` or why not."""
+
+    settings: Settings
+    engine: Engine
+    clock: Clock
+    book: RuleBook
+    ready: Callable[[], dict[str, str]]
+    keys: KeyRing
+    limiter: Limiter
+    wrong_keys: Limiter
+    ending: bool = False  # SIGTERM came: /readyz says so
+    _cursor_secret: bytes = field(default=b"", repr=False)
+
+    def now(self) -> Instant:
+        """The present instant, whole seconds."""
+        return from_datetime(self.clock.now())
+
+    @property
+    def cursor_secret(self) -> bytes:
+        """What signs cursors; the same in all processes of the installation."""
+        if not self._cursor_secret:
+            with transaction(self.engine) as connection:
+                self._cursor_secret = installation_secret(connection, "cursor_secret")
+        return self._cursor_secret
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that answers this request."""
+    found: Services = request.app.state.services
+    return found
+
+
+@dataclass
+class Call:
+    """One request as endpoints see it."""
+
+    request: Request
+    services: Services
+    now: Instant
+
+    @property
+    def caller(self) -> Caller:
+        """Whose key it is (endpoints under `/v1` always have one)."""
+        found: Caller = self.request.scope["dozor.caller"]
+        return found
+
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self.services.engine
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's settings."""
+        return self.services.settings
+
+    @property
+    def book(self) -> RuleBook:
+        """All rules of the installation."""
+        return self.services.book
+
+    @property
+    def request_id(self) -> str:
+        """The id of this request, for the audit log."""
+        return str(self.request.scope.get("dozor.request_id", ""))
+
+    @property
+    def address(self) -> str:
+        """The client's network address."""
+        return self.request.client.host if self.request.client else ""
+
+    @cached_property
+    def lang(self) -> str:
+        """`ru` or `en`: the parameter `lang`, else the installation's."""
+        return self.request.query_params.get("lang") or self.settings.lang
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent snapshot of the database."""
+        with reading(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A writing transaction."""
+        with transaction(self.engine) as connection:
+            yield connection
+
+
+def _call(request: Request) -> Call:
+    services = services_of(request)
+    return Call(request, services, services.now())
+
+
+async def get_call(request: Request) -> Call:
+    """The dependency behind `CallDep`."""
+    return _call(request)
+
+
+async def get_engine(request: Request) -> Engine:
+    """The dependency behind `EngineDep`."""
+    return services_of(request).engine
+
+
+async def get_settings(request: Request) -> Settings:
+    """The dependency behind `SettingsDep`."""
+    return services_of(request).settings
+
+
+async def get_now(request: Request) -> Instant:
+    """The dependency behind `NowDep`."""
+    return services_of(request).now()
+
+
+CallDep = Annotated[Call, Depends(get_call)]
+EngineDep = Annotated[Engine, Depends(get_engine)]
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+NowDep = Annotated[Instant, Depends(get_now)]
+
+
+def json_answer(
+    document: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """A JSON response; equal documents give equal bytes (members in the order given)."""
+    return Response(
+        msgspec.json.encode(document), status, headers=headers, media_type="application/json"
+    )

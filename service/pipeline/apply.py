@@ -1,0 +1,352 @@
+"""Facts in, everything derived out: read what is there, derive, write the difference.
+
+`plan` reads and computes without a writing transaction (the account's lease keeps others away);
+`commit` writes all of it in one. A timeline lends to others: a client's calls and notes to his
+deals, a deal's notes and tasks to his calls; so a change ripples to the timelines it is lent to.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from service.domain.facts import Fact, Kind
+from service.domain.instant import Instant
+from service.domain.timeline import Context, Story, fold
+from service.domain.worlds import world_of
+from service.pipeline import levels
+from service.pipeline.derive import derive
+from service.rules.book import Window
+from service.rules.judge import Failure
+from service.store import derived as derived_store
+from service.store import facts as fact_store
+from service.store import images
+from service.store import levels as level_store
+from service.store.derived import Difference
+
+_LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT}
+_LENT_BY_DEAL = {Kind.NOTE, Kind.TASK}
+_BUSY_CONTACT = 50  # a person of more deals than this is a switchboard: nothing is lent
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch of facts changes."""
+
+    account_id: str
+    facts: list[tuple[str, Fact]] = field(default_factory=list)
+    moved: dict[tuple[str, str], str] = field(default_factory=dict)
+    linked: set[tuple[str, str]] = field(default_factory=set)
+    unlinked: set[tuple[str, str]] = field(default_factory=set)
+    difference: Difference = field(default_factory=Difference)
+    failures: list[Failure] = field(default_factory=list)
+    timelines: int = 0
+
+    @property
+    def dirty_sellers(self) -> dict[str, Instant]:
+        """Sellers whose levels change, each from its first changed instant on."""
+        return levels.dirty_sellers(self.difference)
+
+
+class _Batch:
+    """The working set of one plan."""
+
+    def __init__(self, connection: Connection, account_id: str, windows: Sequence[Window]) -> None:
+        self.connection = connection
+        self.account_id = account_id
+        self.windows = windows
+        self.world = world_of(windows[-1].config)
+        self.plan = Plan(account_id)
+        self.timelines: dict[str, dict[fact_store.Key, Fact]] = {}
+        self.fresh: set[str] = set()
+        self.stories: dict[str, Story] = {}
+        self.contacts: dict[str, set[str]] = {}  # deal -> contacts, as after this batch
+        self.deals: dict[str, set[str]] = {}  # contact -> deals, as after this batch
+        self.born: dict[str, Instant] = {}  # other deals of the same clients -> created at
+
+    def load(self, keys: Iterable[str]) -> None:
+        missing = [key for key in dict.fromkeys(keys) if key not in self.timelines]
+        found = fact_store.load(self.connection, self.account_id, missing)
+        for key in missing:
+            self.timelines[key] = found.get(key, {})
+
+    def put(self, facts: Iterable[tuple[str, Fact]]) -> None:
+        """Add facts to their timelines; what is known already is not new."""
+        for timeline, fact in facts:
+            key = fact_store.key_of(fact)
+            known = self.timelines[timeline].get(key)
+            if known is not None and known.seen_at >= fact.seen_at:
+                continue
+            self.timelines[timeline][key] = fact
+            self.plan.facts.append((timeline, fact))
+            self.fresh.add(timeline)
+
+    def facts_of(self, key: str, kinds: set[Kind] | None = None) -> list[Fact]:
+        rows = self.timelines.get(key, {})
+        return [fact for _, fact in sorted(rows.items()) if kinds is None or fact.kind in kinds]
+
+
+def plan(
+    connection: Connection,
+    account_id: str,
+    facts: Sequence[Fact],
+    windows: Sequence[Window],
+    force: Sequence[str] = (),
+) -> Plan:
+    """What these facts change. `force`: timelines to derive again even without a new fact."""
+    batch = _Batch(connection, account_id, windows)
+    placed = _place(batch, facts)
+    batch.load([timeline for timeline, _ in placed] + list(force))
+    batch.put(placed)
+    first = [*batch.fresh, *(key for key in force if key not in batch.fresh)]
+    if not first:
+        return batch.plan
+    _link(batch, first)
+    ripple = _ripple(batch)
+    keys = list(dict.fromkeys([*first, *ripple]))
+    batch.load(keys)
+    _lend_ready(batch, keys)
+    stored = derived_store.load(connection, account_id, keys)
+    for key in keys:
+        story = fold(key, batch.facts_of(key), batch.world, _context(batch, key))
+        verdict = derive(story, windows)
+        batch.plan.failures += verdict.failures
+        derived_store.differ(key, stored[key], verdict.derived, batch.plan.difference)
+    batch.plan.timelines = len(keys)
+    return batch.plan
+
+
+def commit(
+    connection: Connection, made: Plan, windows: Sequence[Window], *, judge_levels: bool
+) -> None:
+    """Write a plan; inside a writing transaction whose caller holds the account."""
+    account_id = made.account_id
+    for subject, timeline in made.moved.items():
+        fact_store.move(connection, account_id, subject, timeline)
+    fact_store.write(connection, account_id, made.facts)
+    fact_store.link(connection, account_id, made.linked, made.unlinked)
+    derived_store.write(connection, account_id, made.difference)
+    dirty = made.dirty_sellers
+    if dirty and judge_levels:
+        levels.judge_sellers(connection, account_id, dirty, windows)
+    elif dirty:
+        level_store.mark(connection, account_id, dirty)
+
+
+# --- homes ----------------------------------------------------------------------------------------
+
+
+def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
+    """Each fact with its home timeline; subjects whose link changed are moved."""
+    told = [f for f in facts if f.kind in (Kind.TASK, Kind.CALL, Kind.NOTE)]
+    subjects = {(str(f.kind), f.id) for f in told}
+    homes = fact_store.homes(batch.connection, batch.account_id, subjects)
+    changed = set()
+    for fact in told:
+        subject = (str(fact.kind), fact.id)
+        home = _told_home(fact)
+        if home is not None and homes.get(subject, home) != home:
+            changed.add(subject)
+    by_subject: dict[tuple[str, str], list[Fact]] = {}
+    for fact in told:
+        by_subject.setdefault((str(fact.kind), fact.id), []).append(fact)
+    for _, fact in fact_store.versions(batch.connection, batch.account_id, sorted(changed)):
+        by_subject[str(fact.kind), fact.id].append(fact)
+    final = {
+        subject: _newest_home(versions) or homes.get(subject) or f"{subject[0]}:{subject[1]}"
+        for subject, versions in by_subject.items()
+    }
+    _move(batch, homes, final)
+    return [
+        (final.get((str(fact.kind), fact.id), f"{fact.kind}:{fact.id}"), fact) for fact in facts
+    ]
+
+
+def _told_home(fact: Fact) -> str | None:
+    """The timeline that a version says it belongs to; None = it does not say."""
+    body = fact.body
+    if body.get("deal"):
+        return f"deal:{body['deal']}"
+    if body.get("contact") and fact.kind is not Kind.TASK:
+        return f"contact:{body['contact']}"
+    if "deal" in body or "contact" in body:
+        return f"{fact.kind}:{fact.id}"
+    return None
+
+
+def _newest_home(versions: Sequence[Fact]) -> str | None:
+    """The home by the newest version that tells one; a deal outranks a person at one instant."""
+    best: tuple[tuple[int, int, bool, str], str] | None = None
+    for fact in versions:
+        home = _told_home(fact)
+        if home is None:
+            continue
+        order = (fact.at, int(fact.rank), home.startswith("deal:"), home)
+        if best is None or order > best[0]:
+            best = (order, home)
+    return best[1] if best else None
+
+
+def _move(
+    batch: _Batch, homes: dict[tuple[str, str], str], final: dict[tuple[str, str], str]
+) -> None:
+    moves = {s: final[s] for s, home in homes.items() if final.get(s, home) != home}
+    if not moves:
+        return
+    batch.plan.moved = moves
+    batch.load([*(homes[s] for s in moves), *moves.values()])
+    for subject, target in moves.items():
+        source = batch.timelines[homes[subject]]
+        rows = {key: fact for key, fact in source.items() if key[:2] == subject}
+        for key in rows:
+            del source[key]
+        batch.timelines[target] |= rows
+        batch.fresh |= {homes[subject], target}
+
+
+# --- what timelines lend to each other ------------------------------------------------------------
+
+
+def _link(batch: _Batch, keys: Sequence[str]) -> None:
+    """Who is whose client after this batch: stored links, changed by the newest images."""
+    deals = [key.partition(":")[2] for key in keys if key.startswith("deal:")]
+    before = fact_store.contacts_of(batch.connection, batch.account_id, deals)
+    for deal in deals:
+        now = _contacts_told(batch.facts_of(f"deal:{deal}", {Kind.DEAL}))
+        old = before.get(deal, set())
+        batch.contacts[deal] = now
+        batch.plan.linked |= {(deal, contact) for contact in now - old}
+        batch.plan.unlinked |= {(deal, contact) for contact in old - now}
+    contacts = {c for now in batch.contacts.values() for c in now}
+    contacts |= {contact for _, contact in batch.plan.unlinked}
+    contacts |= {key.partition(":")[2] for key in keys if key.startswith("contact:")}
+    stored = fact_store.deals_of(batch.connection, batch.account_id, contacts)
+    for contact in contacts:
+        known = set(stored.get(contact, set()))
+        known -= {deal for deal, c in batch.plan.unlinked if c == contact}
+        known |= {deal for deal, c in batch.plan.linked if c == contact}
+        batch.deals[contact] = known
+
+
+def _contacts_told(versions: Sequence[Fact]) -> set[str]:
+    """Contacts (and the company) of a deal by its newest image."""
+    contacts: list[str] = []
+    company: str | None = None
+    for fact in sorted(versions, key=lambda f: (f.at, f.rank, f.seen_at)):
+        if "contacts" in fact.body:
+            contacts = fact.body["contacts"] or []
+        if "company" in fact.body:
+            company = fact.body["company"]
+    return {*contacts, *([company] if company else [])}
+
+
+def _ripple(batch: _Batch) -> list[str]:
+    """Timelines that borrow from the fresh ones."""
+    reached: set[str] = set()
+    changed_links = {contact for _, contact in batch.plan.linked | batch.plan.unlinked}
+    for key in batch.fresh:
+        kind, _, subject = key.partition(":")
+        if kind == "contact":
+            reached |= {f"deal:{deal}" for deal in _lent_to(batch, subject)}
+        elif kind == "deal":
+            reached |= {f"contact:{contact}" for contact in batch.contacts.get(subject, ())}
+        elif kind == "lead":
+            reached |= {
+                f"deal:{fact.body['deal']}" for fact in batch.facts_of(key) if fact.body.get("deal")
+            }
+    changed_links |= _clients_of_redated(batch)
+    for contact in changed_links:
+        reached |= {f"contact:{contact}", *(f"deal:{deal}" for deal in _lent_to(batch, contact))}
+    return sorted(reached - batch.fresh)
+
+
+def _clients_of_redated(batch: _Batch) -> set[str]:
+    """Clients of deals of which it is now known otherwise when they were created."""
+    fresh = {key.partition(":")[2] for key in batch.fresh if key.startswith("deal:")}
+    linked = [deal for deal in fresh if batch.contacts.get(deal)]
+    before = images.created_at(batch.connection, batch.account_id, linked)
+    return {
+        contact
+        for deal in linked
+        if before.get(deal) != _created(batch, deal)
+        for contact in batch.contacts[deal]
+    }
+
+
+def _lent_to(batch: _Batch, contact: str) -> set[str]:
+    deals = batch.deals.get(contact, set())
+    return deals if len(deals) <= _BUSY_CONTACT else set()
+
+
+def _lend_ready(batch: _Batch, keys: Sequence[str]) -> None:
+    """Load what the timelines to derive borrow."""
+    deals = [key.partition(":")[2] for key in keys if key.startswith("deal:")]
+    unknown = [deal for deal in deals if deal not in batch.contacts]
+    stored = fact_store.contacts_of(batch.connection, batch.account_id, unknown)
+    for deal in unknown:
+        batch.contacts[deal] = stored.get(deal, set())
+    contacts = {c for deal in deals for c in batch.contacts[deal]}
+    contacts |= {key.partition(":")[2] for key in keys if key.startswith("contact:")}
+    missing = [contact for contact in contacts if contact not in batch.deals]
+    batch.deals |= {c: set() for c in missing}
+    batch.deals |= fact_store.deals_of(batch.connection, batch.account_id, missing)
+    borrowed = [f"contact:{contact}" for contact in contacts]
+    for deal in deals:
+        inquiry = _inquiry_of(batch, deal)
+        borrowed += [f"lead:{inquiry}"] if inquiry else []
+    for key in keys:
+        if key.startswith("contact:"):
+            borrowed += [f"deal:{deal}" for deal in _lent_to(batch, key.partition(":")[2])]
+    siblings = {d for deal in deals for c in batch.contacts[deal] for d in _lent_to(batch, c)}
+    batch.load(borrowed)
+    batch.born = images.created_at(batch.connection, batch.account_id, siblings - set(deals))
+
+
+def _inquiry_of(batch: _Batch, deal: str) -> str | None:
+    for fact in batch.facts_of(f"deal:{deal}", {Kind.DEAL}):
+        if fact.body.get("inquiry"):
+            return str(fact.body["inquiry"])
+    return None
+
+
+def _context(batch: _Batch, key: str) -> Context:
+    kind, _, subject = key.partition(":")
+    if kind == "deal":
+        return _context_of_deal(batch, subject)
+    if kind == "contact":
+        deals = sorted(_lent_to(batch, subject), key=_by_number)
+        lent = [f for deal in deals for f in batch.facts_of(f"deal:{deal}", _LENT_BY_DEAL)]
+        return Context(lent, deal_of=deals[-1] if deals else "")
+    return Context()
+
+
+def _context_of_deal(batch: _Batch, deal: str) -> Context:
+    lent: list[Fact] = []
+    earlier = False
+    mine = _created(batch, deal)
+    for contact in sorted(batch.contacts.get(deal, ())):
+        others = _lent_to(batch, contact)
+        if others:
+            lent += batch.facts_of(f"contact:{contact}", _LENT_BY_CONTACT)
+        for other in others - {deal}:
+            theirs = _created(batch, other)
+            if mine is not None and theirs is not None:
+                earlier = earlier or (theirs, _by_number(other)) < (mine, _by_number(deal))
+    inquiry = _inquiry_of(batch, deal)
+    if inquiry:
+        lent += batch.facts_of(f"lead:{inquiry}", {Kind.LEAD})
+    return Context(lent, earlier)
+
+
+def _created(batch: _Batch, deal: str) -> Instant | None:
+    """When a deal was created, by its facts if they are at hand, else by its stored image."""
+    told = [
+        fact.body["created_at"]
+        for fact in batch.facts_of(f"deal:{deal}", {Kind.DEAL})
+        if fact.body.get("created_at") is not None
+    ]
+    return told[-1] if told else batch.born.get(deal)
+
+
+def _by_number(subject: str) -> tuple[int, str]:
+    return (int(subject), subject) if subject.isdigit() else (0, subject)

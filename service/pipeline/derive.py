@@ -1,0 +1,138 @@
+"""`derive(timeline) -> everything derived`: pure, the same for a live fact and for a rebuild."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.config import Config
+from service.domain.directory import StageKind
+from service.domain.instant import Instant
+from service.domain.period import local_day
+from service.domain.timeline import DealState, Story, TaskState
+from service.domain.violation import Found
+from service.kpi.contributions import Contribution, contribute
+from service.rules.book import Window
+from service.rules.judge import Failure, judge
+from service.store.derived import Derived, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a timeline gives, and rules that failed on it."""
+
+    derived: Derived
+    failures: list[Failure]
+
+
+def derive(story: Story, windows: Sequence[Window]) -> Verdict:
+    """Violations, contributions and present images of one timeline."""
+    config = windows[-1].config
+    found, failures = judge(story, windows)
+    derived = Derived()
+    for interval in found:
+        row = violation_row(config.account_id, story.key, interval)
+        derived.violations[row["id"]] = row
+    for contribution in contribute(story, found, config):
+        key, rest = contribution_row(contribution, config)
+        derived.contributions[key] = rest
+    if story.deal:
+        derived.deal = _deal_row(story, config)
+    for task_id, states in story.tasks.items():
+        if not states[-1].deleted:
+            derived.tasks[task_id] = _task_row(story, task_id, states)
+    return Verdict(derived, failures)
+
+
+def violation_row(account_id: str, timeline: str, found: Found) -> Row:
+    """A violation as the table wants it. The tick looks at it when its next instant comes."""
+    return {
+        "id": found.violation_id(account_id),
+        "timeline": timeline,
+        "rule": found.rule,
+        "rule_version": found.rule_version,
+        "severity": found.severity,
+        "notice": found.notice,
+        "subject_kind": found.subject_kind,
+        "subject_id": found.subject_id,
+        "deal": found.deal,
+        "pipeline": found.pipeline,
+        "stage": found.stage,
+        "seller": found.seller,
+        "owner": found.owner,
+        "amount": found.amount,
+        "currency": found.currency,
+        "since": found.since,
+        "held_since": found.held_since,
+        "effective_from": found.effective_from,
+        "breach_at": found.breach_at,
+        "resolved_at": found.resolved_at,
+        "resolution": found.resolution,
+        "values": found.values,
+        "due_at": found.breach_at,
+    }
+
+
+def contribution_row(row: Contribution, config: Config) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """(key columns, other columns) of a contribution."""
+    key = (row.metric, row.subject_kind, row.subject_id, row.key)
+    day = local_day(row.at, config.timezone)
+    return key, (
+        row.at, day, row.seller, row.pipeline, row.stage, row.source, row.value, row.currency,
+    )  # fmt: skip
+
+
+def _deal_row(story: Story, config: Config) -> Row:
+    now = story.deal[-1]
+    return {
+        "id": story.id,
+        "name": now.name,
+        "pipeline": now.pipeline,
+        "stage": now.stage,
+        "status": now.kind.value,
+        "seller": now.responsible,
+        "source": now.source,
+        "amount": now.amount,
+        "currency": now.currency or config.currency,
+        "born_at": now.born_at,
+        "created_at": now.created_at,
+        "updated_at": story.updated_at,
+        "stage_since": now.stage_entered_at,
+        "closed_at": now.closed_at,
+        "loss_reason": _loss_reason(now, config),
+        "open_tasks": now.open_tasks,
+        "next_task_at": now.next_due_at,
+        "last_touch_at": _last_touch(now),
+        "has_contact": bool(now.contacts),
+        "deleted": now.deleted,
+    }
+
+
+def _loss_reason(now: DealState, config: Config) -> str | None:
+    if now.kind is not StageKind.LOST or not now.loss_reason:
+        return None
+    names = {reason.id: reason.name for reason in config.directory.loss_reasons}
+    return names.get(now.loss_reason, now.loss_reason)
+
+
+def _last_touch(now: DealState) -> Instant | None:
+    return now.last_activity_at
+
+
+def _task_row(story: Story, task_id: str, states: Sequence[TaskState]) -> Row:
+    now = states[-1]
+    return {
+        "id": task_id,
+        "timeline": story.key,
+        "deal": story.id if story.kind == "deal" else "",
+        "seller": now.responsible,
+        "task_kind": now.task_kind,
+        "title": now.text,
+        "is_open": now.is_open,
+        "is_all_day": now.is_all_day,
+        "due_at": now.due_at,
+        "created_at": now.created_at,
+        "done_at": now.closed_at,
+        "updated_at": now.at,
+        "has_result": bool(now.result),
+        "moves": now.moves,
+    }

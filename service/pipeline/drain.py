@@ -1,0 +1,142 @@
+"""Inbox rows become facts; facts become everything derived; one transaction a batch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import Connection
+
+from service.domain.config import Config
+from service.domain.facts import Fact
+from service.domain.instant import Instant
+from service.domain.ports import RawHook
+from service.errors import PayloadNotUnderstood
+from service.pipeline import apply
+from service.pipeline.office import Office
+from service.rules.judge import Failure
+from service.store import accounts, health, inbox
+from service.store import facts as fact_store
+from service.store.accounts import AccountRow
+from service.store.engine import reading, transaction
+
+BATCH = 500
+log = structlog.get_logger()
+
+
+class LeaseLost(Exception):  # noqa: N818 - control flow between worker and transaction
+    """Another worker has taken the account; nothing was written."""
+
+
+@dataclass(slots=True)
+class Normalised:
+    """What a batch of inbox rows says."""
+
+    facts: list[Fact] = field(default_factory=list)
+    touched: list[tuple[str, str]] = field(default_factory=list)
+    settled: list[tuple[int, str, str | None, int]] = field(default_factory=list)
+    directory_changed: bool = False
+    newest: Instant | None = None
+
+
+def drain(office: Office, account_id: str) -> int:
+    """Work on one batch of an account's inbox; how many rows there were."""
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None:
+            return 0
+        rows = inbox.pending(connection, account_id, BATCH)
+        if not rows:
+            return 0
+        config = office.config(connection, account_id)
+        windows = office.windows(connection, row)
+        said = normalise(office, row, config, rows)
+        made = apply.plan(connection, account_id, said.facts, windows)
+    with transaction(office.engine) as connection:
+        if not accounts.hold(connection, account_id, office.worker):
+            raise LeaseLost(account_id)
+        judged_now = row.backfill_state != "running"
+        apply.commit(connection, made, windows, judge_levels=judged_now)
+        inbox.settle(connection, account_id, said.settled)
+        fact_store.touch(connection, account_id, said.touched, office.now())
+        note_failures(connection, account_id, made.failures, office.now())
+        values: dict[str, object] = {"last_event_at": said.newest}
+        if said.directory_changed:
+            values["directory_wanted"] = True
+        accounts.change(connection, account_id, **values)
+    return len(rows)
+
+
+def normalise(
+    office: Office, row: AccountRow, config: Config, rows: Sequence[inbox.InboxRow]
+) -> Normalised:
+    """Bytes to facts, row by row; what is not understood is parked with its reason."""
+    adapter = office.adapter(row.crm)
+    portal = office.portal(row, config)
+    said = Normalised()
+    for item in rows:
+        said.newest = max(item.received_at, said.newest or 0)
+        raw = RawHook(item.body, item.content_type, item.received_at)
+        try:
+            if adapter.admits(raw, portal) == "hold":
+                said.settled.append((item.id, "parked", "token_missing", 0))
+                continue
+            decoded = adapter.decode(raw, portal)
+        except PayloadNotUnderstood as error:
+            said.settled.append((item.id, "parked", error.reason, 0))
+            continue
+        except Exception:
+            log.exception("hook_decode_failed", account=row.account_id, row=item.id)
+            said.settled.append((item.id, "parked", "internal_error", 0))
+            continue
+        said.facts += decoded.facts
+        said.touched += [(str(t.kind), t.id) for t in decoded.touched]
+        said.directory_changed |= decoded.directory_changed
+        reason = f"ignored:{decoded.ignored}" if decoded.ignored else None
+        said.settled.append((item.id, "done", reason, len(decoded.facts)))
+    said.directory_changed |= names_strangers(said.facts, config)
+    return said
+
+
+def names_strangers(facts: Sequence[Fact], config: Config) -> bool:
+    """Whether a fact names a stage or user that the directory does not know (decisions 31)."""
+    users = {seller.id for seller in config.directory.sellers}
+    for fact in facts:
+        body = fact.body
+        stage, pipeline = body.get("stage"), body.get("pipeline")
+        if stage and pipeline and config.stage_name(pipeline, stage) is None:
+            return True
+        responsible = body.get("responsible")
+        if responsible and users and responsible not in users:
+            return True
+    return False
+
+
+def note_failures(
+    connection: Connection, account_id: str, failures: Sequence[Failure], now: Instant
+) -> None:
+    """A rule that had no answer is a visible state of that rule."""
+    for failure in failures:
+        health.note(connection, account_id, failure.rule, failure.subject, failure.error, now)
+
+
+def store_facts(
+    office: Office,
+    account_id: str,
+    facts: Sequence[Fact],
+    also: "Callable[[Connection], None] | None" = None,
+) -> int:
+    """Facts from REST: apply them in one transaction, with `also` done in it; how many were new."""
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None:
+            return 0
+        windows = office.windows(connection, row)
+        made = apply.plan(connection, account_id, facts, windows)
+    with transaction(office.engine) as connection:
+        if not accounts.hold(connection, account_id, office.worker):
+            raise LeaseLost(account_id)
+        apply.commit(connection, made, windows, judge_levels=row.backfill_state != "running")
+        note_failures(connection, account_id, made.failures, office.now())
+        if also is not None:
+            also(connection)
+    return len(made.facts)

@@ -1,0 +1,129 @@
+"""Touched subjects are read from the CRM, in batches, outside any transaction."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from msgspec.structs import replace
+from service.domain.directory import Directory, Pipeline, Seller, Stage
+from service.domain.facts import Kind, Touched
+from service.domain.instant import Instant
+from service.errors import SourceLimited, SourceRefused, SourceUnavailable
+from service.pipeline.drain import store_facts
+from service.pipeline.office import Office
+from service.store import accounts
+from service.store import facts as fact_store
+from service.store.engine import reading, transaction
+
+BATCH = 50
+DIRECTORY_EVERY_SECONDS = 24 * 3600
+_PAUSES = (5, 30, 120, 600, 1800)
+log = structlog.get_logger()
+
+
+def fetch(office: Office, account_id: str) -> int:
+    """Read one batch of touched subjects; how many there were. A failure is tried again later."""
+    now = office.now()
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        waiting = fact_store.touched(connection, account_id, now, BATCH)
+        if row is None or not waiting:
+            return 0
+        client = office.client(row, office.config(connection, account_id))
+    touched = [Touched(Kind(kind), subject) for kind, subject, _, _ in waiting]
+    try:
+        facts = client.fetch(touched)
+    except SourceUnavailable as error:
+        _postpone(office, account_id, waiting, error)
+        return 0
+    seen = [(kind, subject, generation) for kind, subject, generation, _ in waiting]
+    store_facts(office, account_id, facts, lambda c: fact_store.fetched(c, account_id, seen))
+    _mark_good(office, account_id)
+    return len(waiting)
+
+
+def _postpone(
+    office: Office,
+    account_id: str,
+    waiting: Sequence[tuple[str, str, int, int]],
+    error: SourceUnavailable,
+) -> None:
+    """Nothing touched is lost: it waits, longer each time; a refusal shows on the account."""
+    attempts = max(attempts for _, _, _, attempts in waiting)
+    pause = float(_PAUSES[min(attempts, len(_PAUSES) - 1)])
+    if isinstance(error, SourceLimited):
+        pause = max(pause, error.retry_after)
+    log.warning("fetch_postponed", account=account_id, error=str(error), pause_seconds=pause)
+    with transaction(office.engine) as connection:
+        subjects = [(kind, subject) for kind, subject, _, _ in waiting]
+        fact_store.postpone(connection, account_id, subjects, office.now() + int(pause))
+        if isinstance(error, SourceRefused):
+            accounts.change(connection, account_id, status="error", error=str(error))
+
+
+def _mark_good(office: Office, account_id: str) -> None:
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+    if row is not None and row.status == "error":
+        with transaction(office.engine) as connection:
+            accounts.change(connection, account_id, status="active", error=None)
+
+
+def read_directory(office: Office, account_id: str) -> bool:
+    """Read users, pipelines and fields anew; True if it was read. Raises SourceUnavailable."""
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None:
+            return False
+        old = accounts.directory(connection, account_id)
+        client = office.client(row, office.config(connection, account_id))
+    fresh = merge(old, client.read_directory(), office.now())
+    with transaction(office.engine) as connection:
+        accounts.save_directory(connection, account_id, fresh, office.now())
+    _mark_good(office, account_id)
+    return True
+
+
+def merge(old: Directory, new: Directory, now: Instant) -> Directory:
+    """The new directory, with what the CRM no longer lists kept by name (and marked so)."""
+    known = {seller.id: seller for seller in old.sellers}
+    sellers = [_with_activity(known.get(s.id), s, now) for s in new.sellers]
+    listed = {seller.id for seller in new.sellers}
+    gone = [s for s in old.sellers if s.id not in listed]
+    sellers += [_gone_seller(s, new.complete_users, now) for s in gone]
+    reasons = {reason.id: reason for reason in (*old.loss_reasons, *new.loss_reasons)}
+    return replace(
+        new,
+        sellers=tuple(sorted(sellers, key=lambda s: s.id)),
+        pipelines=_merge_pipelines(old.pipelines, new.pipelines),
+        loss_reasons=tuple(sorted(reasons.values(), key=lambda r: r.id)),
+        telephony=old.telephony or new.telephony,
+    )
+
+
+def _with_activity(old: Seller | None, new: Seller, now: Instant) -> Seller:
+    if old is None or old.active == new.active:
+        return replace(new, activity=old.activity if old else ())
+    steps = old.activity or ((0, old.active),)
+    return replace(new, activity=(*steps, (now, new.active)))
+
+
+def _gone_seller(seller: Seller, complete: bool, now: Instant) -> Seller:
+    """Absent from a complete list = inactive; else nothing is known."""
+    if not complete or not seller.active:
+        return replace(seller, listed=False)
+    steps = seller.activity or ((0, True),)
+    return replace(seller, listed=False, active=False, activity=(*steps, (now, False)))
+
+
+def _merge_pipelines(old: tuple[Pipeline, ...], new: tuple[Pipeline, ...]) -> tuple[Pipeline, ...]:
+    known = {pipeline.id: pipeline for pipeline in old}
+    found = []
+    for pipeline in new:
+        before = known.pop(pipeline.id, None)
+        listed = {stage.id for stage in pipeline.stages}
+        kept: list[Stage] = [s for s in (before.stages if before else ()) if s.id not in listed]
+        stages = (*pipeline.stages, *(replace(stage, listed=False) for stage in kept))
+        found.append(replace(pipeline, stages=stages))
+    found += [replace(pipeline, listed=False) for pipeline in known.values()]
+    return tuple(found)

@@ -1,0 +1,145 @@
+"""What the pipeline's modules work with: database, clock, rules, adapters. Made once a process."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from service.clock import Clock
+from service.crm import ADAPTERS
+from service.domain.config import Config
+from service.domain.instant import FOREVER, Instant, from_datetime
+from service.domain.ports import Adapter, CrmClient
+from service.domain.ports import Connection as Portal
+from service.errors import ConfigError
+from service.http import make_portal_http
+from service.rules.book import RuleBook, Window, load_book
+from service.secrets import SecretBox
+from service.settings import Settings
+from service.store import accounts
+from service.store.accounts import AccountRow
+
+LEASE_SECONDS = 60
+
+
+@dataclass
+class Office:
+    """The tools of one process. `wake` is set by the door when a hook has come in."""
+
+    engine: Engine
+    settings: Settings
+    clock: Clock
+    box: SecretBox
+    book: RuleBook
+    worker: str
+    wake: threading.Event = field(default_factory=threading.Event)
+    _clients: dict[str, tuple[tuple[object, ...], CrmClient]] = field(default_factory=dict)
+    _windows: dict[tuple[str, int], list[Window]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def now(self) -> Instant:
+        """The present instant in whole seconds."""
+        return from_datetime(self.clock.now())
+
+    def real_now(self) -> int:
+        """Real unix seconds: for leases, which must end when a process has died."""
+        return int(time.monotonic() + _MONOTONIC_TO_UNIX)
+
+    def portal(self, row: AccountRow, config: Config) -> Portal:
+        """Where and how to reach an account's portal."""
+        return Portal(
+            row.account_id,
+            row.base_url,
+            str(config.timezone),
+            config.currency,
+            row.external_id,
+            row.subdomain,
+            json.loads(self.box.open(row.secrets)) if row.secrets else {},
+        )
+
+    def adapter(self, crm: str) -> Adapter:
+        """The adapter of a CRM.
+
+        Raises:
+            ConfigError: there is none of this name.
+        """
+        if crm not in ADAPTERS:
+            known = ", ".join(sorted(ADAPTERS))
+            raise ConfigError(f"there is no CRM {crm!r}; known are {known}")
+        return ADAPTERS[crm]
+
+    def client(self, row: AccountRow, config: Config) -> CrmClient:
+        """REST of an account's portal; kept as long as nothing about the connection changes."""
+        key = (row.base_url, row.secrets, str(config.timezone), config.currency, row.external_id)
+        with self._lock:
+            known = self._clients.get(row.account_id)
+            if known is not None and known[0] == key:
+                return known[1]
+            if known is not None:
+                known[1].close()
+            http = make_portal_http(
+                row.base_url, row.crm, self.clock, allow_private=self.settings.allow_private_hosts
+            )
+            client = self.adapter(row.crm).client(self.portal(row, config), http)
+            self._clients[row.account_id] = (key, client)
+            return client
+
+    def config(self, connection: Connection, account_id: str) -> Config:
+        """The account's config in force."""
+        return accounts.load_config(connection, account_id, self.settings.lang)
+
+    def windows(self, connection: Connection, row: AccountRow) -> list[Window]:
+        """Stretches of time, each with the settings and rules in force in it."""
+        key = (row.account_id, row.config_version)
+        known = self._windows.get(key)
+        if known is None:
+            known = make_windows(
+                accounts.load_configs(connection, row.account_id, self.settings.lang), self.book
+            )
+            if len(self._windows) > 1000:
+                self._windows.clear()
+            self._windows[key] = known
+        return known
+
+    def close(self) -> None:
+        """Give connections back."""
+        for _, client in self._clients.values():
+            client.close()
+        self._clients.clear()
+        self.engine.dispose()
+
+
+_MONOTONIC_TO_UNIX = Clock().now().timestamp() - time.monotonic()
+
+
+def make_windows(configs: list[tuple[Instant, Config]], book: RuleBook) -> list[Window]:
+    """Windows of judging from versions of the settings, oldest first."""
+    found = []
+    for index, (start, config) in enumerate(configs):
+        end = configs[index + 1][0] if index + 1 < len(configs) else FOREVER
+        if start < end:
+            found.append(Window(start, end, config, book.in_force(config)))
+    return found
+
+
+def read_book(path: Path | None) -> RuleBook:
+    """The built-in rules with the installation's file of rules, if any.
+
+    Raises:
+        ConfigError: the file cannot be read or used; names file, line and column.
+    """
+    if path is None:
+        return load_book()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"DOZOR_RULES_FILE: cannot read {path}: {error}") from None
+    return load_book(text, path.name)
+
+
+Progress = Callable[[int, int | None, str], None]
+"""Called with (done, total or None, step)."""

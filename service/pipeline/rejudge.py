@@ -1,0 +1,61 @@
+"""All timelines of an account are derived again: after a change of settings, rules or directory.
+
+Goes on in pieces between hooks; where it has come is kept (`judged_cursor`), so a restart continues.
+"""
+
+from service.pipeline import apply, levels
+from service.pipeline.drain import LeaseLost, note_failures
+from service.pipeline.office import Office
+from service.store import accounts, health
+from service.store import facts as fact_store
+from service.store import levels as level_store
+from service.store.engine import reading, transaction
+
+BATCH = 200
+
+
+def rejudge(office: Office, account_id: str) -> int:
+    """One piece of re-judging; how many timelines (0 = nothing to do, or just finished)."""
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None or row.judged_version >= row.config_version:
+            return 0
+        windows = office.windows(connection, row)
+        keys = fact_store.timelines(connection, account_id, row.judged_cursor, BATCH)
+        made = apply.plan(connection, account_id, [], windows, force=keys)
+    with transaction(office.engine) as connection:
+        if not accounts.hold(connection, account_id, office.worker):
+            raise LeaseLost(account_id)
+        current = accounts.account(connection, account_id)
+        if current is None or current.config_version != row.config_version:
+            return 1  # changed meanwhile: begin again with the newer one
+        if row.judged_cursor is None:
+            health.forget(connection, account_id)
+        apply.commit(connection, made, windows, judge_levels=False)
+        note_failures(connection, account_id, made.failures, office.now())
+        if keys:
+            accounts.change(connection, account_id, judged_cursor=keys[-1])
+            return len(keys)
+        sellers = level_store.sellers_with(connection, account_id, "deals_open")
+        level_store.mark(connection, account_id, dict.fromkeys(sellers, 0))
+        values = {"judged_version": row.config_version, "judged_cursor": None}
+        accounts.change(connection, account_id, **values)
+    return 0
+
+
+def judge_dirty(office: Office, account_id: str) -> int:
+    """Judge the levels of sellers that were marked; how many."""
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None or row.backfill_state == "running":
+            return 0
+        dirty = level_store.marked(connection, account_id)
+        windows = office.windows(connection, row)
+    if not dirty:
+        return 0
+    with transaction(office.engine) as connection:
+        if not accounts.hold(connection, account_id, office.worker):
+            raise LeaseLost(account_id)
+        levels.judge_sellers(connection, account_id, dirty, windows)
+        level_store.unmark(connection, account_id, list(dirty))
+    return len(dirty)

@@ -1,0 +1,115 @@
+"""`verify`: everything derived, recomputed from the facts and compared. `rebuild`: replaced."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from service.pipeline import apply, levels
+from service.pipeline.office import Office
+from service.rules.book import Window
+from service.store import accounts, rollups
+from service.store import derived as derived_store
+from service.store import facts as fact_store
+from service.store import levels as level_store
+from service.store.derived import Difference
+from service.store.engine import reading, transaction
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One thing that is stored otherwise than it is derived."""
+
+    account: str
+    what: str  # violation | contribution | deal | task | level | rollup
+    subject: str
+    detail: str
+
+
+def verify(
+    office: Office, account_id: str, progress: Callable[[int], None] = lambda _: None
+) -> list[Drift]:
+    """All differences between what is stored and what the facts give (in one snapshot)."""
+    found: list[Drift] = []
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None:
+            return found
+        windows = office.windows(connection, row)
+        for keys in _pieces(connection, account_id):
+            made = apply.plan(connection, account_id, [], windows, force=keys)
+            found += _drifts(account_id, made.difference)
+            progress(len(keys))
+        found += _level_drifts(connection, account_id, windows)
+        found += [
+            Drift(account_id, "rollup", cell, detail)
+            for cell, detail in rollups.differences(connection, account_id)
+        ]
+    return found
+
+
+def rebuild(
+    office: Office, account_id: str, progress: Callable[[int], None] = lambda _: None
+) -> None:
+    """Derive everything again and write the differences; ids and announcements stay."""
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None:
+            return
+        windows = office.windows(connection, row)
+        pieces = list(_pieces(connection, account_id))
+    for keys in pieces:
+        with transaction(office.engine) as connection:
+            made = apply.plan(connection, account_id, [], windows, force=keys)
+            apply.commit(connection, made, windows, judge_levels=False)
+        progress(len(keys))
+    with transaction(office.engine) as connection:
+        rollups.rebuild(connection, account_id)
+        sellers = level_store.sellers_with(connection, account_id, "deals_open")
+        levels.judge_sellers(connection, account_id, dict.fromkeys(sellers, 0), windows)
+        dirty = level_store.marked(connection, account_id)
+        level_store.unmark(connection, account_id, list(dirty))
+        accounts.bump(connection, account_id)
+
+
+def _pieces(connection: Connection, account_id: str) -> Iterator[list[str]]:
+    after: str | None = None
+    while keys := fact_store.timelines(connection, account_id, after, BATCH):
+        yield keys
+        after = keys[-1]
+
+
+def _level_drifts(
+    connection: Connection, account_id: str, windows: Sequence[Window]
+) -> list[Drift]:
+    difference = Difference()
+    for seller in level_store.sellers_with(connection, account_id, "deals_open"):
+        for rule in levels.level_rules(windows):
+            old, new = levels.judge_seller(connection, account_id, rule, seller, 0, windows)
+            derived_store.differ(f"seller:{seller}", old, new, difference)
+    return _drifts(account_id, difference)
+
+
+def _drifts(account_id: str, difference: Difference) -> list[Drift]:
+    found = []
+    for how, rows in (
+        ("missing", difference.opened),
+        ("different", difference.changed),
+        ("too many", difference.vanished),
+    ):
+        found += [
+            Drift(account_id, "violation", f"{r['subject_kind']}:{r['subject_id']}",
+                  f"{how}: {r['rule']} at {r['breach_at']}") for r in rows
+        ]  # fmt: skip
+    for how, moved in (("missing", difference.added), ("too many", difference.removed)):
+        found += [
+            Drift(account_id, "contribution", f"{key[1]}:{key[2]}", f"{how}: {key[0]} {rest}")
+            for _, key, rest in moved
+        ]
+    found += [Drift(account_id, "deal", f"deal:{r['id']}", "different") for r in difference.deals]
+    found += [Drift(account_id, "task", f"task:{r['id']}", "different") for r in difference.tasks]
+    found += [Drift(account_id, "deal", f"deal:{d}", "too many") for d in difference.gone_deals]
+    found += [Drift(account_id, "task", f"task:{t}", "too many") for t in difference.gone_tasks]
+    return found

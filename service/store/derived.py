@@ -1,0 +1,275 @@
+"""What is derived from a timeline: violations, contributions, present images; kept by differences.
+
+`Derived` is everything that one timeline gives. `differ` compares it with what is stored, `write`
+applies the difference and moves the rollups by the same amounts. Nothing else writes these tables.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+
+from service.store.chunks import chunks
+from service.store.engine import insert_or_update
+from service.store.tables import Contribution, Deal, RollupDay, RollupMonth, Task, Violation
+
+_VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
+_CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
+_DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
+_TASK: Table = Task.__table__  # type: ignore[attr-defined]
+_DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
+_MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
+
+Row = dict[str, Any]
+_CONTRIBUTION_KEY = ("metric", "subject_kind", "subject_id", "key")
+_CONTRIBUTION_REST = (
+    "at", "day", "seller", "pipeline", "stage", "source", "value", "currency",
+)  # fmt: skip
+_WORK_MARKS = ("due_at",)
+
+
+@dataclass(slots=True)
+class Derived:
+    """All derived rows of one timeline, without the account column."""
+
+    violations: dict[str, Row] = field(default_factory=dict)  # by id
+    contributions: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
+    deal: Row | None = None
+    tasks: dict[str, Row] = field(default_factory=dict)  # by id
+
+
+@dataclass(slots=True)
+class Difference:
+    """What has to change in the tables."""
+
+    opened: list[Row] = field(default_factory=list)
+    changed: list[Row] = field(default_factory=list)
+    vanished: list[Row] = field(default_factory=list)
+    added: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = field(default_factory=list)
+    removed: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = field(default_factory=list)
+    deals: list[Row] = field(default_factory=list)
+    tasks: list[Row] = field(default_factory=list)
+    gone_deals: list[str] = field(default_factory=list)
+    gone_tasks: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether stored and derived are equal."""
+        return not any(getattr(self, name) for name in self.__slots__)
+
+    def count(self) -> int:
+        """How many rows differ."""
+        return sum(len(getattr(self, name)) for name in self.__slots__)
+
+
+def load(connection: Connection, account_id: str, timelines: Sequence[str]) -> dict[str, Derived]:
+    """What is stored for these timelines."""
+    found = {timeline: Derived() for timeline in timelines}
+    for part in chunks(timelines):
+        _load_violations(connection, account_id, part, found)
+        _load_contributions(connection, account_id, part, found)
+        _load_images(connection, account_id, part, found)
+    return found
+
+
+def _load_violations(
+    connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
+) -> None:
+    query = select(_VIOLATION).where(
+        _VIOLATION.c.account_id == account_id, _VIOLATION.c.timeline.in_(part)
+    )
+    for row in connection.execute(query).mappings():
+        plain = dict(row)
+        plain.pop("account_id")
+        found[plain["timeline"]].violations[plain["id"]] = plain
+
+
+def _load_contributions(
+    connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
+) -> None:
+    columns = [_CONTRIBUTION.c[name] for name in (*_CONTRIBUTION_KEY, *_CONTRIBUTION_REST)]
+    query = select(_CONTRIBUTION.c.timeline, *columns).where(
+        _CONTRIBUTION.c.account_id == account_id, _CONTRIBUTION.c.timeline.in_(part)
+    )
+    for row in connection.execute(query):
+        found[row[0]].contributions[tuple(row[1:5])] = tuple(row[5:])
+
+
+def _load_images(
+    connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
+) -> None:
+    deals = [key.partition(":")[2] for key in part if key.startswith("deal:")]
+    query = select(_DEAL).where(_DEAL.c.account_id == account_id, _DEAL.c.id.in_(deals))
+    for row in connection.execute(query).mappings():
+        plain = dict(row)
+        plain.pop("account_id")
+        found[f"deal:{plain['id']}"].deal = plain
+    query = select(_TASK).where(_TASK.c.account_id == account_id, _TASK.c.timeline.in_(part))
+    for row in connection.execute(query).mappings():
+        plain = dict(row)
+        plain.pop("account_id")
+        found[plain["timeline"]].tasks[plain["id"]] = plain
+
+
+def differ(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
+    """Add the difference of one timeline to `into`."""
+    for violation_id, row in new.violations.items():
+        known = old.violations.get(violation_id)
+        if known is None:
+            into.opened.append(row)
+        elif any(known[k] != v for k, v in row.items() if k not in _WORK_MARKS):
+            into.changed.append(row)
+    into.vanished += [row for vid, row in old.violations.items() if vid not in new.violations]
+    _differ_contributions(timeline, old, new, into)
+    if new.deal is None and old.deal is not None:
+        into.gone_deals.append(old.deal["id"])
+    elif new.deal is not None and new.deal != old.deal:
+        into.deals.append(new.deal)
+    into.tasks += [row for tid, row in new.tasks.items() if old.tasks.get(tid) != row]
+    into.gone_tasks += [tid for tid in old.tasks if tid not in new.tasks]
+
+
+def _differ_contributions(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
+    for key, rest in new.contributions.items():
+        stored = old.contributions.get(key)
+        if stored != rest:
+            into.added.append((timeline, key, rest))
+            if stored is not None:
+                into.removed.append((timeline, key, stored))
+    for key, rest in old.contributions.items():
+        if key not in new.contributions:
+            into.removed.append((timeline, key, rest))
+
+
+def write(connection: Connection, account_id: str, difference: Difference) -> None:
+    """Apply a difference: rows, images, rollups."""
+    _write_violations(connection, account_id, difference)
+    _write_contributions(connection, account_id, difference)
+    _write_rollups(connection, account_id, difference)
+    for table, rows in ((_DEAL, difference.deals), (_TASK, difference.tasks)):
+        keyed = [{"account_id": account_id, **row} for row in rows]
+        names = [c.name for c in table.columns if not c.primary_key]
+        insert_or_update(connection, table, keyed, update=names)
+    written = {row["id"] for row in difference.tasks}
+    for table, gone in (
+        (_DEAL, difference.gone_deals),
+        (_TASK, [tid for tid in difference.gone_tasks if tid not in written]),
+    ):
+        for part in chunks(gone):
+            connection.execute(
+                delete(table).where(table.c.account_id == account_id, table.c.id.in_(part))
+            )
+
+
+def _write_violations(connection: Connection, account_id: str, difference: Difference) -> None:
+    gone = [row["id"] for row in difference.vanished]
+    for part in chunks(gone):
+        connection.execute(
+            delete(_VIOLATION).where(
+                _VIOLATION.c.account_id == account_id, _VIOLATION.c.id.in_(part)
+            )
+        )
+    rows = [{"account_id": account_id, **row} for row in difference.opened]
+    names = [c.name for c in _VIOLATION.columns if not c.primary_key]
+    insert_or_update(connection, _VIOLATION, rows, update=names)
+    if difference.changed:
+        values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in names}
+        query = (
+            update(_VIOLATION)
+            .where(_VIOLATION.c.account_id == account_id, _VIOLATION.c.id == bindparam("v_id"))
+            .values(values)
+        )
+        connection.execute(
+            query, [{f"v_{k}": v for k, v in row.items()} for row in difference.changed]
+        )
+
+
+def _write_contributions(connection: Connection, account_id: str, difference: Difference) -> None:
+    added = {(timeline, key) for timeline, key, _ in difference.added}
+    gone = [
+        {"t": timeline, "m": key[0], "sk": key[1], "si": key[2], "k": key[3]}
+        for timeline, key, _ in difference.removed
+        if (timeline, key) not in added
+    ]
+    if gone:
+        columns = _CONTRIBUTION.c
+        query = delete(_CONTRIBUTION).where(
+            and_(
+                columns.account_id == account_id, columns.timeline == bindparam("t"),
+                columns.metric == bindparam("m"), columns.subject_kind == bindparam("sk"),
+                columns.subject_id == bindparam("si"), columns.key == bindparam("k"),
+            )
+        )  # fmt: skip
+        connection.execute(query, gone)
+    names = (*_CONTRIBUTION_KEY, *_CONTRIBUTION_REST)
+    rows = [
+        {
+            "account_id": account_id,
+            "timeline": timeline,
+            **dict(zip(names, key + rest, strict=True)),
+        }
+        for timeline, key, rest in difference.added
+    ]
+    insert_or_update(connection, _CONTRIBUTION, rows, update=_CONTRIBUTION_REST)
+
+
+def _write_rollups(connection: Connection, account_id: str, difference: Difference) -> None:
+    days: dict[tuple[Any, ...], list[int]] = {}
+    for sign, rows in ((1, difference.added), (-1, difference.removed)):
+        for _, key, rest in rows:
+            _, day, seller, pipeline, _, _, value, currency = rest
+            cell = days.setdefault((key[0], day, seller, pipeline, currency), [0, 0])
+            cell[0] += sign * value
+            cell[1] += sign
+    months: dict[tuple[Any, ...], list[int]] = {}
+    for (metric, day, *rest_key), (value, n) in days.items():
+        cell = months.setdefault((metric, day // 100, *rest_key), [0, 0])
+        cell[0] += value
+        cell[1] += n
+    for table, name, cells in ((_DAY, "day", days), (_MONTH, "month", months)):
+        moved = {key: cell for key, cell in cells.items() if cell != [0, 0]}
+        add_to_rollup(connection, account_id, table, name, moved)
+
+
+def add_to_rollup(
+    connection: Connection,
+    account_id: str,
+    table: Table,
+    name: str,
+    cells: Mapping[tuple[Any, ...], Sequence[int]],
+) -> None:
+    """Add (value, n) to cells of a rollup; a cell that nothing contributes to any more goes."""
+    if not cells:
+        return
+    columns = ("metric", name, "seller", "pipeline", "currency")
+    rows = [
+        {"account_id": account_id, **dict(zip(columns, key, strict=True)), "value": v, "n": n}
+        for key, (v, n) in sorted(cells.items())
+    ]
+    insert_or_update(connection, table, rows, update=(), add=("value", "n"))
+    if any(n < 0 for _, n in cells.values()):
+        keys = [
+            {f"k_{c}": part for c, part in zip(columns, key, strict=True)}
+            for key, (_, n) in cells.items()
+            if n < 0
+        ]
+        query = delete(table).where(
+            table.c.account_id == account_id,
+            table.c.n == 0,
+            *(table.c[c] == bindparam(f"k_{c}") for c in columns),
+        )
+        connection.execute(query, keys)
+
+
+def clear(connection: Connection, account_id: str) -> None:
+    """Throw all derived rows of an account away (`rebuild`)."""
+    for table in (_VIOLATION, _CONTRIBUTION, _DEAL, _TASK, _DAY, _MONTH):
+        connection.execute(delete(table).where(table.c.account_id == account_id))
+
+
+def put_rows(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+    """Plain insert of many rows."""
+    values = list(rows)
+    if values:
+        connection.execute(insert(table), values)
