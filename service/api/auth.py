@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from fastapi import Request
 
@@ -110,6 +111,10 @@ def secret_of(authorization: str) -> str | None:
     return pair.partition(":")[2] or None
 
 
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode()).digest()
+
+
 def keys_in(text: str) -> list[str]:
     """API keys that stand in clear in a text (an address)."""
     return _KEY_TEXT.findall(text)
@@ -128,12 +133,12 @@ class KeyRing:
     def __init__(self, engine: Engine, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
         self._monotonic = monotonic
-        self._known: dict[str, _Known] = {}
+        self._known: dict[bytes, _Known] = {}  # by digest: no secret stays in memory
         self._lock = threading.Lock()
 
     def remembered(self, secret: str, now: Instant) -> Caller | None:
         """The caller if the key was looked up a moment ago; no query."""
-        known = self._known.get(secret)
+        known = self._known.get(_digest(secret))
         if known is None or known.row is None:
             return None
         if self._monotonic() - known.read_at > MEMORY_SECONDS or not known.row.is_alive(now):
@@ -147,7 +152,7 @@ class KeyRing:
         with reading(self._engine) as connection:
             row = find_key(connection, secret)
         if row is None or not row.is_alive(now):
-            self._known.pop(secret, None)
+            self._known.pop(_digest(secret), None)
             return None
         self._remember(secret, row, now)
         return caller_of(row)
@@ -164,10 +169,10 @@ class KeyRing:
         with self._lock:
             if len(self._known) > 1000:
                 self._known.clear()
-            before = self._known.get(secret)
+            before = self._known.get(_digest(secret))
             touched = before.touched_at if before else None
             due = touched is None or moment - touched >= TOUCH_SECONDS
-            self._known[secret] = _Known(row, moment, moment if due else touched)
+            self._known[_digest(secret)] = _Known(row, moment, moment if due else touched)
         if due:
             self._touch(row.id, now)
 

@@ -4,7 +4,7 @@
 give single things.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +18,7 @@ from service.api.auth import Caller, KeyRing
 from service.api.limits import Limiter
 from service.clock import Clock
 from service.domain.instant import Instant, from_datetime
+from service.domain.ports import Adapter
 from service.rules.book import RuleBook
 from service.settings import Settings
 from service.store.engine import reading, transaction
@@ -37,6 +38,7 @@ class Services:
     keys: KeyRing
     limiter: Limiter
     wrong_keys: Limiter
+    adapters: Mapping[str, Adapter]
     ending: bool = False  # SIGTERM came: /readyz says so
     _cursor_secret: bytes = field(default=b"", repr=False)
 

@@ -20,6 +20,7 @@ from service.metrics import HTTP_SECONDS
 
 EXPOSED = "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _LOG = log.get(__name__)
 
@@ -48,6 +49,7 @@ class Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = dict(scope)  # the server looks at its own: HEAD stays HEAD there
         exchange = self._exchange(scope)
         scope["dozor.request_id"] = exchange.request_id
         method = scope["method"]
@@ -122,7 +124,8 @@ def _account(scope: Scope, method: str, exchange: _Exchange) -> None:
     seconds = time.perf_counter() - exchange.began
     route = str(getattr(scope.get("route"), "path", "(none)"))
     status = exchange.status or 500
-    HTTP_SECONDS.labels(route, method, str(status)).observe(seconds)
+    known = method if method in _METHODS else "OTHER"
+    HTTP_SECONDS.labels(route, known, str(status)).observe(seconds)
     caller = scope.get("dozor.caller")
     write = _LOG.debug if scope["path"] in _QUIET else _LOG.info
     write(

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl, unquote
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.auth import KEY_PARAMETERS, Caller, keys_in, secret_of, unauthenticated
+from service.api.auth import (
+    KEY_PARAMETERS,
+    Caller,
+    check_scope,
+    keys_in,
+    secret_of,
+    unauthenticated,
+)
 from service.api.deps import Services
 from service.api.limits import Allowance
 from service.api.problems import answer, fault, problem, unavailable
@@ -25,12 +33,12 @@ def is_protected(path: str) -> bool:
     return any(path == root or path.startswith(root + "/") for root in PROTECTED)
 
 
-class Gate:
+class GateMiddleware:
     """ASGI middleware. Puts `dozor.caller` into the scope of protected paths."""
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, gate: "Gate") -> None:
         self._app = app
-        self._services = services
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it."""
@@ -39,19 +47,35 @@ class Gate:
             return
         headers: dict[str, str] = {}
         try:
-            await self._check_address(scope)
-            if is_protected(scope["path"]):
-                caller = await self._authenticate(scope)
-                allowance = self._services.limiter.take(caller.key_id)
-                headers = allowance.headers("key")
-                _refuse_over(allowance)
-                scope["dozor.caller"] = caller
+            await self._gate.check(scope, headers)
         except ApiError as error:
             error.headers.update(headers)
             response = answer(error, scope["path"], scope["dozor.request_id"])
             await response(scope, receive, send)
             return
         await self._app(scope, receive, _with_headers(send, headers))
+
+
+class Gate:
+    """Checks addresses, keys and limits."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def check(self, scope: Scope, headers: dict[str, str]) -> None:
+        """Check one request; `headers` takes what the answer has to carry.
+
+        Raises:
+            ApiError: too_large, key_in_query, unauthenticated, rate_limited, unavailable.
+        """
+        await self._check_address(scope)
+        if not is_protected(scope["path"]):
+            return
+        caller = await self._authenticate(scope)
+        allowance = self._services.limiter.take(caller.key_id)
+        headers.update(allowance.headers("key"))
+        _refuse_over(allowance)
+        scope["dozor.caller"] = caller
 
     async def _check_address(self, scope: Scope) -> None:
         raw = scope.get("raw_path") or scope["path"].encode()
@@ -107,6 +131,15 @@ class Gate:
             self._services.wrong_keys.take(address)
             raise unauthenticated(scope["path"])
         return caller
+
+    async def admit(self, request: Request, scope: str) -> None:
+        """Ask for a key on a path that is not protected as a whole.
+
+        Raises:
+            ApiError: unauthenticated, rate_limited, scope_missing.
+        """
+        request.scope["dozor.caller"] = await self._authenticate(request.scope)
+        check_scope(request, scope)
 
     async def _look_up(self, secret: str, now: int) -> Caller | None:
         try:

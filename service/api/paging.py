@@ -1,9 +1,9 @@
 """Keyset paging: signed cursors that are bound to key, path, filters and sort, and fix `as_of`.
 
-    def list_deals(call: CallDep, page: PageDep, ...):
-        walk = page.walk(call, sort)            # where to begin: walk.after, walk.as_of
-        rows = ...                              # at most walk.limit + 1 rows after walk.after
-        return walk.answer(rows, position_of, total)
+def list_deals(call: CallDep, page: PageDep, ...):
+    walk = page.walk(call, sort)            # where to begin: walk.after, walk.as_of
+    rows = ...                              # at most walk.limit + 1 rows after walk.after
+    return walk.answer(rows, position_of, total)
 """
 
 import base64

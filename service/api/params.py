@@ -148,9 +148,7 @@ PeriodParam = Annotated[
 NumberParam = Annotated[int | None, *_NUMBER, Query()]
 FlagParam = Annotated[bool | None, BeforeValidator(read_flag), _FLAG_SCHEMA, Query()]
 ListParam = Annotated[tuple[str, ...] | None, BeforeValidator(read_list), _LIST_SCHEMA, Query()]
-LangParam = Annotated[
-    Literal["ru", "en"] | None, Query(description="language of texts for people")
-]
+LangParam = Annotated[Literal["ru", "en"] | None, Query(description="language of texts for people")]
 AsOf = Annotated[
     Instant | None, *_INSTANT, Query(description="as known now of this instant; default now")
 ]

@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.dependencies.utils import get_flat_dependant, request_params_to_args
+from fastapi._compat import ModelField
+from fastapi.dependencies.utils import request_params_to_args
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -42,7 +44,12 @@ class Route(APIRoute):
     @cached_property
     def parameters(self) -> tuple[str, ...]:
         """Names of the query parameters it knows."""
-        return tuple(field.alias for field in get_flat_dependant(self.dependant).query_params)
+        return tuple(field.alias for field in self._query_fields)
+
+    @cached_property
+    def _query_fields(self) -> list[ModelField]:
+        nested = [self.dependant, *_all_dependencies(self.dependant)]
+        return [field for dependant in nested for field in dependant.query_params]
 
     @cached_property
     def body_rule(self) -> bodies.BodyRule | None:
@@ -107,8 +114,7 @@ class Route(APIRoute):
         """
         faults = list(self._strangers(request))
         if faults:
-            fields = get_flat_dependant(self.dependant).query_params
-            errors = request_params_to_args(fields, request.query_params)[1]
+            errors = request_params_to_args(self._query_fields, request.query_params)[1]
             faults += bodies.faults_of(errors)
             raise from_faults(faults, "invalid_parameter")
 
@@ -178,7 +184,7 @@ def allowed_methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
     return sorted(found | {"OPTIONS"}) if found else []
 
 
-def _all_dependencies(dependant: Any) -> Iterable[Any]:
+def _all_dependencies(dependant: Dependant) -> Iterable[Dependant]:
     for dependency in dependant.dependencies:
         yield dependency
         yield from _all_dependencies(dependency)

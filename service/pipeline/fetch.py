@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import structlog
-
 from msgspec.structs import replace
+
 from service.domain.directory import Directory, Pipeline, Seller, Stage
 from service.domain.facts import Kind, Touched
 from service.domain.instant import Instant

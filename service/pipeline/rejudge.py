@@ -1,6 +1,6 @@
 """All timelines of an account are derived again: after a change of settings, rules or directory.
 
-Goes on in pieces between hooks; where it has come is kept (`judged_cursor`), so a restart continues.
+Goes on in pieces between hooks; where it has come is kept (`judged_cursor`): a restart continues.
 """
 
 from service.pipeline import apply, levels

@@ -1,0 +1,283 @@
+"""Connecting portals: what `dozor account`, `backfill`, `reconcile` do, without a terminal."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any, Self
+
+from service.domain.account import AccountDocument
+from service.domain.config import parse_document
+from service.domain.ports import Finding, Page
+from service.errors import ConfigError, SourceRefused, SourceUnavailable
+from service.pipeline import fetch, rejudge
+from service.pipeline.drain import store_facts
+from service.pipeline.office import LEASE_SECONDS, Office
+from service.store import accounts, inbox
+from service.store.accounts import AccountRow
+from service.store.engine import reading, transaction
+
+_SLUG = re.compile(r"[a-z0-9-]{1,32}")
+_LATIN = dict(
+    zip(
+        "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+        (
+            *("a", "b", "v", "g", "d", "e", "e", "zh", "z", "i", "y", "k", "l", "m", "n", "o"),
+            *("p", "r", "s", "t", "u", "f", "h", "ts", "ch", "sh", "sch", "", "y", "", "e"),
+            *("yu", "ya"),
+        ),
+        strict=True,
+    )
+)
+_CLAIM_WAIT_SECONDS = 90
+
+
+def slug(name: str) -> str:
+    """The id made of a name: «Ромашка» -> romashka."""
+    latin = "".join(_LATIN.get(letter, letter) for letter in name.lower())
+    text = re.sub(r"[^a-z0-9]+", "-", latin).strip("-")[:32].strip("-")
+    if not text:
+        raise ConfigError(f"--id: cannot make an id of the name {name!r}; give one with --id")
+    return text
+
+
+def check_id(account_id: str) -> str:
+    """The id itself.
+
+    Raises:
+        ConfigError: it has other characters than a-z 0-9 - or is too long.
+    """
+    if not _SLUG.fullmatch(account_id):
+        raise ConfigError(f"--id: {account_id!r} must be 1-32 characters of a-z, 0-9 and -")
+    return account_id
+
+
+def add_account(
+    office: Office,
+    crm: str,
+    name: str,
+    account_id: str,
+    base_url: str,
+    secrets: dict[str, str],
+    document: AccountDocument,
+) -> str:
+    """Connect a portal; returns the hook's address.
+
+    Raises:
+        ConfigError: names the option that cannot be used.
+    """
+    adapter = office.adapter(crm)
+    base, clean = adapter.parse_connection(base_url, secrets)
+    if not office.settings.allow_private_hosts and not base.startswith("https://"):
+        raise ConfigError(f"--base-url: must begin with https://, not {base_url!r}")
+    token = accounts.new_hook_token()
+    with transaction(office.engine) as connection:
+        accounts.create(
+            connection,
+            account_id=account_id,
+            name=name,
+            crm=crm,
+            base_url=base,
+            token_hash=accounts.hook_hash(token),
+            sealed=office.box.seal(json.dumps(clean)),
+            document=document,
+            author="cli",
+            now=office.now(),
+        )
+    return hook_url(office, crm, token)
+
+
+def hook_url(office: Office, crm: str, token: str) -> str:
+    """The address that the CRM has to call."""
+    settings = office.settings
+    base = settings.public_url or f"http://{settings.host}:{settings.port}"
+    return f"{base}/hooks/{crm}/{token}"
+
+
+def rotate_hook(office: Office, account_id: str) -> str:
+    """A new hook token; the old address stops working within seconds."""
+    row = known(office, account_id)
+    token = accounts.new_hook_token()
+    with transaction(office.engine) as connection:
+        accounts.change(connection, account_id, hook_hash=accounts.hook_hash(token))
+    return hook_url(office, row.crm, token)
+
+
+def known(office: Office, account_id: str) -> AccountRow:
+    """The account.
+
+    Raises:
+        ConfigError: there is none; names the near ones.
+    """
+    with reading(office.engine) as connection:
+        rows = {row.account_id: row for row in accounts.accounts(connection)}
+    if account_id not in rows:
+        ids = ", ".join(rows) or "none yet"
+        raise ConfigError(f"there is no account {account_id!r}; there are: {ids}")
+    return rows[account_id]
+
+
+def read_directory(office: Office, account_id: str) -> str | None:
+    """Read users, pipelines and fields; None, or one sentence why it did not work."""
+    try:
+        fetch.read_directory(office, account_id)
+    except SourceUnavailable as error:
+        return str(error)
+    return None
+
+
+def subscribe(office: Office, account_id: str, url: str) -> str | None:
+    """Register the hook through the CRM's API; None, or what to do by hand."""
+    row = known(office, account_id)
+    with reading(office.engine) as connection:
+        config = office.config(connection, account_id)
+    try:
+        office.client(row, config).subscribe(url)
+    except (SourceRefused, SourceUnavailable) as error:
+        return str(error)
+    return None
+
+
+def give_token(office: Office, account_id: str, application_token: str) -> None:
+    """Bitrix24: the token of the outgoing webhook; what was parked for want of it is replayed."""
+    row = known(office, account_id)
+    secrets = json.loads(office.box.open(row.secrets)) if row.secrets else {}
+    secrets["application_token"] = application_token
+    with transaction(office.engine) as connection:
+        sealed = office.box.seal(json.dumps(secrets))
+        accounts.change(connection, account_id, secrets=sealed)
+        inbox.replay_reason(connection, account_id, "token_missing")
+
+
+def check(office: Office, account_id: str) -> list[Finding]:
+    """What of an account works and what does not, in plain words."""
+    row = known(office, account_id)
+    with reading(office.engine) as connection:
+        config = office.config(connection, account_id)
+    heard = row.last_event_at is not None
+    advice = "" if heard else "change a deal in the CRM; if nothing comes, check the hook's address"
+    findings = [Finding("hook arrived", heard, _ago(office, row.last_event_at), advice)]
+    try:
+        findings = office.client(row, config).check("") + findings
+    except SourceUnavailable as error:
+        advice = "check --base-url and --token"
+        findings.insert(0, Finding("portal answers", False, str(error), advice))
+    return findings
+
+
+def _ago(office: Office, at: int | None) -> str:
+    if at is None:
+        return "no hook has arrived yet"
+    return f"the last hook arrived {max(0, office.now() - at)} s ago"
+
+
+# --- reading history ------------------------------------------------------------------------------
+
+
+def backfill(office: Office, account_id: str, since: int | None) -> Iterator[Page]:
+    """Read all there is, page by page; each page is stored before it is yielded.
+
+    Where it has come is kept with the page, so that a killed backfill goes on from there. Sellers'
+    levels are judged once, at the end.
+
+    Raises:
+        SourceUnavailable: the portal does not answer; go on later.
+    """
+    row = known(office, account_id)
+    if row.directory_wanted or row.directory_at is None:
+        fetch.read_directory(office, account_id)
+    row = known(office, account_id)
+    with reading(office.engine) as connection:
+        client = office.client(row, office.config(connection, account_id))
+    cursor: Any = row.backfill_cursor if row.backfill_state == "running" else None
+    with _Claim(office, account_id) as claim:
+        with transaction(office.engine) as connection:
+            accounts.change(connection, account_id, backfill_state="running")
+        for page in client.backfill(since, cursor):
+            claim.renew()
+            store_facts(
+                office,
+                account_id,
+                page.facts,
+                lambda c, p=page: accounts.change(c, account_id, backfill_cursor=p.cursor),  # type: ignore[misc]
+            )
+            yield page
+        with transaction(office.engine) as connection:
+            accounts.change(connection, account_id, backfill_state="done", backfill_cursor=None)
+        rejudge.judge_dirty(office, account_id)
+
+
+def reconcile(office: Office, account_id: str) -> Iterator[Page]:
+    """Read what changed since the last time; each page is stored before it is yielded."""
+    row = known(office, account_id)
+    with reading(office.engine) as connection:
+        client = office.client(row, office.config(connection, account_id))
+    with _Claim(office, account_id) as claim:
+        for page in client.changes(row.changes_cursor):
+            claim.renew()
+            store_facts(
+                office,
+                account_id,
+                page.facts,
+                lambda c, p=page: accounts.change(c, account_id, changes_cursor=p.cursor),  # type: ignore[misc]
+            )
+            yield page
+        rejudge.judge_dirty(office, account_id)
+
+
+class _Claim:
+    """Holds an account while a command works on it; waits for a worker's slice to end."""
+
+    def __init__(self, office: Office, account_id: str) -> None:
+        self._office = office
+        self._account_id = account_id
+
+    def __enter__(self) -> Self:
+        until = time.monotonic() + _CLAIM_WAIT_SECONDS
+        while not self._take():
+            if time.monotonic() > until:
+                raise ConfigError(f"account {self._account_id} is busy; try again in a minute")
+            time.sleep(0.05)
+        return self
+
+    def renew(self) -> None:
+        """Hold it for another while."""
+        self._take()
+
+    def _take(self) -> bool:
+        office = self._office
+        with transaction(office.engine) as connection:
+            real = office.real_now()
+            return accounts.claim(connection, self._account_id, office.worker, real, LEASE_SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        office = self._office
+        with transaction(office.engine) as connection:
+            accounts.release(connection, self._account_id, office.worker, office.real_now())
+
+
+def apply_document(office: Office, account_id: str, raw: Any, author: str) -> int:
+    """Store a settings document (parsed YAML or JSON); its version.
+
+    Raises:
+        ConfigError: names the field.
+    """
+    known(office, account_id)
+    document = parse_document(raw)
+    if document.account not in (None, account_id):
+        raise ConfigError(f"account: the file is for {document.account!r}, not {account_id!r}")
+    with transaction(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is not None:
+            _check_rules(office, connection, row, document)
+        return accounts.save_settings(connection, account_id, document, author, office.now())
+
+
+def _check_rules(
+    office: Office, connection: Any, row: AccountRow, document: AccountDocument
+) -> None:
+    """Rule names, parameters and stages are checked before anything is stored."""
+    from service.domain.config import resolve
+
+    directory = accounts.directory(connection, row.account_id)
+    office.book.in_force(resolve(row.account_id, row.crm, directory, document))

@@ -1,0 +1,1 @@
+"""amoCRM and Kommo: hooks (forms with whole entities) and API v4."""

@@ -1,0 +1,32 @@
+"""Money is whole minor units with a currency (ISO 4217 exponents)."""
+
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+_EXPONENTS = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF"), 0),
+    **dict.fromkeys(("UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+_LARGEST = Decimal(10) ** 15
+
+
+def exponent(currency: str) -> int:
+    """How many digits follow the point of a major unit: 2 for most."""
+    return _EXPONENTS.get(currency, 2)
+
+
+def minor_units(amount: str, currency: str) -> int:
+    """`1000.50` RUB -> 100050; what is no number, or absurdly large, is 0."""
+    try:
+        value = Decimal(amount.strip().replace(" ", "").replace(",", "."))
+    except (InvalidOperation, ValueError):
+        return 0
+    if not value.is_finite() or abs(value) > _LARGEST:
+        return 0
+    scaled = value.scaleb(exponent(currency))
+    return int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def major_units(minor: int, currency: str) -> Decimal:
+    """100050 RUB -> Decimal("1000.50")."""
+    return Decimal(minor).scaleb(-exponent(currency))

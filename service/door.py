@@ -1,0 +1,171 @@
+"""The door: `/hooks/...` as plain ASGI, before any framework; every other path goes to the app.
+
+Checks the token (SHA-256, looked up in memory), bounds the body, asks the adapter whether the body
+may come in, waits for the commit, answers 200. A wrong token answers like any unknown path, with
+nothing written. What cannot be stored in time is 503 with Retry-After, never a time-out: amoCRM
+gives two seconds.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Any, Protocol
+
+from service.clock import Clock
+from service.domain.instant import Instant
+from service.domain.ports import Adapter, Connection, RawHook
+from service.ingest import Ingest, InboxUnavailable, Overloaded
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY = 1024 * 1024
+COMMIT_SECONDS = 1.5
+RETRY_AFTER = b"30"
+_PREFIX = "/hooks/"
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What the door knows of an account: read often, so kept in memory."""
+
+    account_id: str
+    crm: str
+    hook_hash: str
+    adapter: Adapter
+    portal: Connection
+
+
+class Directory(Protocol):
+    """Where the door looks tokens up."""
+
+    def entrance(self, crm: str, token_hash: str) -> Entrance | None:
+        """The account with this hook token, or None."""
+
+
+class Counter(Protocol):
+    """Counts hooks by CRM and result."""
+
+    def __call__(self, crm: str, result: str) -> None:
+        """One more."""
+
+
+class Door:
+    """ASGI application in front of another one."""
+
+    def __init__(
+        self, app: App, ingest: Ingest, entrances: Directory, clock: Clock, count: Counter
+    ) -> None:
+        self._app = app
+        self._ingest = ingest
+        self._entrances = entrances
+        self._clock = clock
+        self._count = count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take hooks, hand everything else on."""
+        if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
+            await self._app(scope, receive, send)
+            return
+        crm, _, token = scope["path"].removeprefix(_PREFIX).partition("/")
+        if scope["method"] != "POST":
+            await _answer(send, 405, _METHOD, ((b"allow", b"POST"),))
+            return
+        await self._hook(scope, receive, send, (crm, token))
+
+    async def _hook(self, scope: Scope, receive: Receive, send: Send, way: tuple[str, str]) -> None:
+        crm, token = way
+        token_hash = sha256(token.encode()).hexdigest()
+        entrance = self._entrances.entrance(crm, token_hash)
+        if entrance is None or not compare_digest(entrance.hook_hash, token_hash):
+            await self._refuse(scope, receive, send, "unknown")
+            return
+        body = await _read(receive)
+        if body is None:
+            self._count(crm, "too_large")
+            await _answer(send, 413, _TOO_LARGE)
+            return
+        content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")[:200]
+        now = self._clock.now().timestamp()
+        if (
+            entrance.adapter.admits(RawHook(body, content_type, Instant(now)), entrance.portal)
+            == "no"
+        ):
+            await self._refuse(scope, receive, send, crm)
+            return
+        await self._keep(send, entrance, now, content_type, body)
+
+    async def _keep(
+        self, send: Send, entrance: Entrance, now: float, content_type: str, body: bytes
+    ) -> None:
+        try:
+            done = self._ingest.put(entrance.account_id, now, content_type, body)
+            await asyncio.wait_for(asyncio.shield(done), COMMIT_SECONDS)
+        except Overloaded:
+            self._count(entrance.crm, "overloaded")
+            await _answer(send, 503, _OVERLOADED, ((b"retry-after", RETRY_AFTER),))
+        except (InboxUnavailable, TimeoutError):
+            self._count(entrance.crm, "unavailable")
+            await _answer(send, 503, _UNAVAILABLE, ((b"retry-after", RETRY_AFTER),))
+        else:
+            self._count(entrance.crm, "accepted")
+            await send(_OK)
+            await send(_EMPTY)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, crm: str) -> None:
+        """The application knows no such path: its answer is that of any unknown path."""
+        self._count(crm, "refused")
+        await self._app(scope, receive, send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body, or None when it is larger than it may be."""
+    message = await receive()
+    body = bytes(message.get("body", b""))
+    if not message.get("more_body"):
+        return body if len(body) <= MAX_BODY else None
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY:
+            return None
+    return b"".join(parts)
+
+
+def _problem(status: int, code: str, title: str) -> bytes:
+    problem: Mapping[str, object] = {
+        "type": f"urn:dozor:problem:{code}", "code": code, "title": title, "status": status,
+        "detail": title, "errors": [],
+    }  # fmt: skip
+    return json.dumps(problem).encode()
+
+
+async def _answer(
+    send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    head = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+_OK: dict[str, Any] = {
+    "type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]
+}  # fmt: skip
+_EMPTY: dict[str, Any] = {"type": "http.response.body", "body": b""}
+_METHOD = _problem(405, "method_not_allowed", "Hooks are sent with POST")
+_TOO_LARGE = _problem(413, "too_large", "A hook body is at most 1 MiB")
+_OVERLOADED = _problem(503, "overloaded", "Too many hooks at once; send this one again")
+_UNAVAILABLE = _problem(503, "unavailable", "The inbox cannot be written; send this one again")

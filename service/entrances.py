@@ -1,0 +1,59 @@
+"""What the door knows of the accounts, kept in memory and read anew every second or two.
+
+A token that is not known is looked up in the database at most once a second, so that an account
+added a moment ago is let in at once and a guesser costs nothing.
+"""
+
+import threading
+import time
+
+from service.door import Entrance
+from service.pipeline.office import Office
+from service.store import accounts
+from service.store.engine import reading
+
+REFRESH_SECONDS = 2.0
+LOOK_AGAIN_SECONDS = 1.0
+
+
+class Entrances:
+    """Accounts by (CRM, token hash)."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._known: dict[tuple[str, str], Entrance] = {}
+        self._read_at = 0.0
+        self._lock = threading.Lock()
+
+    def entrance(self, crm: str, token_hash: str) -> Entrance | None:
+        """The account with this hook token, or None."""
+        found = self._known.get((crm, token_hash))
+        age = time.monotonic() - self._read_at
+        if age > REFRESH_SECONDS or (found is None and age > LOOK_AGAIN_SECONDS):
+            self.refresh()
+            found = self._known.get((crm, token_hash))
+        return found
+
+    def refresh(self) -> None:
+        """Read all accounts; on a fault of the database the known ones stay."""
+        with self._lock:
+            self._read_at = time.monotonic()
+            try:
+                self._known = self._read()
+            except Exception:  # noqa: BLE001 - the writer will say so; known accounts stay known
+                return
+
+    def _read(self) -> dict[tuple[str, str], Entrance]:
+        office = self._office
+        known: dict[tuple[str, str], Entrance] = {}
+        with reading(office.engine) as connection:
+            for row in accounts.accounts(connection):
+                config = office.config(connection, row.account_id)
+                known[row.crm, row.hook_hash] = Entrance(
+                    row.account_id,
+                    row.crm,
+                    row.hook_hash,
+                    office.adapter(row.crm),
+                    office.portal(row, config),
+                )
+        return known

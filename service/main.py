@@ -1,0 +1,130 @@
+"""The HTTP application: routers, layers, handlers; nothing else."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+
+from service import __version__
+from service.api import me, ops
+from service.api.auth import KeyRing
+from service.api.deps import Services
+from service.api.frame import Frame
+from service.api.gate import Gate, GateMiddleware
+from service.api.limits import Limiter
+from service.api.problems import answer, not_found, problem
+from service.api.router import Router, allowed_methods
+from service.clock import Clock
+from service.domain.ports import Adapter
+from service.errors import ApiError, ConfigError
+from service.rules.book import RuleBook, load_book
+from service.settings import Settings
+from service.store.handles import Engine
+
+GZIP_FROM_BYTES = 1024
+GZIP_LEVEL = 5
+WRONG_KEYS_PER_MINUTE = 20
+ROUTERS: Sequence[Router] = (
+    me.router,
+    ops.router,
+)
+
+
+def create_app(
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    *,
+    ready: Callable[[], dict[str, str]],
+    book: RuleBook | None = None,
+    adapters: Mapping[str, Adapter] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: the installation's settings.
+        engine: the database; not asked before the first request.
+        clock: tells `now`.
+        ready: the checks of `/readyz`: name -> `ok`, or in a few words why not. May block for
+            five seconds.
+        book: the rules; by default the built-in ones and those of `DOZOR_RULES_FILE`.
+        adapters: CRM adapters by name, for links into the CRM; by default all that there are.
+        monotonic: real seconds for rate limits and the memory of keys.
+
+    Returns:
+        The application; `app.state.services.ending = True` makes `/readyz` answer 503.
+
+    Raises:
+        ConfigError: the rule file cannot be used.
+    """
+    services = Services(
+        settings=settings,
+        engine=engine,
+        clock=clock,
+        book=book or _load_book(settings),
+        ready=ready,
+        keys=KeyRing(engine, monotonic),
+        limiter=Limiter(settings.rate_limit_per_minute, monotonic),
+        wrong_keys=Limiter(WRONG_KEYS_PER_MINUTE, monotonic),
+        adapters=_all_adapters() if adapters is None else adapters,
+    )
+    gate = Gate(services)
+    routes = [route for router in ROUTERS for route in router.routes]
+    app = FastAPI(
+        title="Dozor",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        routes=routes,
+        middleware=[
+            Middleware(Frame, services=services, routes=routes),
+            Middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL),
+            Middleware(GateMiddleware, gate=gate),
+        ],
+        exception_handlers={HTTPException: _refuse, ApiError: _refuse},
+    )
+    app.state.services = services
+    app.state.gate = gate
+    return app
+
+
+def _all_adapters() -> Mapping[str, Adapter]:
+    from service.crm import ADAPTERS
+
+    return ADAPTERS
+
+
+def _load_book(settings: Settings) -> RuleBook:
+    path = settings.rules_file
+    if path is None:
+        return load_book()
+    try:
+        return load_book(path.read_text(encoding="utf-8"), path.name)
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise ConfigError(f"DOZOR_RULES_FILE: {path}: {reason}") from None
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """What the router itself refuses (404, 405), and errors raised outside a route."""
+    known = error if isinstance(error, ApiError) else _as_problem(request, error)
+    return answer(known, request.url.path, request.scope["dozor.request_id"])
+
+
+def _as_problem(request: Request, error: Exception) -> ApiError:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == 404:
+        return not_found()
+    if error.status_code == 405:
+        allowed = ", ".join(allowed_methods(request.app.routes, request.url.path))
+        detail = f"This address answers {allowed}."
+        return problem("method_not_allowed", detail, headers={"allow": allowed})
+    return problem("invalid_body", str(error.detail))

@@ -1,0 +1,164 @@
+"""`dozor serve` and `dozor work`: one process, started and stopped in order.
+
+Stopping (SIGTERM, SIGINT): /readyz says so, the listener closes, running requests end, what waits
+for the disk is committed, the worker finishes its slice.
+"""
+
+import asyncio
+import gc
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+
+import structlog
+import uvicorn
+from sqlalchemy import text
+
+from service.clock import Clock
+from service.door import Door
+from service.entrances import Entrances
+from service.errors import ConfigError
+from service.ingest import Ingest, open_ingest
+from service.main import create_app
+from service.metrics import count_hook
+from service.pipeline.office import Office, read_book
+from service.secrets import load_box
+from service.settings import Settings
+from service.store import schema
+from service.store.engine import open_engine, reading
+from service.worker import WorkerThread
+
+log = structlog.get_logger()
+
+
+def open_office(settings: Settings) -> Office:
+    """Everything a command needs, from settings.
+
+    Raises:
+        ConfigError: a setting cannot be used, or the database cannot be reached.
+    """
+    if settings.embedded:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = open_engine(settings.effective_database_url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"DOZOR_DATABASE_URL: the database cannot be opened: {reason}") from None
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    book = read_book(settings.rules_file)
+    clock: Clock = settings.make_clock()
+    return Office(engine, settings, clock, load_box(settings), book, worker)
+
+
+@dataclass
+class Service:
+    """A running `dozor serve`."""
+
+    office: Office
+    ready_line: Callable[[str], None] = print
+    _ingest: Ingest | None = None
+    _workers: list[WorkerThread] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Serve until a signal comes."""
+        settings = self.office.settings
+        schema.require(self.office.engine, make_if_empty=settings.embedded)
+        listener = _listen(settings.host, settings.port)
+        asyncio.run(self._serve(listener))
+        self.office.close()
+
+    async def _serve(self, listener: socket.socket) -> None:
+        office = self.office
+        settings = office.settings
+        self._ingest = open_ingest(
+            settings.effective_database_url, settings.inbox_queue, office.wake
+        )
+        self._ingest.start()
+        app = create_app(settings, office.engine, office.clock, book=office.book, ready=self.ready)
+        door = Door(app, self._ingest, Entrances(office), office.clock, count_hook)
+        config = uvicorn.Config(
+            door,
+            http="httptools",
+            loop="uvloop",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=20,
+            proxy_headers=True,
+        )
+        server = _Server(config, on_stop=lambda: setattr(app.state.services, "ending", True))
+        in_process = settings.workers_in_process
+        if settings.embedded if in_process is None else in_process:
+            self._workers = [WorkerThread(office)]
+        for worker in self._workers:
+            worker.start()
+        host, port = listener.getsockname()[:2]
+        self.ready_line(f"Dozor listens on http://{host}:{port}")
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        await server.serve(sockets=[listener])
+        await self._ingest.stop()
+        for worker in self._workers:
+            await asyncio.to_thread(worker.stop)
+
+    def ready(self) -> dict[str, str]:
+        """The checks of /readyz: name -> "ok" or what is wrong."""
+        checks = {"database": "ok", "schema": "ok", "inbox": "ok"}
+        try:
+            with reading(self.office.engine) as connection:
+                connection.execute(text("SELECT 1"))
+            if schema.current(self.office.engine) != schema.head():
+                checks["schema"] = "old: run dozor migrate"
+        except Exception:  # noqa: BLE001 - whatever it is, the database does not answer
+            checks["database"] = checks["schema"] = "does not answer"
+        if self._ingest is None or self._ingest.depth >= self.office.settings.inbox_queue:
+            checks["inbox"] = "full"
+        return checks
+
+
+class _Server(uvicorn.Server):
+    """Says that the end has come before uvicorn closes anything."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to stop."""
+        self._on_stop()
+        super().handle_exit(sig, frame)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ConfigError(f"--host/--port: cannot listen on {host}:{port}: {error}") from None
+    listener.listen(2048)
+    return listener
+
+
+def work(office: Office) -> None:
+    """`dozor work`: normalise, store, derive, notify until a signal comes."""
+    schema.require(office.engine, make_if_empty=office.settings.embedded)
+    worker = WorkerThread(office)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    worker.start()
+    log.info("worker_started", worker=office.worker)
+    ended.wait()
+    worker.stop()
+    office.close()

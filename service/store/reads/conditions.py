@@ -1,0 +1,90 @@
+"""Filters of the API as SQL conditions. Values are bound parameters, never text."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, false, not_, or_
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.store.reads.filters import Filter
+
+Element = ColumnElement[Any]
+Build = Callable[[Filter], Element]
+
+
+def compare(column: Element) -> Build:
+    """A plain column: any of, none of, bounds, null."""
+
+    def build(condition: Filter) -> Element:
+        value = condition.value
+        match condition.op:
+            case "eq":
+                return column.in_(value)
+            case "ne":
+                return or_(column.not_in(value), column.is_(None))
+            case "null":
+                return column.is_(None) if value else column.is_not(None)
+            case "gte":
+                return column >= value
+            case "gt":
+                return column > value
+            case "lte":
+                return column <= value
+            case _:
+                return column < value
+
+    return build
+
+
+def text_or_none(column: Element) -> Build:
+    """Like `compare` for a column where the empty text means none."""
+
+    def build(condition: Filter) -> Element:
+        if condition.op == "null":
+            return column == "" if condition.value else column != ""
+        return compare(column)(condition)
+
+    return build
+
+
+def prefixed(account: Element, *columns: Element) -> Build:
+    """Ids `<account>.<column>[.<column>]`: any of, none of."""
+
+    def build(condition: Filter) -> Element:
+        if condition.op == "null":
+            empty: Element = columns[-1] == ""
+            return empty if condition.value else not_(empty)
+        found = or_(false(), *(_one(text) for text in condition.value))
+        return not_(found) if condition.op == "ne" else found
+
+    def _one(text: str) -> Element:
+        account_id, *parts = text.split(".", len(columns))
+        if len(parts) != len(columns):
+            return false()
+        pairs = zip(columns, parts, strict=True)
+        return and_(account == account_id, *(column == part for column, part in pairs))
+
+    return build
+
+
+def members(
+    account: Element, seller: Element, teams: Mapping[str, Sequence[tuple[str, str]]]
+) -> Build:
+    """Sellers by team: `teams` holds (account, seller) pairs by team id."""
+
+    def build(condition: Filter) -> Element:
+        by_account: dict[str, list[str]] = {}
+        for team in condition.value:
+            for account_id, seller_id in teams.get(team, ()):
+                by_account.setdefault(account_id, []).append(seller_id)
+        found = or_(
+            false(), *(and_(account == key, seller.in_(ids)) for key, ids in by_account.items())
+        )
+        return not_(found) if condition.op == "ne" else found
+
+    return build
+
+
+def all_of(filters: Sequence[Filter], builders: Mapping[str, Build]) -> list[Element]:
+    """The conditions of a query; each filter's field must have a builder."""
+    return [builders[condition.field](condition) for condition in filters]

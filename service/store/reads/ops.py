@@ -1,0 +1,43 @@
+"""Figures about the machinery itself: inbox and lag."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from service.domain.instant import Instant
+from service.store.tables import Account, Inbox
+
+_INBOX: Any = Inbox.__table__  # type: ignore[attr-defined]
+_ACCOUNTS: Any = Account.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFigures:
+    """Rows not yet worked on, the receipt of the oldest one, rows that nobody understood."""
+
+    pending: int
+    oldest_at: Instant | None
+    parked: int
+
+
+def inbox_figures(connection: Connection) -> InboxFigures:
+    """Over all accounts. Indexes: ix_inbox_pending, ix_inbox_state."""
+    waiting = select(func.count(), func.min(_INBOX.c.received_at)).where(
+        _INBOX.c.state == "pending"
+    )
+    pending, oldest = connection.execute(waiting).one()
+    parked = select(func.count()).where(_INBOX.c.state == "parked")
+    return InboxFigures(pending, oldest, connection.scalar(parked) or 0)
+
+
+def lags(connection: Connection, now: Instant) -> dict[str, int]:
+    """By account: seconds since the receipt of the oldest hook not yet worked on; 0 = none."""
+    oldest = (
+        select(_INBOX.c.account_id, func.min(_INBOX.c.received_at))
+        .where(_INBOX.c.state == "pending")
+        .group_by(_INBOX.c.account_id)
+    )
+    waiting = {account: at for account, at in connection.execute(oldest)}
+    ids = connection.scalars(select(_ACCOUNTS.c.account_id).order_by(_ACCOUNTS.c.account_id))
+    return {account: max(0, now - waiting.get(account, now)) for account in ids}

@@ -1,0 +1,221 @@
+"""Violations at an instant: open, upcoming, resolved; counted and grouped (design 1.4).
+
+At T: open `breach_at <= T < resolved_at`; upcoming `breach_at > T` and not resolved before it;
+resolved `resolved_at <= T`. Indexes: ix_violation_open, ix_violation_past; for acknowledgements and
+mutes ix_remark_subject.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, case, func, literal, not_, null, or_, select
+
+from service.domain.instant import Instant
+from service.store.reads.conditions import (
+    Build,
+    Element,
+    all_of,
+    compare,
+    members,
+    prefixed,
+    text_or_none,
+)
+from service.store.reads.filters import Filter
+from service.store.reads.keyset import Key, after
+from service.store.records import Remark
+from service.store.tables import Announcement, Violation
+
+_V: Any = Violation.__table__  # type: ignore[attr-defined]
+_R: Any = Remark.__table__  # type: ignore[attr-defined]
+_SAID: Any = Announcement.__table__  # type: ignore[attr-defined]
+STATUSES = ("open", "upcoming", "resolved")
+_RANK = case((_V.c.severity == "critical", 2), (_V.c.severity == "warning", 1), else_=0)
+_AMOUNT = case((_V.c.currency == "", null()), else_=_V.c.amount)
+SORTS: dict[str, tuple[Element, bool]] = {
+    "breach_at": (_V.c.breach_at, False),
+    "severity": (_RANK, False),
+    "amount": (_AMOUNT, True),
+    "resolved_at": (_V.c.resolved_at, True),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which violations. `statuses`: a subset of `STATUSES`; `until` cuts upcoming ones."""
+
+    accounts: Sequence[str]
+    at: Instant
+    statuses: Sequence[str] = ("open",)
+    until: Instant | None = None
+    filters: Sequence[Filter] = ()
+    teams: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+
+
+def violations(
+    connection: Connection,
+    question: Question,
+    sort: Sequence[tuple[str, bool]],
+    *,
+    after_row: Sequence[Any] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """One page of violations as rows, with `position` (sort values) for the next one.
+
+    Args:
+        connection: the snapshot.
+        question: which ones.
+        sort: (field of `SORTS`, downwards) pairs; account and id break ties.
+        after_row: `position` of the last row before; None = from the beginning.
+        limit: at most so many rows.
+    """
+    keys = [Key(SORTS[name][0], down, SORTS[name][1]) for name, down in sort]
+    keys += [Key(_V.c.account_id), Key(_V.c.id)]
+    columns = [key.column.label(f"key_{index}") for index, key in enumerate(keys)]
+    query = select(_V, *columns).where(*_where(question))
+    if after_row is not None:
+        query = query.where(after(keys, after_row))
+    query = query.order_by(*(key.order for key in keys)).limit(limit)
+    return [_with_position(row, len(keys)) for row in connection.execute(query)]
+
+
+def count(connection: Connection, question: Question) -> int:
+    """How many there are."""
+    query = select(func.count()).select_from(_V).where(*_where(question))
+    return int(connection.scalar(query) or 0)
+
+
+def grouped(
+    connection: Connection, question: Question, by: Sequence[str]
+) -> list[tuple[tuple[str, ...], str, int, int, Instant]]:
+    """Counts by columns of the table.
+
+    Args:
+        connection: the snapshot.
+        question: which ones.
+        by: column names of `violation`.
+
+    Returns:
+        (values of `by`, currency, count, sum of amounts, oldest breach) rows.
+    """
+    columns = [_V.c[name] for name in by]
+    figures = (func.count(), func.sum(_V.c.amount), func.min(_V.c.breach_at))
+    query = select(*columns, _V.c.currency, *figures).where(*_where(question))
+    query = query.group_by(*columns, _V.c.currency)
+    found = []
+    for row in connection.execute(query):
+        values, (currency, number, amount, oldest) = tuple(row[:-4]), tuple(row[-4:])
+        found.append((values, str(currency), int(number), int(amount or 0), int(oldest)))
+    return found
+
+
+def violation(connection: Connection, accounts: Sequence[str], violation_id: str) -> Any:
+    """One violation as a row; None = there is none (any more) in these accounts."""
+    query = select(_V).where(_V.c.account_id.in_(accounts), _V.c.id == violation_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return dict(row) if row is not None else None
+
+
+def announced(connection: Connection, accounts: Sequence[str], violation_id: str) -> Any:
+    """A violation as it was when it was announced; None = it never was."""
+    query = select(_SAID.c.violation, _SAID.c.account_id).where(
+        _SAID.c.account_id.in_(accounts),
+        _SAID.c.violation_id == violation_id,
+        _SAID.c.event == "opened",
+    )
+    row = connection.execute(query).one_or_none()
+    return {**row.violation, "account_id": row.account_id} if row is not None else None
+
+
+def moved_at(connection: Connection, accounts: Sequence[str], now: Instant) -> list[int]:
+    """Instants of the latest breach, resolution and end of a mute up to `now`: answers that move
+    with the clock change when one of these does."""
+    mine = _V.c.account_id.in_(accounts)
+    lasting = select(func.max(_V.c.breach_at)).where(
+        mine, _V.c.resolved_at.is_(None), _V.c.breach_at <= now
+    )
+    foreseen = select(func.max(_V.c.breach_at)).where(
+        mine, _V.c.resolved_at > now, _V.c.breach_at <= now
+    )
+    over = select(func.max(_V.c.resolved_at)).where(mine, _V.c.resolved_at <= now)
+    unmuted = select(func.max(_R.c.until)).where(_R.c.account_id.in_(accounts), _R.c.until <= now)
+    return [connection.scalar(query) or 0 for query in (lasting, foreseen, over, unmuted)]
+
+
+def is_marked(action: str, at: Instant) -> Element:
+    """Whether an acknowledgement or mute holds for the violation of the outer query at `at`."""
+    same = and_(
+        _R.c.account_id == _V.c.account_id,
+        _R.c.rule == _V.c.rule,
+        _R.c.subject_kind == _V.c.subject_kind,
+        _R.c.subject_id == _V.c.subject_id,
+        _R.c.action == action,
+        _R.c.at <= at,
+        or_(_R.c.until.is_(None), _R.c.until > at),
+    )
+    if action == "ack":
+        inside = and_(
+            _R.c.at >= _V.c.breach_at,
+            or_(_V.c.resolved_at.is_(None), _R.c.at < _V.c.resolved_at),
+        )
+        same = and_(same, or_(_R.c.violation_id == _V.c.id, inside))
+    found: Element = select(literal(1)).where(same).correlate(_V).exists()
+    return found
+
+
+def _where(question: Question) -> list[Element]:
+    at = question.at
+    states: dict[str, Element] = {
+        "open": and_(
+            _V.c.breach_at <= at, or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > at)
+        ),
+        "upcoming": and_(
+            _V.c.breach_at > at,
+            or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > _V.c.breach_at),
+            *([_V.c.breach_at <= question.until] if question.until is not None else []),
+        ),
+        "resolved": _V.c.resolved_at <= at,
+    }
+    chosen = or_(*(states[status] for status in question.statuses))
+    mine = _V.c.account_id.in_(question.accounts)
+    return [mine, chosen, *all_of(question.filters, _builders(question))]
+
+
+def _builders(question: Question) -> dict[str, Build]:
+    account = _V.c.account_id
+    return {
+        "account": compare(account),
+        "rule": compare(_V.c.rule),
+        "severity": compare(_V.c.severity),
+        "seller": prefixed(account, _V.c.seller),
+        "team": members(account, _V.c.seller, question.teams),
+        "pipeline": prefixed(account, _V.c.pipeline),
+        "deal": prefixed(account, _V.c.deal),
+        "subject": _subject,
+        "subject_kind": text_or_none(_V.c.subject_kind),
+        "breach_at": compare(_V.c.breach_at),
+        "resolved_at": compare(_V.c.resolved_at),
+        "acked": lambda f: _flag(is_marked("ack", question.at), wanted=f.value[0]),
+        "muted": lambda f: _flag(is_marked("mute", question.at), wanted=f.value[0]),
+    }
+
+
+def _flag(element: Element, *, wanted: bool) -> Element:
+    return element if wanted else not_(element)
+
+
+def _subject(condition: Filter) -> Element:
+    """`deal:romashka.4815162`."""
+    build = prefixed(_V.c.account_id, _V.c.subject_id)
+    found = [
+        and_(_V.c.subject_kind == kind, build(Filter("subject", "eq", (subject_id,))))
+        for kind, _, subject_id in (text.partition(":") for text in condition.value)
+    ]
+    chosen = or_(*found)
+    return not_(chosen) if condition.op == "ne" else chosen
+
+
+def _with_position(row: Row[Any], keys: int) -> dict[str, Any]:
+    document = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a mapping
+    document["position"] = [document.pop(f"key_{index}") for index in range(keys)]
+    return document
