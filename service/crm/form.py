@@ -1,8 +1,8 @@
 """Form bodies with PHP bracket keys, read within bounds.
 
-`leads[status][0][id]=1` -> `{"leads": {"status": {"0": {"id": "1"}}}}`. Maps keep their numeric keys:
-`items` turns one into a list where a list is expected. What cannot be useful is refused with a
-reason (the row is parked), everything odd but readable is read.
+`leads[status][0][id]=1` -> `{"leads": {"status": {"0": {"id": "1"}}}}`. Maps keep their numeric
+keys: `items` turns one into a list where a list is expected. What cannot be useful is refused with
+a reason (the row is parked), everything odd but readable is read.
 """
 
 from typing import Any

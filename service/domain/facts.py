@@ -61,6 +61,7 @@ class DealBody(TypedDict, total=False):
     source: str | None
     inquiry: str | None  # id of the inquiry (kind lead) it was born of
     accepted_at: Instant  # instant of acceptance from incoming
+    inquired_at: Instant  # when that inquiry had come
     expected_close_on: str | None  # local date
     deleted: bool
     restored: bool

@@ -419,7 +419,7 @@ class _DealFold:
         state = DealState(start)
         state.created_at = created
         state.created_by = _last_told(self._versions, "created_by")
-        state.born_at = _last_told(self._versions, "accepted_at") or created
+        state.born_at = self._born(created)
         states: list[DealState] = []
         for at, _, name, value in self._steps:
             at_or_start = max(at, start)
@@ -431,6 +431,19 @@ class _DealFold:
             states.append(state)
         _born_when_open(states)
         return states
+
+    def _born(self, created: Instant | None) -> Instant | None:
+        """Acceptance where it is known; a deal made after its inquiry came was made by accepting.
+
+        (A hook of the acceptance has no instant of its own, only that of its receipt.)
+        """
+        accepted = _last_told(self._versions, "accepted_at")
+        inquired = _last_told(self._versions, "inquired_at")
+        if accepted is None or (
+            created is not None and inquired is not None and created > inquired
+        ):
+            return created
+        return int(accepted)
 
     def _collect(self, start: Instant) -> None:
         self._collect_places(start)

@@ -1,6 +1,7 @@
 """Touched subjects are read from the CRM, in batches, outside any transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace as replace_fact
 
 import structlog
 from msgspec.structs import replace
@@ -36,6 +37,7 @@ def fetch(office: Office, account_id: str) -> int:
     except SourceUnavailable as error:
         _postpone(office, account_id, waiting, error)
         return 0
+    facts = [replace_fact(fact, at=now) if fact.at == 0 else fact for fact in facts]
     seen = [(kind, subject, generation) for kind, subject, generation, _ in waiting]
     store_facts(office, account_id, facts, lambda c: fact_store.fetched(c, account_id, seen))
     _mark_good(office, account_id)

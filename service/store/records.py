@@ -89,6 +89,7 @@ class Alert(SQLModel, table=True):
     attempts: int = 0
     __table_args__ = (
         Index("uq_alert_key", "account_id", "key", unique=True),
+        Index("ix_alert_created", "account_id", "created_at"),
         Index(
             "ix_alert_next",
             "account_id",

@@ -263,7 +263,7 @@ class AmoClient:
 
     def _beginnings(self, firsts: dict[tuple[str, str], Row]) -> list[Fact]:
         facts = []
-        self._learn_births([e for e in firsts.values()])
+        self._learn_births(list(firsts.values()))
         for event in firsts.values():
             before = mapping.before_of_event(event, self._connection.currency)
             entity, subject = event["entity_type"], str(event["entity_id"])

@@ -140,9 +140,8 @@ def note_of_hook(note: Any, received: Instant) -> Fact | None:
         body = _call_body(_json(text(note, "text")), CALL_TYPES[kind])
         body |= link | {"started_at": written, "author": who}
         return Fact(Kind.CALL, f"c{note_id}", at if at is not None else received, body)
-    body = link | {
-        "text": (text(note, "text") or "")[:MAX_TEXT], "author": who, "created_at": written
-    }  # fmt: skip
+    body = {**link, "text": (text(note, "text") or "")[:MAX_TEXT], "author": who}
+    body["created_at"] = written
     return Fact(Kind.NOTE, note_id, at if at is not None else received, body)
 
 
@@ -209,7 +208,9 @@ def inquiry_of_hook(item: Any, action: str, received: Instant) -> list[Fact]:
     _put(body, "deal", deals[0] if accepted and deals else None)
     facts = [Fact(Kind.LEAD, uid, at, body)]
     if accepted:
-        facts += [Fact(Kind.DEAL, d, at, {"inquiry": uid, "accepted_at": at}) for d in deals]
+        told: dict[str, Any] = {"inquiry": uid, "accepted_at": at}
+        _put(told, "inquired_at", created)
+        facts += [Fact(Kind.DEAL, deal, at, dict(told)) for deal in deals]
     return facts
 
 
@@ -309,13 +310,14 @@ def note_of_rest(note: dict[str, Any], entity: str, seen_at: Instant) -> Fact | 
     link = _link(kinds[entity], _id(note.get("entity_id")))
     params = note.get("params") if isinstance(note.get("params"), dict) else {}
     who = author(note.get("created_by"))
+    body: dict[str, Any]
     if kind in CALL_TYPES:
         body = _call_body(params or {}, CALL_TYPES[kind])
         body |= link | {"started_at": note["created_at"], "author": who}
         at, key, fact_kind = note["updated_at"], f"c{note['id']}", Kind.CALL
     elif kind == "common":
         words = str((params or {}).get("text") or "")[:MAX_TEXT]
-        body = link | {"text": words, "author": who, "created_at": note["created_at"]}
+        body = {**link, "text": words, "author": who, "created_at": int(note["created_at"])}
         at, key, fact_kind = note["updated_at"], str(note["id"]), Kind.NOTE
     else:
         return None
@@ -355,6 +357,7 @@ def facts_of_event(event: dict[str, Any], currency: str) -> list[Fact]:
     at, who = event["created_at"], author(event.get("created_by"))
     subject = str(event["entity_id"])
     after, kind = _side(event, "value_after"), event["type"]
+    body: dict[str, Any]
     if kind == "lead_status_changed":
         return [Fact(Kind.DEAL, subject, at, _place(after, who), Rank.HISTORY)]
     if kind == "entity_responsible_changed" and event.get("entity_type") == "lead":

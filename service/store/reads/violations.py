@@ -166,9 +166,7 @@ def is_marked(action: str, at: Instant) -> Element:
 def _where(question: Question) -> list[Element]:
     at = question.at
     states: dict[str, Element] = {
-        "open": and_(
-            _V.c.breach_at <= at, or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > at)
-        ),
+        "open": and_(_V.c.breach_at <= at, or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > at)),
         "upcoming": and_(
             _V.c.breach_at > at,
             or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > _V.c.breach_at),

@@ -1,0 +1,39 @@
+"""What the API says about rules in words."""
+
+import re
+
+from service.rules.schema import ByStage, RuleModel
+
+_PLACEHOLDER = re.compile(r"\s*\{[a-z_]+\}")
+
+
+def rule_name(model: RuleModel | None, rule_id: str, lang: str) -> str:
+    """A rule's short name: what stands before the first colon of its title, without values.
+
+    A title that begins with a value has no such part; then the rule's id is its name.
+    """
+    if model is None:
+        return rule_id
+    own = getattr(model, "name", None)
+    if own is not None:
+        return str(getattr(own, lang))
+    title: str = getattr(model.title, lang)
+    name = _PLACEHOLDER.sub("", title.partition(":")[0]).strip()
+    return name or rule_id
+
+
+def advice(model: RuleModel | None, lang: str) -> str | None:
+    """What to do about it."""
+    return None if model is None else str(getattr(model.advice, lang))
+
+
+def span_text(model: RuleModel) -> str:
+    """`for` as written: one span, or the default and those by stage."""
+    if isinstance(model.for_, str):
+        return model.for_
+    return _by_stage(model.for_)
+
+
+def _by_stage(spans: ByStage) -> str:
+    named = [f"{name}: {span}" for name, span in spans.values.items()]
+    return ", ".join([spans.default, *named])

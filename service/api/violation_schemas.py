@@ -1,0 +1,167 @@
+"""Shapes of violations on the wire (api.md 3.4)."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.schemas import (
+    Id,
+    Instant,
+    Listed,
+    ListEnd,
+    LinkedRef,
+    Money,
+    Ref,
+    SubjectRef,
+    Wire,
+)
+
+
+class RuleRef(Wire):
+    """The rule that was broken, in the version that judged."""
+
+    id: str = Field(examples=["task-overdue"])
+    version: str
+    title: str = Field(examples=["Просрочена задача"])
+
+
+class Ack(Wire):
+    """An acknowledgement: the first one stays."""
+
+    by: str
+    at: Instant
+    comment: str
+
+
+class Mute(Wire):
+    """A mute of the rule for this subject."""
+
+    until: Instant
+    reason: str
+    by: str
+    at: Instant
+
+
+class Violation(Wire):
+    """An interval `[breach_at, resolved_at)` in which a subject broke a rule."""
+
+    id: str = Field(examples=["vio_06A8RWJ3K5V2N7Q4X9TZ1BCDEF"])
+    account: str = Field(examples=["romashka"])
+    rule: RuleRef
+    severity: str = Field(description="info, warning, critical")
+    status: str = Field(description="open, upcoming, resolved, void")
+    subject: SubjectRef
+    deal: LinkedRef | None
+    seller: Ref | None = Field(description="responsible at the breach")
+    owner: Ref | None = Field(description="responsible now")
+    team: Ref | None
+    pipeline: Ref | None
+    amount: Money | None
+    since: Instant
+    held_since: Instant
+    breach_at: Instant
+    resolved_at: Instant | None
+    resolution: str | None = Field(description="fixed, moved, gone, rule_changed")
+    ack: Ack | None
+    mute: Mute | None
+    muted: bool
+    alerted_at: Instant | None
+
+
+class ViolationList(Listed):
+    """A page of violations."""
+
+    data: list[Violation]
+
+
+class WhyValue(Wire):
+    """An attribute that proved the violation, as it was at an instant."""
+
+    name: str = Field(examples=["task.due_at"])
+    title: str
+    value: Any
+    at: Instant
+
+
+class Skipped(Wire):
+    """A stretch that did not count: a day off, an absence."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    from_: Instant = Field(alias="from")
+    to: Instant
+    reason: str
+
+
+class WhyClock(Wire):
+    """How the deadline was counted. `for`: the span allowed."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    since: Instant
+    held_since: Instant
+    effective_from: Instant | None = Field(description="null: since ever")
+    for_: str = Field(alias="for", examples=["5wd"])
+    counted_seconds: int = Field(description="working seconds if the span counts working time")
+    skipped: list[Skipped]
+
+
+class Why(Wire):
+    """What proves the violation."""
+
+    text: str
+    when: str | None
+    values: list[WhyValue]
+    clock: WhyClock
+    resolves_when: str | None
+
+
+class ViolationDetail(Violation):
+    """A violation alone: with its proof."""
+
+    why: Why
+    alerting: str | None = Field(
+        description="sent, pending, failed, or why not: muted, silenced, inhibited, grouped, "
+        "quiet_hours, ceiling, policy; null: not due yet"
+    )
+
+
+class SummaryRow(BaseModel):
+    """Counts of one group; the fields of `by`, each with its name where it has one."""
+
+    model_config = ConfigDict(extra="allow")
+    count: int
+    amount: int | None
+    currency: str | None
+    oldest_breach_at: Instant
+
+
+class SummaryMeta(Wire):
+    """The instant that the summary is of."""
+
+    as_of: Instant
+
+
+class Summary(ListEnd):
+    """Counts by group, the largest first."""
+
+    data: list[SummaryRow]
+    meta: SummaryMeta
+
+
+class AckBody(BaseModel):
+    """What goes with an acknowledgement."""
+
+    model_config = ConfigDict(extra="forbid")
+    comment: str = Field(default="", max_length=2000)
+
+
+class MuteBody(BaseModel):
+    """Until when, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+    until: str = Field(
+        description="in the future, at most 90 days", json_schema_extra={"format": "date-time"}
+    )
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+ViolationId = Id

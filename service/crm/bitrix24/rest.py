@@ -1,0 +1,147 @@
+"""Calling Bitrix24's REST: one method, or fifty in a batch; errors in their many shapes."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from service.domain.ports import Connection, PortalHttp, PortalResponse
+from service.errors import SourceLimited, SourceRefused, SourceUnavailable
+
+BATCH = 50
+PAGE = 50
+Row = dict[str, Any]
+_REFUSALS = {
+    "no_auth_found": "the incoming webhook is deleted, expired or wrong; make a new one: --token",
+    "invalid_credentials": "the incoming webhook is not valid; make a new one: --token",
+    "expired_token": "the token has expired; connect the portal again",
+    "insufficient_scope": "the webhook lacks a right (scopes crm, task, user, telephony)",
+    "access_denied": "the portal's plan or the webhook's rights do not allow this",
+    "portal_deleted": "the portal is closed",
+    "overload_limit": "the portal is blocked by its vendor for too many requests",
+}
+
+
+class MethodMissing(SourceUnavailable):
+    """The portal has no such method (module or plan lacks it)."""
+
+
+class Rest:
+    """The methods of one portal through its incoming webhook."""
+
+    def __init__(self, connection: Connection, http: PortalHttp) -> None:
+        self._http = http
+        secrets = connection.secrets
+        self._prefix = f"/rest/{secrets.get('user', '')}/{secrets.get('token', '')}"
+
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+        """`result` of one method."""
+        return self.answer(method, params).get("result")
+
+    def answer(self, method: str, params: Mapping[str, Any] | None = None) -> Row:
+        """The whole answer of one method."""
+        response = self._http.request("POST", f"{self._prefix}/{method}", json=dict(params or {}))
+        return _read(response)
+
+    def optional(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+        """`result`, or None where the portal lacks the method or the right to it."""
+        try:
+            return self.call(method, params)
+        except (MethodMissing, SourceRefused):
+            return None
+
+    def batch(self, calls: Mapping[str, tuple[str, Mapping[str, Any]]]) -> tuple[Row, Row]:
+        """Many calls, fifty a request: (results by key, errors by key)."""
+        results: Row = {}
+        errors: Row = {}
+        keys = list(calls)
+        for start in range(0, len(keys), BATCH):
+            part = keys[start : start + BATCH]
+            commands = {k: f"{calls[k][0]}?{urlencode(_flat(calls[k][1]))}" for k in part}
+            result = self.call("batch", {"halt": 0, "cmd": commands}) or {}
+            results |= _map(result.get("result"))
+            errors |= _map(result.get("result_error"))
+        return results, errors
+
+    def by_id(self, method: str, params: Mapping[str, Any], after: int = 0) -> Iterator[list[Row]]:
+        """Pages of a crm.*.list by `>ID` with start=-1: the fast way over a big table."""
+        last = after
+        while True:
+            given = dict(params)
+            given["filter"] = {**dict(params.get("filter") or {}), ">ID": last}
+            rows = rows_of(self.call(method, {**given, "order": {"ID": "ASC"}, "start": -1}))
+            if rows:
+                yield rows
+                last = max(int(row["ID"]) for row in rows)
+            if len(rows) < PAGE:
+                return
+
+    def by_offset(self, method: str, params: Mapping[str, Any]) -> Iterator[list[Row]]:
+        """Pages of a method that only knows `start`."""
+        start: Any = 0
+        while start is not None:
+            answer = self.answer(method, {**params, "start": start})
+            rows = rows_of(answer.get("result"))
+            if rows:
+                yield rows
+            start = answer.get("next") if rows else None
+
+
+def rows_of(result: Any) -> list[Row]:
+    """The rows in a result: a list, or under `items`, `tasks`, `list`, `categories`."""
+    if isinstance(result, dict):
+        for name in ("items", "tasks", "list", "categories"):
+            if name in result:
+                return rows_of(result[name])
+        return [row for row in result.values() if isinstance(row, dict)]
+    return [row for row in result or [] if isinstance(row, dict)]
+
+
+def _read(response: PortalResponse) -> Row:
+    """The body first, then the status: some faults come with 200."""
+    try:
+        document = json.loads(response.body)
+    except ValueError:
+        raise SourceUnavailable(
+            f"the portal answered {response.status} and something that is no JSON"
+        ) from None
+    if not isinstance(document, dict):
+        raise SourceUnavailable("the portal answered no JSON object")
+    if "error" in document:
+        _raise(response.status, document)
+    if response.status != 200:
+        raise SourceUnavailable(f"the portal answered {response.status}")
+    return document
+
+
+def _raise(status: int, document: Row) -> None:
+    code = str(document.get("error") or "").lower()
+    text = str(document.get("error_description") or "")
+    if code == "query_limit_exceeded":
+        raise SourceLimited("the portal asks to slow down", 5)
+    if code == "operation_time_limit":
+        raise SourceLimited("the method's time on the portal is used up", 120)
+    if code == "error_method_not_found":
+        raise MethodMissing(f"the portal has no such method: {text}")
+    if code in _REFUSALS:
+        raise SourceRefused(_REFUSALS[code])
+    raise SourceUnavailable(f"the portal answered {status}: {code or text}")
+
+
+def _map(value: Any) -> Row:
+    """Empty maps come as empty lists."""
+    return value if isinstance(value, dict) else {}
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested parameters as PHP bracket keys."""
+    found: list[tuple[str, str]] = []
+    for name, value in params.items():
+        key = f"{prefix}[{name}]" if prefix else str(name)
+        if isinstance(value, dict):
+            found += _flat(value, key)
+        elif isinstance(value, list):
+            found += _flat({str(i): item for i, item in enumerate(value)}, key)
+        else:
+            found.append((key, str(value)))
+    return found

@@ -1,0 +1,1 @@
+"""A simulated amoCRM portal: API v4 and account webhooks (reference: amocrm.md)."""
