@@ -156,6 +156,13 @@ class Page:
 PageDep = Annotated[Page, Depends(Page)]
 
 
+def page_of(walk: Walk, rows: Sequence[Row], position: Callable[[Row], list[Any]]) -> Sequence[Row]:
+    """The piece of a short list in memory, sorted by `position`, that this page is made of."""
+    after = walk.after
+    rest = rows if after is None else [row for row in rows if position(row) > after]
+    return rest[: walk.limit + 1]
+
+
 def _bound(call: Call) -> str:
     """A short digest of key, path and query (without the paging parameters)."""
     pairs = sorted(

@@ -7,7 +7,7 @@ from fastapi import Depends, Query
 from starlette.responses import Response
 
 from service.api.auth import require
-from service.api.conditional import fresh
+from service.api.conditional import fresh, tag_of, use_tag
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, chosen, team_members, visible_names
 from service.api.paging import PageDep, SortParam, read_sort
@@ -34,7 +34,6 @@ from service.api.violation_views import viewer
 from service.api.violation_why import why
 from service.domain.instant import Instant, iso
 from service.store.handles import Connection
-from service.store.reads.versions import versions
 from service.store.reads.violations import (
     SORTS,
     STATUSES,
@@ -173,8 +172,9 @@ def get_violation(call: CallDep, violation_id: str, lang: LangParam = None) -> R
     with call.read() as connection:
         names = visible_names(call, connection)
         row, status = found(connection, names, violation_id)
-        _fresh(call, connection, names, moving=True)
-        return json_answer(detail(call, connection, names, row, status))
+        document = detail(call, connection, names, row, status)
+    use_tag(call.request, tag_of(document))
+    return json_answer(document)
 
 
 def found(
@@ -216,6 +216,3 @@ def _fresh(call: Call, connection: Connection, names: Mapping[str, Names], *, mo
     """The answer changes with the data and, without `as_of`, when a breach instant passes."""
     moved = moved_at(connection, list(names), call.now) if moving else []
     fresh(call, connection, moved)
-
-
-__all__ = ["router", "versions"]

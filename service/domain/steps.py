@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
-from service.domain.timeline import DealState, Story, deal_is_judged
+from service.domain.story import DealState, Story, deal_is_judged
 
 
 @dataclass(frozen=True, slots=True)

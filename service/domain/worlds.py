@@ -1,7 +1,7 @@
 """What folding asks of an account, taken from its `Config`."""
 
 from service.domain.config import Config
-from service.domain.timeline import World
+from service.domain.story import World
 
 
 def world_of(config: Config) -> World:

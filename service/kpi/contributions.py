@@ -13,7 +13,7 @@ from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
 from service.domain.steps import open_steps
-from service.domain.timeline import DealState, Story, TaskState, deal_is_judged
+from service.domain.story import DealState, Story, TaskState, deal_is_judged
 from service.domain.violation import Found
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
-from service.domain.timeline import Context, Story, fold
+from service.domain.story import Context, Story
+from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.pipeline import levels
 from service.pipeline.derive import derive

@@ -8,7 +8,7 @@ from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.period import local_day
-from service.domain.timeline import DealState, Story, TaskState
+from service.domain.story import DealState, Story, TaskState
 from service.domain.violation import Found
 from service.kpi.contributions import Contribution, contribute
 from service.rules.book import Window

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
-from service.domain.timeline import Call, DealState, TaskState, deal_is_judged
+from service.domain.story import Call, DealState, TaskState, deal_is_judged
 from service.domain.words import is_meaningful
 
 Type = Literal["bool", "int", "instant", "text", "text?", "list"]

@@ -258,7 +258,8 @@ def _position(document: Any, path: tuple[Any, ...]) -> tuple[int, int]:
     node, place = document, (0, 0)
     for part in path:
         try:
-            place = node.lc.key(part) if isinstance(node, dict) else node.lc.item(part)
+            marks: Any = node.lc
+            place = marks.key(part) if isinstance(node, dict) else marks.item(part)
             node = node[part]
         except (KeyError, IndexError, AttributeError, TypeError):
             break

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
-from service.domain.timeline import DealState, Story, deal_is_judged
+from service.domain.story import DealState, Story, deal_is_judged
 from service.domain.violation import Found
 from service.rules.attributes import CallState
 from service.rules.book import Rule, Window

@@ -23,7 +23,8 @@ from service.domain.directory import (
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant, to_datetime
 from service.domain.steps import open_steps
-from service.domain.timeline import Story, fold
+from service.domain.story import Story
+from service.domain.timeline import fold
 from service.domain.violation import Found
 from service.domain.worlds import world_of
 from service.rules.book import RuleBook, Window

@@ -61,7 +61,7 @@ def department() -> list[Fact]:
                 "started_at": world.moment("2026-03-02 10:01"),
                 "author": "7",
             },
-        ),  # fmt: skip
+        ),
         world.new_task("11", "2026-03-02 10:30", "2026-03-03 12:00"),
         t("11", "2026-03-03 15:00", due="2026-03-04 12:00", author="7"),
         t("11", "2026-03-05 10:00", is_open=False, result="клиент просит КП на окна", author="7"),
@@ -96,7 +96,7 @@ def department() -> list[Fact]:
                 "created_at": world.moment("2026-03-04 09:00"),
                 "pipeline": "31",
             },
-        ),  # fmt: skip
+        ),
         Fact(Kind.LEAD, "u1", world.moment("2026-03-04 09:30"), {"state": "accepted", "deal": "4"}),
         Fact(
             Kind.DEAL,
@@ -106,7 +106,7 @@ def department() -> list[Fact]:
                 "inquiry": "u1",
                 "accepted_at": world.moment("2026-03-04 09:30"),
             },
-        ),  # fmt: skip
+        ),
         world.new_deal("4", "2026-03-04 09:30", responsible="12"),
     ]
 

@@ -33,11 +33,16 @@ def inbox_figures(connection: Connection) -> InboxFigures:
 
 def lags(connection: Connection, now: Instant) -> dict[str, int]:
     """By account: seconds since the receipt of the oldest hook not yet worked on; 0 = none."""
-    oldest = (
+    waiting = waiting_since(connection)
+    ids = connection.scalars(select(_ACCOUNTS.c.account_id).order_by(_ACCOUNTS.c.account_id))
+    return {account: max(0, now - waiting.get(account, now)) for account in ids}
+
+
+def waiting_since(connection: Connection) -> dict[str, Instant]:
+    """By account: receipt of the oldest hook not yet worked on; accounts without one are absent."""
+    query = (
         select(_INBOX.c.account_id, func.min(_INBOX.c.received_at))
         .where(_INBOX.c.state == "pending")
         .group_by(_INBOX.c.account_id)
     )
-    waiting = {account: at for account, at in connection.execute(oldest)}
-    ids = connection.scalars(select(_ACCOUNTS.c.account_id).order_by(_ACCOUNTS.c.account_id))
-    return {account: max(0, now - waiting.get(account, now)) for account in ids}
+    return {row[0]: row[1] for row in connection.execute(query)}

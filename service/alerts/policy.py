@@ -1,0 +1,172 @@
+"""The alert policy: claimed events in, messages out. Pure.
+
+Critical and warning leave as messages; info does not (it is seen in the lists). Breaches older than
+the connection, or found more than a day late, go into one digest and never alert singly. Events of
+one tick are grouped by rule and seller. Quiet hours hold a message until their end. A muted
+violation is claimed and its message suppressed. Resolutions go to whoever was told of the breach.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Literal
+
+from service.alerts import texts
+from service.domain.account import Receiver
+from service.domain.calendar import parse_hours
+from service.domain.config import Config
+from service.domain.instant import Instant, from_datetime, to_datetime
+from service.errors import ConfigError
+
+LATE_SECONDS = 24 * 3600
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A violation that has opened or has been resolved, with the words for people."""
+
+    kind: Literal["opened", "resolved"]
+    row: Row
+    title: Mapping[str, str]  # by language
+    advice: Mapping[str, str]
+    seller: str
+    deal: str
+    url: str | None
+    muted: bool = False
+    told: frozenset[str] = field(default_factory=frozenset)  # receivers told of the opening
+
+    @property
+    def id(self) -> str:
+        """The violation's id."""
+        return str(self.row["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message for one receiver. `not_before`: held until then; `suppressed`: kept, never sent."""
+
+    receiver: str
+    channel: str
+    kind: str
+    key: str
+    text: str
+    violations: tuple[str, ...]
+    not_before: Instant
+    suppressed: str = ""
+    reason: str = ""
+
+
+def plan(events: Sequence[Event], config: Config, now: Instant) -> list[Outgoing]:
+    """The messages that these events make."""
+    return [
+        message
+        for name, receiver in sorted(config.document.alerts.receivers.items())
+        for message in _for_receiver(name, receiver, events, config, now)
+    ]
+
+
+def _for_receiver(
+    name: str, receiver: Receiver, events: Sequence[Event], config: Config, now: Instant
+) -> list[Outgoing]:
+    lang = receiver.lang or config.lang
+    wanted = [event for event in events if _concerns(name, receiver, event, config)]
+    muted = [event for event in wanted if event.muted]
+    loud = [event for event in wanted if not event.muted]
+    old = [event for event in loud if _is_old(event, config, now)]
+    groups: dict[tuple[str, str, str], list[Event]] = {}
+    for event in loud:
+        if not _is_old(event, config, now):
+            key = (event.kind, str(event.row["rule"]), event.seller)
+            groups.setdefault(key, []).append(event)
+    hold = quiet_until(config, now)
+    made = [
+        _message(name, kind, group, texts.group(group, config, now, lang), hold, now)
+        for (kind, _, _), group in groups.items()
+    ]
+    if old:
+        opened = [event for event in old if event.kind == "opened"]
+        if opened:
+            text = texts.digest(opened, config, lang)
+            made.append(_message(name, "digest", opened, text, hold, now))
+    if muted:
+        text = texts.group(muted, config, now, lang)
+        made.append(_message(name, muted[0].kind, muted, text, now, now, suppressed="muted"))
+    return made
+
+
+def _message(
+    name: str,
+    kind: str,
+    events: Sequence[Event],
+    text: str,
+    hold: Instant,
+    now: Instant,
+    suppressed: str = "",
+) -> Outgoing:
+    ids = tuple(sorted(event.id for event in events))
+    told = "\x00".join([name, kind, *(f"{e.kind}:{e.id}" for e in events)])
+    key = f"{kind}:{sha256(told.encode()).hexdigest()[:32]}"
+    reason = "quiet_hours" if hold > now else ""
+    return Outgoing(name, "telegram", kind, key, text, ids, hold, suppressed, reason)
+
+
+def _concerns(name: str, receiver: Receiver, event: Event, config: Config) -> bool:
+    row = event.row
+    if receiver.telegram is None:
+        return False
+    if event.kind == "resolved":
+        return config.document.alerts.resolved and name in event.told
+    if receiver.rules != "*" and row["rule"] not in _as_list(receiver.rules):
+        return False
+    if row["severity"] not in receiver.severities:
+        return False
+    if receiver.sellers is None:
+        return True
+    chosen = {str(seller) for seller in receiver.sellers}
+    return row["owner"] in chosen or event.seller in chosen
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _is_old(event: Event, config: Config, now: Instant) -> bool:
+    breach = event.row["breach_at"]
+    return bool(
+        event.kind == "opened" and (breach < config.connected_at or now - breach > LATE_SECONDS)
+    )
+
+
+def quiet_until(config: Config, now: Instant) -> Instant:
+    """When messages may leave: now, or the end of the quiet hours that `now` lies in."""
+    quiet = config.document.alerts.quiet
+    if not quiet:
+        return now
+    start, end = quiet_minutes(quiet)
+    local = to_datetime(now).astimezone(config.timezone)
+    minute = local.hour * 60 + local.minute
+    inside = start <= minute < end if start < end else minute >= start or minute < end
+    if not inside:
+        return now
+    on = local.date() + timedelta(days=1 if start > end and minute >= start else 0)
+    ends = datetime(on.year, on.month, on.day, end // 60, end % 60, tzinfo=config.timezone)
+    return from_datetime(ends)
+
+
+def quiet_minutes(text: str) -> tuple[int, int]:
+    """`20:00-09:00` as minutes from midnight; it may run over midnight.
+
+    Raises:
+        ConfigError: names `alerts.quiet`.
+    """
+    first, _, last = text.partition("-")
+    try:
+        start = parse_hours(f"{first}-24:00", "alerts.quiet")[0][0]
+        end = parse_hours(f"00:00-{last}", "alerts.quiet")[0][1]
+    except (ConfigError, IndexError):
+        raise ConfigError(
+            f"alerts.quiet: {text!r} is none; write for example 20:00-09:00"
+        ) from None
+    return start, end

@@ -1,0 +1,180 @@
+"""What was true when: a folded timeline as a sequence of pictures, each holding until the next."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from service.domain.config import Config
+from service.domain.directory import StageKind
+from service.domain.facts import Fact
+from service.domain.instant import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What folding asks of the account."""
+
+    stage_kind: Callable[[str, str], StageKind]
+    is_human: Callable[[str | None], bool]
+    task_kind_name: Callable[[str], str | None] = lambda _: None
+    loss_reason_field: str | None = None
+    source_field: str | None = None
+    budget_field: str | None = None
+
+
+class _State:
+    """A picture that holds until the next one; copied cheaply (the judge's hot path)."""
+
+    at: Instant
+
+    def later(self, at: Instant) -> Self:
+        """The same picture from `at` on."""
+        clone = object.__new__(type(self))
+        clone.__dict__ = self.__dict__.copy()
+        clone.at = at
+        return clone
+
+
+@dataclass
+class DealState(_State):
+    """A deal between two facts. `at`: where this segment begins."""
+
+    at: Instant
+    kind: StageKind = StageKind.OPEN
+    pipeline: str = ""
+    stage: str = ""
+    stage_entered_at: Instant | None = None
+    previous_stage: str | None = None
+    amount: int = 0
+    currency: str = ""
+    responsible: str = ""
+    responsible_since: Instant | None = None
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    contacts: tuple[str, ...] | None = None  # None = the CRM has not told
+    company: str | None = None
+    fields: dict[str, str] | None = None
+    source: str | None = None
+    loss_reason: str | None = None
+    deleted: bool = False
+    created_at: Instant | None = None
+    born_at: Instant | None = None  # acceptance where known, else creation
+    created_by: str | None = None
+    closed_at: Instant | None = None
+    reopened_at: Instant | None = None
+    reopens: int = 0
+    has_phone: bool = False
+    has_email: bool = False
+    open_tasks: int = 0
+    next_due_at: Instant | None = None
+    last_due_at: Instant | None = None
+    last_task_closed_at: Instant | None = None
+    first_attempt_at: Instant | None = None
+    first_talk_at: Instant | None = None
+    last_contact_at: Instant | None = None
+    last_activity_at: Instant | None = None
+    attempts: int = 0
+    talks: int = 0
+    notes: int = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Won or lost."""
+        return self.kind in (StageKind.WON, StageKind.LOST)
+
+
+def deal_is_judged(state: DealState, config: Config) -> bool:
+    """Guards of rules.md 1.3 (1): neither deleted nor in an excluded or archived pipeline."""
+    return not state.deleted and state.pipeline not in config.excluded
+
+
+@dataclass
+class TaskState(_State):
+    """A task between two facts."""
+
+    at: Instant
+    is_open: bool = True
+    is_deferred: bool = False
+    is_all_day: bool = False
+    text: str = ""
+    task_kind: str = ""
+    responsible: str = ""
+    created_at: Instant | None = None
+    created_by: str | None = None
+    due_at: Instant | None = None
+    first_due_at: Instant | None = None
+    closed_at: Instant | None = None
+    closed_by: str | None = None
+    result: str | None = None
+    deleted: bool = False
+    moves: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that took place."""
+
+    id: str
+    started_at: Instant
+    seconds: int
+    outgoing: bool
+    answered: bool
+    author: str
+    contact: str | None
+    trace_at: Instant | None = None
+
+    @property
+    def ended_at(self) -> Instant:
+        """Start plus duration."""
+        return self.started_at + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSeen:
+    """A note that a person wrote."""
+
+    at: Instant
+    author: str
+    counts: bool  # long enough to be a trace
+
+
+@dataclass
+class LeadState(_State):
+    """An incoming inquiry between two facts."""
+
+    at: Instant
+    state: str = "new"
+    created_at: Instant | None = None
+    closed_at: Instant | None = None
+    source: str | None = None
+    pipeline: str = ""
+    responsible: str = ""
+    deal: str | None = None
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class Story:
+    """A folded timeline. States are in order; each holds until the next one begins."""
+
+    key: str
+    kind: str
+    id: str
+    deal: list[DealState] = field(default_factory=list)
+    tasks: dict[str, list[TaskState]] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    notes: list[NoteSeen] = field(default_factory=list)
+    lead: list[LeadState] = field(default_factory=list)
+    inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
+    is_repeat: bool = False  # the client had a deal before
+    deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with
+    updated_at: Instant = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What other timelines lend to this one (read only; they are judged at home)."""
+
+    facts: Sequence[Fact] = ()  # calls, notes, persons, inquiries of the same client
+    earlier_deal: bool = False  # the client had a deal before this one
+    deal_of: str = ""

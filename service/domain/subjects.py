@@ -1,0 +1,84 @@
+"""Folding of tasks and inquiries: versions in, pictures out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from service.domain.facts import Fact
+from service.domain.instant import Instant
+from service.domain.story import LeadState, TaskState
+
+
+def fold_task(versions: Sequence[Fact]) -> list[TaskState]:
+    """The pictures of a task, from its versions in order."""
+    first = versions[0]
+    created = last_told(versions, "created_at")
+    state = TaskState(min(first.at, created) if created is not None else first.at)
+    state.created_at = created
+    states: list[TaskState] = []
+    for fact in versions:
+        at = state.at if not states else max(fact.at, states[-1].at)
+        state = state.later(at)
+        _apply_task(state, fact)
+        if states and states[-1].at == at:
+            states[-1] = state
+        else:
+            states.append(state)
+    return states
+
+
+def _apply_task(state: TaskState, fact: Fact) -> None:
+    body = fact.body
+    was_open = state.is_open
+    for name in ("text", "task_kind", "created_by", "is_all_day", "is_deferred", "deleted"):
+        if body.get(name) is not None:
+            setattr(state, name, body[name])
+    if "responsible" in body:
+        state.responsible = body["responsible"] or ""
+    if "result" in body:
+        state.result = body["result"] or state.result
+    if "due_at" in body:
+        _move(state, body["due_at"])
+    if "is_open" in body:
+        state.is_open = body["is_open"]
+        if was_open and not state.is_open:
+            state.closed_at, state.closed_by = fact.at, body.get("author")
+        elif state.is_open:
+            state.closed_at = state.closed_by = None
+
+
+def _move(state: TaskState, due: Instant | None) -> None:
+    """Another deadline; a later one than before counts as a move."""
+    before, state.due_at = state.due_at, due
+    if state.first_due_at is None:
+        state.first_due_at = due
+    elif before is not None and due is not None and due > before:
+        state.moves += 1
+
+
+def fold_lead(versions: Sequence[Fact]) -> list[LeadState]:
+    """The pictures of an inquiry, from its versions in order."""
+    created = last_told(versions, "created_at")
+    start = versions[0].at if created is None else min(created, versions[0].at)
+    state = LeadState(start, created_at=created)
+    states: list[LeadState] = []
+    for fact in versions:
+        at = start if not states else fact.at
+        state = state.later(at)
+        for name in ("state", "source", "deal", "deleted", "closed_at"):
+            if fact.body.get(name) is not None:
+                setattr(state, name, fact.body[name])
+        state.pipeline = fact.body.get("pipeline") or state.pipeline
+        state.responsible = fact.body.get("responsible") or state.responsible
+        if states and states[-1].at == at:
+            states[-1] = state
+        else:
+            states.append(state)
+    return states
+
+
+def last_told(versions: Sequence[Fact], name: str) -> Any:
+    """The newest value that is not null; None if it was never told."""
+    for fact in reversed(versions):
+        if fact.body.get(name) is not None:
+            return fact.body[name]
+    return None

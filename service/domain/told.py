@@ -1,0 +1,112 @@
+"""Calls, notes and the traces after talks: what was said on a timeline, and lent to it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from service.domain.facts import Fact, Kind
+from service.domain.instant import Instant
+from service.domain.story import Call, NoteSeen, Story, TaskState, World
+from service.domain.subjects import fold_task
+from service.domain.words import is_meaningful, is_note
+
+
+class Told:
+    """Calls and notes of a timeline (and those lent to it), and the traces after calls."""
+
+    def __init__(
+        self, world: World, own: Sequence[Fact], lent: Sequence[Fact], story: Story
+    ) -> None:
+        self._world = world
+        self._own_calls = _merge(own, Kind.CALL)
+        self._lent_calls = _merge(lent, Kind.CALL)
+        self._own_notes = _merge(own, Kind.NOTE)
+        self._lent_notes = _merge(lent, Kind.NOTE)
+        self._persons = [fact for fact in lent if fact.kind is Kind.CONTACT]
+        self._tasks = list(story.tasks.values())
+        lent_tasks: dict[str, list[Fact]] = {}
+        for fact in lent:
+            if fact.kind is Kind.TASK:
+                lent_tasks.setdefault(fact.id, []).append(fact)
+        self._tasks += [fold_task(versions) for versions in lent_tasks.values()]
+        self._traces: list[tuple[Instant, str]] | None = None
+
+    def calls(self, *, lend: bool) -> list[Call]:
+        """Calls by start; the same PBX call told twice is one."""
+        merged = dict(self._own_calls)
+        if lend:
+            merged |= self._lent_calls
+        found: dict[object, Call] = {}
+        for call_id, body in sorted(merged.items()):
+            if body.get("deleted") or body.get("started_at") is None:
+                continue
+            call = self._call(call_id, body)
+            same = (body.get("uniq"), call.outgoing) if body.get("uniq") else call_id
+            found.setdefault(same, call)
+        return sorted(found.values(), key=lambda c: (c.started_at, c.id))
+
+    def _call(self, call_id: str, body: dict[str, Any]) -> Call:
+        author = body.get("author") or ""
+        started = body["started_at"]
+        return Call(
+            call_id,
+            started,
+            int(body.get("seconds") or 0),
+            body.get("direction") == "out",
+            bool(body.get("answered")),
+            author,
+            body.get("contact"),
+            next((at for at, who in self.traces() if at >= started and who == author), None),
+        )
+
+    def notes(self, *, lend: bool) -> list[NoteSeen]:
+        """Notes by instant, of people only."""
+        merged = dict(self._own_notes)
+        if lend:
+            merged |= self._lent_notes
+        found = [
+            NoteSeen(body["created_at"], body.get("author") or "", is_note(body.get("text") or ""))
+            for body in merged.values()
+            if not body.get("deleted")
+            and body.get("created_at") is not None
+            and self._world.is_human(body.get("author"))
+        ]
+        return sorted(found, key=lambda n: (n.at, n.author))
+
+    def reach(self) -> list[tuple[Instant, tuple[bool, bool]]]:
+        """(instant, (some phone is known, some e-mail is known)) of the linked persons."""
+        known: dict[str, dict[str, Any]] = {}
+        steps = []
+        for fact in self._persons:
+            known.setdefault(fact.id, {}).update(fact.body)
+            phone = any(body.get("has_phone") for body in known.values())
+            steps.append((fact.at, (phone, any(b.get("has_email") for b in known.values()))))
+        return steps
+
+    def traces(self) -> list[tuple[Instant, str]]:
+        """(instant, by whom) of all traces: long notes, results, new tasks that say something."""
+        if self._traces is None:
+            found = [(n.at, n.author) for n in self.notes(lend=True) if n.counts]
+            for states in self._tasks:
+                last = states[-1]
+                name = self._world.task_kind_name(last.task_kind)
+                if last.created_at is not None and is_meaningful(states[0].text, name):
+                    found.append((last.created_at, last.created_by or ""))
+                found += _results(states)
+            self._traces = sorted(found)
+        return self._traces
+
+
+def _results(states: Sequence[TaskState]) -> list[tuple[Instant, str]]:
+    """Instants at which a task got its result, by the author or the responsible."""
+    for state in states:
+        if state.result and not state.is_open:
+            return [(state.at, state.closed_by or state.responsible)]
+    return []
+
+
+def _merge(facts: Sequence[Fact], kind: Kind) -> dict[str, dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {}
+    for fact in facts:
+        if fact.kind is kind:
+            merged.setdefault(fact.id, {}).update(fact.body)
+    return merged

@@ -1,0 +1,237 @@
+"""The tick: violations whose instant has come are re-read, judged once more, claimed and told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace as replace_fact
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from service.alerts import events, policy
+from service.alerts.policy import Event
+from service.domain.config import Config
+from service.domain.facts import Kind, Touched
+from service.domain.instant import Instant, iso
+from service.errors import SourceUnavailable
+from service.pipeline.drain import LeaseLost, store_facts
+from service.pipeline.office import LEASE_SECONDS, Office
+from service.rules.texts import Names, advice, render_title
+from service.store import accounts, announcements, images, outbox, remarks, subscriptions
+from service.store.accounts import AccountRow
+from service.store.engine import reading, transaction
+
+BATCH = 200
+REREAD = 50
+LATE_SECONDS = policy.LATE_SECONDS
+log = structlog.get_logger()
+Row = dict[str, Any]
+
+
+def tick(office: Office) -> int:
+    """Look at all violations that are due; how many."""
+    now = office.now()
+    with reading(office.engine) as connection:
+        waiting = announcements.accounts_due(connection, now)
+    return sum(_account(office, account_id) for account_id in waiting)
+
+
+def _account(office: Office, account_id: str) -> int:
+    real = office.real_now()
+    with transaction(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None or row.backfill_state == "running":
+            return 0
+        if not accounts.claim(connection, account_id, office.worker, real, LEASE_SECONDS):
+            return 0
+    try:
+        _reread(office, row)
+        with transaction(office.engine) as connection:
+            if not accounts.hold(connection, account_id, office.worker):
+                return 0
+            return announce(office, connection, row)
+    except LeaseLost:
+        return 0
+    finally:
+        with transaction(office.engine) as connection:
+            accounts.release(connection, account_id, office.worker, real)
+
+
+def _reread(office: Office, row: AccountRow) -> None:
+    """The subjects of fresh breaches, as the CRM has them now; without the CRM as we know them."""
+    now = office.now()
+    with reading(office.engine) as connection:
+        due = announcements.due(connection, row.account_id, now, REREAD + 1)
+        config = office.config(connection, row.account_id)
+    fresh = [v for v in due if _is_fresh(v, config, now)]
+    if not fresh or len(fresh) > REREAD or not row.secrets:
+        return
+    touched = {t for v in fresh for t in _subjects_of(v)}
+    try:
+        facts = office.client(row, config).fetch(sorted(touched, key=lambda t: (t.kind, t.id)))
+    except SourceUnavailable as error:
+        log.info("reread_failed", account=row.account_id, error=str(error))
+        return
+    facts = [replace_fact(fact, at=now) if fact.at == 0 else fact for fact in facts]
+    store_facts(office, row.account_id, facts)
+
+
+def _is_fresh(row: Row, config: Config, now: Instant) -> bool:
+    late = now - row["breach_at"] > LATE_SECONDS
+    return row["resolved_at"] is None and not late and row["breach_at"] >= config.connected_at
+
+
+def _subjects_of(row: Row) -> list[Touched]:
+    found = []
+    if row["subject_kind"] == "task":
+        found.append(Touched(Kind.TASK, row["subject_id"]))
+    if row["deal"]:
+        found.append(Touched(Kind.DEAL, row["deal"]))
+    return found
+
+
+def announce(office: Office, connection: Connection, row: AccountRow) -> int:
+    """Claim what is due, make messages of it, say when to look again; in one transaction."""
+    now = office.now()
+    config = office.config(connection, row.account_id)
+    due = announcements.due(connection, row.account_id, now, BATCH)
+    claimed: list[tuple[str, Row]] = []
+    marks: list[tuple[str, Instant | None]] = []
+    for violation in due:
+        kind = _claim(connection, violation, now)
+        if kind is not None:
+            claimed.append((kind, violation))
+        marks.append((violation["id"], _next_look(violation, now)))
+    announcements.look_again(connection, row.account_id, marks)
+    if claimed:
+        _tell(office, connection, row, config, claimed)
+    return len(due)
+
+
+def _claim(connection: Connection, row: Row, now: Instant) -> str | None:
+    """The event to tell, if there is one and nobody has told it."""
+    resolved = row["resolved_at"] is not None and row["resolved_at"] <= now
+    if not resolved:
+        if row["breach_at"] > now:
+            return None
+        return "opened" if announcements.claim(connection, row, "opened", now) else None
+    if announcements.opened(connection, row) is None:
+        return None  # over before anybody was told: nothing to tell
+    return "resolved" if announcements.claim(connection, row, "resolved", now) else None
+
+
+def _next_look(row: Row, now: Instant) -> Instant | None:
+    if row["breach_at"] > now:
+        return int(row["breach_at"])
+    if row["resolved_at"] is not None and row["resolved_at"] > now:
+        return int(row["resolved_at"])
+    return None
+
+
+def _tell(
+    office: Office,
+    connection: Connection,
+    row: AccountRow,
+    config: Config,
+    claimed: Sequence[tuple[str, Row]],
+) -> None:
+    now = office.now()
+    portal = office.portal(row, config)
+    adapter = office.adapter(row.crm)
+    names = images.deal_names(connection, row.account_id, {v["deal"] for _, v in claimed})
+    said = remarks.marks(connection, [v for _, v in claimed], now)
+    made: list[Event] = []
+    for kind, violation in claimed:
+        model = office.book.models[violation["rule"]]
+        deal = names.get(violation["deal"], "")
+        subject = Names(deal, str(violation["values"].get("text", {}).get("name") or deal))
+        mute = said.mute_of(violation)
+        told = (
+            announcements.receivers_told(connection, row.account_id, violation)
+            if kind == "resolved"
+            else set()
+        )
+        made.append(
+            Event(
+                "opened" if kind == "opened" else "resolved",
+                violation,
+                {
+                    lang: render_title(model, violation, subject, config, now, lang)
+                    for lang in ("ru", "en")
+                },
+                {lang: advice(model, lang) for lang in ("ru", "en")},
+                config.seller_name(violation["owner"]) or "",
+                deal,
+                adapter.subject_url(portal, "deal", violation["deal"])
+                if violation["deal"]
+                else None,
+                mute is not None,
+                frozenset(told),
+            )
+        )
+    rows = [_outbox_row(row.account_id, message) for message in policy.plan(made, config, now)]
+    rows += _for_subscribers(connection, row.account_id, made, config)
+    outbox.put(connection, rows, now)
+
+
+def _outbox_row(account_id: str, message: policy.Outgoing) -> Row:
+    return {
+        "account_id": account_id, "key": message.key, "receiver": message.receiver,
+        "channel": message.channel, "kind": message.kind, "text": message.text,
+        "violations": list(message.violations),
+        "state": "suppressed" if message.suppressed else "pending",
+        "reason": message.suppressed or message.reason,
+        "next_try_at": None if message.suppressed else message.not_before,
+    }  # fmt: skip
+
+
+def _for_subscribers(
+    connection: Connection, account_id: str, made: Sequence[Event], config: Config
+) -> list[Row]:
+    rows: list[Row] = []
+    for subscription in subscriptions.subscriptions(connection, active=True):
+        for event in made:
+            kind = f"violation.{event.kind}"
+            if event.muted or not events.wants(subscription, kind, account_id, event.row):
+                continue
+            row = event.row
+            at = row["breach_at"] if event.kind == "opened" else row["resolved_at"]
+            data = {
+                "account": account_id,
+                "version": 1 if event.kind == "opened" else 2,
+                "violation": violation_view(account_id, event, config),
+            }
+            rows.append({
+                "account_id": account_id, "key": f"{subscription['id']}.{event.kind}.{event.id}",
+                "receiver": subscription["id"], "channel": "webhook", "kind": "event",
+                "text": event.title[config.lang], "body": events.body(kind, at, data),
+                "violations": [event.id],
+            })  # fmt: skip
+    return rows
+
+
+def violation_view(account_id: str, event: Event, config: Config) -> Mapping[str, Any]:
+    """A violation as other systems see it (the fields of api.md 3.4 that are facts)."""
+    row = event.row
+    team = config.team_of(row["seller"])
+    seller = {"id": f"{account_id}.{row['seller']}", "name": config.seller_name(row["seller"])}
+    deal = {"id": f"{account_id}.{row['deal']}", "name": event.deal, "url": event.url}
+    money = {"amount": row["amount"], "currency": row["currency"]}
+    return {
+        "id": row["id"],
+        "account": account_id,
+        "rule": {"id": row["rule"], "version": row["rule_version"]},
+        "severity": row["severity"],
+        "status": "open" if event.kind == "opened" else "resolved",
+        "title": event.title[config.lang],
+        "subject": {"kind": row["subject_kind"], "id": f"{account_id}.{row['subject_id']}"},
+        "deal": deal if row["deal"] else None,
+        "seller": seller if row["seller"] else None,
+        "team": {"id": team.id, "name": team.name} if team else None,
+        "amount": money if row["currency"] else None,
+        "since": iso(row["since"]),
+        "held_since": iso(row["held_since"]),
+        "breach_at": iso(row["breach_at"]),
+        "resolved_at": iso(row["resolved_at"]),
+        "resolution": row["resolution"],
+        "values": row["values"].get("attributes", {}),
+    }
