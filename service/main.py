@@ -10,7 +10,18 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
 from service import __version__
-from service.api import me, ops
+from service.api import (
+    deals,
+    directory,
+    inbox,
+    me,
+    ops,
+    rules,
+    settings_document,
+    tasks,
+    violation_actions,
+    violations,
+)
 from service.api.auth import KeyRing
 from service.api.deps import Services
 from service.api.frame import Frame
@@ -29,6 +40,14 @@ GZIP_FROM_BYTES = 1024
 GZIP_LEVEL = 5
 WRONG_KEYS_PER_MINUTE = 20
 ROUTERS: Sequence[Router] = (
+    violations.router,
+    violation_actions.router,
+    directory.router,
+    deals.router,
+    tasks.router,
+    rules.router,
+    inbox.router,
+    settings_document.router,
     me.router,
     ops.router,
 )

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import structlog
 
+from service.alerts.channels import make_channels
+from service.alerts.sender import Sender
 from service.errors import SourceUnavailable
 from service.pipeline import drain, fetch, rejudge, tick
 from service.pipeline.drain import LeaseLost
@@ -25,11 +27,13 @@ log = structlog.get_logger()
 class Worker:
     """Loops until told to stop; a slice that has begun is finished."""
 
-    def __init__(self, office: Office, *, lane: str = "") -> None:
+    def __init__(self, office: Office) -> None:
         self._office = office
-        self._lane = lane
         self._stop = threading.Event()
         self._directory_tried: dict[str, float] = {}
+        self._sender = Sender(
+            office.engine, office.clock, office.box, make_channels(office.settings), office.config
+        )
         self._swept_at = 0
 
     def stop(self) -> None:
@@ -45,6 +49,7 @@ class Worker:
             office.wake.clear()
             if not self._safely(self.step, "worker_step_failed"):
                 office.wake.wait(longest)
+        self._sender.close()
 
     def step(self) -> bool:
         """One round over all accounts that have something to do; whether anything was done."""
@@ -57,6 +62,7 @@ class Worker:
                 return True
             busy |= self._safely(lambda a=account_id: self._slice(a), "slice_failed")  # type: ignore[misc]
         busy |= self._safely(lambda: tick.tick(office) > 0, "tick_failed")
+        self._safely(lambda: self._sender.run_once() > 0, "sending_failed")
         self._sweep()
         return busy
 

@@ -81,18 +81,19 @@ def _for_receiver(
             key = (event.kind, str(event.row["rule"]), event.seller)
             groups.setdefault(key, []).append(event)
     hold = quiet_until(config, now)
+    quiet = "quiet_hours" if hold > now else ""
     made = [
-        _message(name, kind, group, texts.group(group, config, now, lang), hold, now)
+        _message(name, kind, group, texts.group(group, config, lang), hold, reason=quiet)
         for (kind, _, _), group in groups.items()
     ]
     if old:
         opened = [event for event in old if event.kind == "opened"]
         if opened:
-            text = texts.digest(opened, config, lang)
-            made.append(_message(name, "digest", opened, text, hold, now))
+            text = texts.digest(opened, lang)
+            made.append(_message(name, "digest", opened, text, hold, reason=quiet))
     if muted:
-        text = texts.group(muted, config, now, lang)
-        made.append(_message(name, muted[0].kind, muted, text, now, now, suppressed="muted"))
+        text = texts.group(muted, config, lang)
+        made.append(_message(name, muted[0].kind, muted, text, now, suppressed="muted"))
     return made
 
 
@@ -102,13 +103,12 @@ def _message(
     events: Sequence[Event],
     text: str,
     hold: Instant,
-    now: Instant,
     suppressed: str = "",
+    reason: str = "",
 ) -> Outgoing:
     ids = tuple(sorted(event.id for event in events))
     told = "\x00".join([name, kind, *(f"{e.kind}:{e.id}" for e in events)])
     key = f"{kind}:{sha256(told.encode()).hexdigest()[:32]}"
-    reason = "quiet_hours" if hold > now else ""
     return Outgoing(name, "telegram", kind, key, text, ids, hold, suppressed, reason)
 
 

@@ -15,7 +15,7 @@ LISTED = 10
 _MARKS = {"critical": "🔴", "warning": "🟡", "info": "🔵"}
 
 
-def group(events: "Sequence[Event]", config: Config, now: Instant, lang: str) -> str:
+def group(events: "Sequence[Event]", config: Config, lang: str) -> str:
     """A message about events of one rule and seller."""
     if len(events) == 1:
         return _single(events[0], config, lang)
@@ -83,7 +83,7 @@ def _count(number: int, lang: str) -> str:
     return f"{number} violations"
 
 
-def digest(events: "Sequence[Event]", config: Config, lang: str) -> str:
+def digest(events: "Sequence[Event]", lang: str) -> str:
     """One message for all that went wrong before anybody watched."""
     by_seller = Counter(event.seller or "—" for event in events)
     by_rule = Counter(str(event.row["rule"]) for event in events)

@@ -73,7 +73,11 @@ def _deal(story: Story, config: Config) -> Iterator[Contribution]:
         lambda s: s.kind is StageKind.LOST and s.loss_reason not in spam,
     )
     yield from _outcome(
-        story, "won_with_amount", states, lambda s: s.kind is StageKind.WON and s.amount > 0
+        story,
+        "won_with_amount",
+        states,
+        lambda s: s.kind is StageKind.WON and s.amount > 0,
+        money=True,
     )
     yield from _outcome(
         story, "receipts", states, lambda s: s.amount if s.kind is StageKind.WON else 0, money=True

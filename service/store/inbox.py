@@ -1,7 +1,7 @@
 """The inbox: raw hooks, durable before they are acknowledged, worked on in order of receipt.
 
-Ids are made here: microseconds of the clock, shifted, plus a number of this process, so that several
-receivers never collide and ids grow with time.
+Ids are made here: microseconds of the clock, shifted, plus a number of this process, so that
+several receivers never collide and ids grow with time.
 """
 
 import os

@@ -116,6 +116,23 @@ def violation(connection: Connection, accounts: Sequence[str], violation_id: str
     return dict(row) if row is not None else None
 
 
+def of_deal(connection: Connection, account: str, deal: str) -> list[dict[str, Any]]:
+    """All violations of a deal, its tasks and calls. Index: ix_violation_timeline."""
+    query = select(_V).where(_V.c.account_id == account, _V.c.timeline == f"deal:{deal}")
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def open_by_rule(
+    connection: Connection, accounts: Sequence[str], at: Instant
+) -> dict[str, int]:
+    """How many violations of each rule are open."""
+    groups = grouped(connection, Question(accounts, at), ["rule"])
+    found: dict[str, int] = {}
+    for (rule,), _, number, _, _ in groups:
+        found[rule] = found.get(rule, 0) + number
+    return found
+
+
 def announced(connection: Connection, accounts: Sequence[str], violation_id: str) -> Any:
     """A violation as it was when it was announced; None = it never was."""
     query = select(_SAID.c.violation, _SAID.c.account_id).where(

@@ -1,0 +1,90 @@
+"""Shapes of accounts, sellers, pipelines, teams on the wire (api.md 3.2)."""
+
+from pydantic import Field
+
+from service.api.schemas import Instant, Listed, Ref, Wire
+
+
+class Account(Wire):
+    """A connected CRM portal."""
+
+    id: str = Field(examples=["romashka"])
+    name: str
+    crm: str = Field(description="amocrm, bitrix24")
+    base_url: str
+    timezone: str = Field(examples=["Europe/Moscow"])
+    currency: str = Field(examples=["RUB"])
+    status: str = Field(description="active, disabled, error")
+    last_event_at: Instant | None
+    data_through: Instant = Field(description="all facts up to here are known")
+    lag_seconds: int
+    pending: int = Field(description="received and not yet worked on; 0 = all is in the answers")
+
+
+class AccountList(Listed):
+    """A page of accounts."""
+
+    data: list[Account]
+
+
+class Seller(Wire):
+    """A user of the CRM who may be responsible for deals."""
+
+    id: str = Field(examples=["romashka.7"])
+    account: str
+    crm_id: str
+    name: str
+    team: Ref | None
+    person: str | None = Field(description="the same in all portals of a person")
+    active: bool
+    timezone: str | None
+    open_deals_limit: int | None = Field(description="null: not judged")
+
+
+class SellerList(Listed):
+    """A page of sellers."""
+
+    data: list[Seller]
+
+
+class Stage(Wire):
+    """A stage of a pipeline."""
+
+    id: str = Field(examples=["romashka.31.142"])
+    crm_id: str
+    name: str
+    sort: int
+    kind: str = Field(description="open, won, lost, incoming")
+    norm_seconds: int | None = Field(
+        description="how long a deal may stay (working time); null: no norm"
+    )
+
+
+class Pipeline(Wire):
+    """A pipeline with its stages in order."""
+
+    id: str = Field(examples=["romashka.31"])
+    account: str
+    crm_id: str
+    name: str
+    stages: list[Stage]
+
+
+class PipelineList(Listed):
+    """A page of pipelines."""
+
+    data: list[Pipeline]
+
+
+class Team(Wire):
+    """Sellers that work together; one team may span several accounts."""
+
+    id: str
+    name: str
+    sellers: list[Ref]
+
+
+class TeamList(Listed):
+    """A page of teams."""
+
+    data: list[Team]
