@@ -14,13 +14,16 @@ from service.api import (
     deals,
     directory,
     inbox,
+    kpis,
     me,
     ops,
+    plans,
     rules,
     settings_document,
     tasks,
     violation_actions,
     violations,
+    workload,
 )
 from service.api.auth import KeyRing
 from service.api.deps import Services
@@ -50,6 +53,9 @@ ROUTERS: Sequence[Router] = (
     settings_document.router,
     me.router,
     ops.router,
+    kpis.router,
+    plans.router,
+    workload.router,
 )
 
 

@@ -23,6 +23,8 @@ from service.store.reads.filters import Filter
 
 MOST_VALUES = 200
 MOST_NUMBER = 1 << 60
+FIRST_YEAR, LAST_YEAR = 1969, 9000  # exclusive
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _BLANK_ZONE = re.compile(r"\d \d{2}:?\d{2}$")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 Filters = tuple[Filter, ...]
@@ -51,33 +53,39 @@ def read_instant(text: Any) -> Any:
         raise refused(f"{shown(text)} is no instant; write 2026-11-23T07:00:00Z.")
     if moment.tzinfo is None:
         raise refused(f"{shown(text)} has no time zone; write 2026-11-23T07:00:00Z.")
-    try:
-        return from_datetime(moment)
-    except (OverflowError, ValueError):
-        raise refused(f"{shown(text)} is out of range.") from None
+    if not FIRST_YEAR < moment.year < LAST_YEAR:
+        raise refused(f"{shown(text)} is out of range.")
+    return from_datetime(moment)
 
 
 def read_date(text: Any) -> Any:
     """`2026-11-23` -> date."""
     if not isinstance(text, str):
         return text
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return date.fromisoformat(text)
-    except ValueError:
-        raise refused(f"{shown(text)} is no date; write 2026-11-23.") from None
+    period = _period(text) if _DATE.fullmatch(text) else None
+    if period is None:
+        raise refused(f"{shown(text)} is no date; write 2026-11-23.")
+    return period.first
 
 
 def read_period(text: Any) -> Any:
     """`2026`, `2026-Q4`, `2026-11`, `2026-W48`, `2026-11-23` -> Period."""
     if not isinstance(text, str):
         return text
-    try:
-        return Period.parse(text)
-    except ValueError:
+    period = _period(text)
+    if period is None:
         forms = "2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23"
-        raise refused(f"{shown(text)} is no period; write {forms}.") from None
+        raise refused(f"{shown(text)} is no period; write {forms}.")
+    return period
+
+
+def _period(text: str) -> Period | None:
+    """The period, if it is one of ours and in range."""
+    try:
+        period = Period.parse(text)
+    except ValueError:
+        return None
+    return period if FIRST_YEAR < period.first.year < LAST_YEAR else None
 
 
 def read_number(text: Any) -> Any:

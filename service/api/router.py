@@ -21,7 +21,8 @@ from starlette.types import Message
 from service import log
 from service.api import bodies, conditional, idempotency
 from service.api.auth import Require, check_scope
-from service.api.problems import answer, fault, from_faults, near, shown, unavailable
+from service.api.params import is_id
+from service.api.problems import answer, fault, from_faults, near, not_found, shown, unavailable
 from service.errors import ApiError
 from service.store.reads.faults import is_unavailable
 
@@ -91,6 +92,8 @@ class Route(APIRoute):
         self._check_query(request)
         if body and self.body_field is not None:
             bodies.check_json(body)
+        if not all(is_id(str(value)) for value in request.path_params.values()):
+            raise not_found()
         if request.method == "POST" and not self.is_safe:
             key = idempotency.key_of(request)
             if key is not None and "dozor.caller" in request.scope:

@@ -5,7 +5,7 @@ here from sums, never from rows.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -84,7 +84,7 @@ def gather(connection: Connection, configs: Mapping[str, Config], question: Ques
 def _gather_account(
     connection: Connection, config: Config, question: Question, cells: Cells
 ) -> None:
-    filters = _own_filters(config, question)
+    filters = own_filters(config, question)
     if filters is None:
         return
     columns = tuple(dict.fromkeys(_COLUMNS[d] for d in question.dimensions if d in _COLUMNS))
@@ -121,8 +121,8 @@ def _gather_levels(
     running: dict[tuple[str, tuple[str, ...]], int] = bases(connection, ask, question.first, cut)
     steps: dict[tuple[int, str, tuple[str, ...]], int] = {}
     for part in sums(connection, ask, question.first, question.last, cut, months=False):
-        key = (grouper.period_of(part.on), part.part, part.group)
-        steps[key] = steps.get(key, 0) + part.value
+        step = (grouper.period_of(part.on), part.part, part.group)
+        steps[step] = steps.get(step, 0) + part.value
     combinations = dict.fromkeys([*running, *((p, g) for _, p, g in steps)])
     for number in range(len(spans)):
         for part_name, group in combinations:
@@ -176,7 +176,7 @@ class _Grouper:
         return f"{account}.{row[dimension]}" if row[dimension] else None
 
 
-def _own_filters(
+def own_filters(
     config: Config, question: Question
 ) -> tuple[tuple[str, str, tuple[str, ...]], ...] | None:
     """The filters on this account's columns; None = nothing of it is asked for."""
@@ -207,12 +207,12 @@ def _own_filters(
 # --- figures from sums ----------------------------------------------------------------------------
 
 
-def figure(metric: Metric, get: Callable[[str], int]) -> int | float | None:
-    """A metric's value from part sums (`get` gives 0 where there is nothing)."""
+def figure(metric: Metric, parts: Mapping[str, int]) -> int | float | None:
+    """A metric's value from part sums; a part that is not there is 0."""
     if metric.kind != "ratio":
-        return get(metric.part or metric.slug)
-    above = get(METRICS[metric.numerator].parts[0])
-    below = sum(get(METRICS[name].parts[0]) for name in metric.denominator)
+        return parts.get(metric.part or metric.slug, 0)
+    above = parts.get(METRICS[metric.numerator].parts[0], 0)
+    below = sum(parts.get(METRICS[name].parts[0], 0) for name in metric.denominator)
     if below <= 0:
         return None
     if metric.unit == "money":
@@ -264,7 +264,9 @@ def _values(
     for metric in question.metrics:
         quiet = _is_silent(metric, cells, configs)
         found[metric.slug] = (
-            None if quiet else figure(metric, lambda part: cells.sums.get((part, key), 0))
+            None
+            if quiet
+            else figure(metric, {p: cells.sums.get((p, key), 0) for p in metric.parts})
         )
     return found
 
@@ -291,7 +293,7 @@ def _totals(
     for metric in question.metrics:
         source = levels if metric.kind == "level" else flows
         quiet = _is_silent(metric, cells, configs)
-        found[metric.slug] = None if quiet else figure(metric, lambda p, s=source: s.get(p, 0))
+        found[metric.slug] = None if quiet else figure(metric, source)
     return found
 
 

@@ -1,6 +1,7 @@
 """A running API: uvicorn on loopback, a real database, a clock that stands where it is put."""
 
 import asyncio
+import io
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine, insert
 
+from service import log
 from service.clock import Clock
 from service.crm import ADAPTERS
 from service.domain.config import parse_document
@@ -176,6 +178,17 @@ def connect(engine: Engine) -> None:
 
 
 Start = Callable[..., Api]
+LINES = io.StringIO()
+
+
+@pytest.fixture(autouse=True)
+def lines() -> Iterator[io.StringIO]:
+    """What is logged, as JSON lines."""
+    LINES.seek(0)
+    LINES.truncate()
+    log.configure("json", "debug", LINES)
+    yield LINES
+    log.configure("json", "warning", io.StringIO())
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,183 @@
+"""KPIs: what there is, the query, and the subjects behind a figure (api.md 3.6)."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.responses import Response
+
+from service.api.auth import require
+from service.api.bodies import safe
+from service.api.deps import Call, CallDep, json_answer
+from service.api.kpi_query import MOST_ROWS, Asked, answer, check
+from service.api.kpi_subjects import answer_subjects
+from service.api.paging import PageDep
+from service.api.params import (
+    AsOf,
+    Filters,
+    FilterSet,
+    FlagParam,
+    LangParam,
+    ListParam,
+    ids,
+    read_date,
+    read_instant,
+)
+from service.api.problems import bad_parameter, unknown_name
+from service.api.router import Router
+from service.domain.period import Grain
+from service.kpi.metrics import ALL_GRAINS, METRICS, Metric
+from service.kpi.query import Question
+
+router = Router(prefix="/v1", tags=["KPIs"])
+READ = [Depends(require("kpi:read"))]
+FILTERS = FilterSet(*(ids(name) for name in ("account", "seller", "team", "pipeline", "stage")),
+                    ids("source"))  # fmt: skip
+Day = Annotated[date | None, BeforeValidator(read_date)]
+FromParam = Annotated[Day, Query(alias="from", description="first local day")]
+ToParam = Annotated[Day, Query(alias="to", description="last local day, inclusive")]
+Compare = Literal["previous_period", "previous_year"]
+MoneyParam = Annotated[Literal["minor", "major"], Query(description="units of money")]
+RowsParam = Annotated[int, Query(ge=1, le=MOST_ROWS)]
+
+
+class KpiQuery(BaseModel):
+    """A query; the same names as the parameters of the GET form."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    metrics: list[str] = Field(examples=[["deals_won", "receipts"]])
+    dimensions: list[str] = Field([], examples=[["seller"]])
+    grain: Grain | None = Field(None, examples=["month"])
+    from_: date = Field(alias="from", examples=["2026-11-01"])
+    to: date = Field(examples=["2026-11-30"])
+    filters: dict[str, list[str] | dict[Literal["ne"], list[str]]] = {}
+    compare: Compare | None = None
+    include: list[Literal["parts", "plan"]] = []
+    as_of: Annotated[int | None, BeforeValidator(read_instant)] = Field(
+        None, json_schema_extra={"type": "string", "format": "date-time"}
+    )
+    totals: bool = False
+    sort: list[str] = []
+    money: Literal["minor", "major"] = "minor"
+    limit: int = Field(MOST_ROWS, ge=1, le=MOST_ROWS)
+
+
+def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
+    """A metric's definition on the wire."""
+    return {
+        "slug": metric.slug,
+        "title": metric.title(lang),
+        "description": f"{metric.en}: {metric.formula}",
+        "formula": metric.formula,
+        "unit": metric.unit,
+        "kind": metric.kind,
+        "direction": metric.direction,
+        "missing": metric.missing,
+        "dimensions": list(metric.dimensions),
+        "grains": list(ALL_GRAINS),
+        "attributed_to": metric.attributed_to,
+        "subject_kind": metric.subject_kind,
+        "plannable": metric.plannable,
+        "numerator": metric.numerator or None,
+        "denominator": list(metric.denominator) or None,
+        "version": metric.version,
+    }
+
+
+@router.get("/kpis", dependencies=READ)
+def list_kpis(call: CallDep, lang: LangParam = None) -> Response:
+    """All figures with their definitions."""
+    rows = [shown_metric(metric, call.lang) for metric in METRICS.values()]
+    return json_answer({"data": rows, "next_cursor": None, "next": None})
+
+
+@router.get("/kpis/query", dependencies=READ)
+def query_by_address(
+    call: CallDep,
+    filters: Annotated[Filters, Depends(FILTERS)],
+    metrics: ListParam = None,
+    dimensions: ListParam = None,
+    grain: Grain | None = None,
+    first: FromParam = None,
+    last: ToParam = None,
+    compare: Compare | None = None,
+    include: ListParam = None,
+    as_of: AsOf = None,
+    totals: FlagParam = None,
+    sort: ListParam = None,
+    money: MoneyParam = "minor",
+    limit: RowsParam = MOST_ROWS,
+    lang: LangParam = None,
+) -> Response:
+    """Figures by period and group."""
+    if metrics is None:
+        raise bad_parameter("metrics", "metrics is required.")
+    if first is None or last is None:
+        raise bad_parameter("from" if first is None else "to", "from and to are required.")
+    asked = Asked(
+        metrics, dimensions or (), grain, first, last,
+        tuple(sorted((f.field, f.op, f.value) for f in filters)), compare, include or (), as_of,
+        bool(totals), sort or (), money, limit,
+    )  # fmt: skip
+    return _response(call, asked)
+
+
+@router.post("/kpis/query", dependencies=READ)
+@safe
+def query_by_body(call: CallDep, body: KpiQuery, lang: LangParam = None) -> Response:
+    """Figures by period and group (the same as by GET, for long queries)."""
+    filters = []
+    for name, wanted in body.filters.items():
+        if isinstance(wanted, dict):
+            filters += [(name, "ne", tuple(wanted["ne"]))] if "ne" in wanted else []
+        else:
+            filters.append((name, "eq", tuple(wanted)))
+    asked = Asked(
+        tuple(body.metrics), tuple(body.dimensions), body.grain, body.from_, body.to,
+        tuple(sorted(filters)), body.compare, tuple(body.include), body.as_of, body.totals,
+        tuple(body.sort), body.money, body.limit, by_body=True,
+    )  # fmt: skip
+    return _response(call, asked)
+
+
+def _response(call: Call, asked: Asked) -> Response:
+    found: Response = answer(call, asked)
+    return found
+
+
+@router.get("/kpis/{slug}", dependencies=READ)
+def get_kpi(slug: str, call: CallDep, lang: LangParam = None) -> Response:
+    """One figure's definition."""
+    if slug not in METRICS:
+        raise unknown_name(slug, METRICS, "metric", parameter="slug")
+    return json_answer(shown_metric(METRICS[slug], call.lang))
+
+
+@router.get("/kpis/{slug}/subjects", dependencies=READ)
+def list_subjects(
+    slug: str,
+    call: CallDep,
+    page: PageDep,
+    filters: Annotated[Filters, Depends(FILTERS)],
+    first: FromParam = None,
+    last: ToParam = None,
+    part: Literal["num", "den"] | None = None,
+    as_of: AsOf = None,
+    lang: LangParam = None,
+) -> Response:
+    """The contributions behind a figure; `meta.sum` equals it."""
+    if slug not in METRICS:
+        raise unknown_name(slug, METRICS, "metric", parameter="slug")
+    if first is None or last is None:
+        raise bad_parameter("from" if first is None else "to", "from and to are required.")
+    metric = METRICS[slug]
+    if metric.kind == "ratio" and part is None:
+        raise bad_parameter("part", f"{slug} is a ratio: say part=num or part=den.")
+    walk = page.walk(call, as_of)
+    chosen = tuple(sorted((f.field, f.op, f.value) for f in filters))
+    asked = Asked((slug,), (), None, first, last, chosen, None, (), None, False, (), "minor", 1)
+    check(asked)
+    start = date(1970, 1, 1) if metric.kind == "level" else first
+    question = Question((metric,), (), start, last, None, chosen, min(walk.as_of, call.now))
+    return answer_subjects(call, walk, question, part)
