@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service import __version__
 from service.api import (
+    alerts,
     deals,
     directory,
     inbox,
@@ -20,6 +21,7 @@ from service.api import (
     plans,
     rules,
     settings_document,
+    subscriptions,
     tasks,
     violation_actions,
     violations,
@@ -56,6 +58,8 @@ ROUTERS: Sequence[Router] = (
     kpis.router,
     plans.router,
     workload.router,
+    alerts.router,
+    subscriptions.router,
 )
 
 

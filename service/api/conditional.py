@@ -17,7 +17,6 @@ from service.store.handles import Connection
 from service.store.reads.versions import versions
 
 CACHE_CONTROL = "private, no-cache"
-VARY = "Authorization, Accept, Accept-Encoding"
 _TAG = "dozor.etag"
 
 
@@ -81,7 +80,6 @@ def check_if_match(request: Request, tag: str) -> None:
 def finish(request: Request, response: Response) -> Response:
     """Add caching headers and a tag to a GET's 200; make it a 304 if the client has it."""
     response.headers.setdefault("cache-control", CACHE_CONTROL)
-    response.headers.setdefault("vary", VARY)
     if response.status_code != 200:
         return response
     tag = request.scope.get(_TAG)
@@ -97,9 +95,7 @@ def finish(request: Request, response: Response) -> Response:
 
 def not_modified(tag: str) -> Response:
     """304 with what a cache needs."""
-    return Response(
-        status_code=304, headers={"etag": tag, "cache-control": CACHE_CONTROL, "vary": VARY}
-    )
+    return Response(status_code=304, headers={"etag": tag, "cache-control": CACHE_CONTROL})
 
 
 def _names(header: str | None, tag: str) -> bool:

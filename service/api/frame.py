@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import log
 from service.api.deps import Services
+from service.api.gate import is_protected
 from service.api.problems import answer, problem
 from service.api.router import allowed_methods
 from service.metrics import HTTP_SECONDS
 
+VARY = "Authorization, Accept, Accept-Encoding"
 EXPOSED = "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -33,6 +35,7 @@ class _Exchange:
     origin: str | None
     began: float
     head: bool
+    keyed: bool
     status: int = 0
 
 
@@ -86,7 +89,13 @@ class Frame:
         origin = headers.get("origin")
         known = origin in self._origins and not scope["path"].startswith("/hooks/")
         head = scope["method"] == "HEAD"
-        return _Exchange(request_id, origin if known else None, time.perf_counter(), head)
+        return _Exchange(
+            request_id,
+            origin if known else None,
+            time.perf_counter(),
+            head,
+            is_protected(scope["path"]),
+        )
 
     def _options(self, scope: Scope, allowed: list[str], exchange: _Exchange) -> Response:
         headers = {"allow": ", ".join(allowed)}
@@ -107,6 +116,8 @@ class Frame:
                 headers = MutableHeaders(raw=message["headers"])
                 headers["x-request-id"] = exchange.request_id
                 headers["x-content-type-options"] = "nosniff"
+                if exchange.keyed:
+                    headers["vary"] = VARY
                 if self._origins:
                     headers.add_vary_header("Origin")
                 if exchange.origin is not None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from service import __version__
 from service.api.openapi_parts import HOOK_PATHS, INFO, SECURITY, TAGS, problem_responses
 from service.api.router import Route
+from service.api.schemas import Problem
 
 
 def build(app: FastAPI) -> dict[str, Any]:
@@ -26,6 +28,7 @@ def build(app: FastAPI) -> dict[str, Any]:
     )
     schema["paths"] = dict(sorted({**schema["paths"], **HOOK_PATHS}.items()))
     schema["components"]["securitySchemes"] = SECURITY
+    _add_model(schema, Problem)
     for route in app.routes:
         if isinstance(route, Route) and route.include_in_schema:
             for method in route.methods:
@@ -77,6 +80,13 @@ def _complete_parameter(parameter: dict[str, Any]) -> None:
         parameter |= {"style": "form", "explode": False}
     if parameter["in"] == "query":
         schema.pop("title", None)
+
+
+def _add_model(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """A model that no route names by itself."""
+    shape = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    inner = shape.pop("$defs", {})
+    schema["components"]["schemas"] |= {**inner, model.__name__: shape}
 
 
 def _drop_unused(schema: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ _PROBLEM_TEXTS = {
     404: "Nothing here for this key",
     409: "The state of the object does not allow it",
     412: "`If-Match` names an older version",
-    413: "The body is too large",
+    413: "The address or the body is too large",
     415: "The body is of another type",
     422: "The Idempotency-Key was used with another body",
     429: "Too many requests; see Retry-After",
@@ -58,11 +58,11 @@ def problem_responses(route: "Route") -> dict[str, Any]:
     """The problems that an operation may answer."""
     if not route.path.startswith("/v1/"):
         return {}
-    statuses = {400, 401, 403, 429, 503}
+    statuses = {400, 401, 403, 413, 429, 503}
     if "{" in route.path:
         statuses.add(404)
     if route.body_rule is not None:
-        statuses |= {413, 415}
+        statuses.add(415)
     if "GET" not in route.methods:
         statuses |= {404, 409}
     if route.methods & {"PUT", "PATCH", "DELETE"}:

@@ -1,6 +1,5 @@
 """Rules in force and the check of a rule file (api.md 3.10)."""
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -19,13 +18,12 @@ from service.api.paging import PageDep, page_of
 from service.api.params import LangParam
 from service.api.problems import not_found
 from service.api.router import Router
+from service.api.rule_check import verdict
 from service.api.rule_texts import advice, rule_name, span_text
 from service.api.schemas import Instant, Listed, Wire
 from service.api.settings_document import YAML_TYPES
-from service.api.yaml_bodies import read_text
 from service.domain.instant import iso
-from service.errors import ConfigError
-from service.rules.book import Rule, builtin_rules, parse_rules
+from service.rules.book import Rule, builtin_rules
 from service.rules.schema import RuleModel
 from service.store import health
 from service.store.accounts import load_configs
@@ -34,9 +32,6 @@ from service.store.reads.violations import moved_at, open_by_rule
 
 router = Router(prefix="/v1", tags=["Rules"])
 FILE_BYTES = 256 * 1024
-_PLACE = re.compile(r"^[^:]*:(\d+):(\d+): (.*)$", re.DOTALL)
-_PATH = re.compile(r"^([\w.\-]+): ")
-_NEAR = re.compile(r"did you mean ([\w.\-]+)\?")
 
 
 class RuleShown(Wire):
@@ -117,30 +112,7 @@ def get_rule(call: CallDep, rule_id: str, lang: LangParam = None) -> Response:
 async def validate_rules(request: Request) -> Response:
     """Load and type-check a rule file; nothing is stored. 200 also when it cannot be used."""
     body = await request.body()
-    return json_answer(await run_in_threadpool(_verdict, body))
-
-
-def _verdict(body: bytes) -> dict[str, Any]:
-    text = read_text(body)
-    try:
-        parse_rules(text, "body")
-    except ConfigError as error:
-        return {"valid": False, "errors": [_fault(str(error))]}
-    return {"valid": True, "errors": []}
-
-
-def _fault(sentence: str) -> dict[str, Any]:
-    placed = _PLACE.match(sentence)
-    detail = placed[3] if placed else sentence
-    path, near = _PATH.match(detail), _NEAR.search(detail)
-    return {
-        "line": int(placed[1]) if placed else None,
-        "column": int(placed[2]) if placed else None,
-        "path": path[1] if path else None,
-        "code": "unknown_name" if near else "invalid_rule",
-        "detail": detail,
-        "did_you_mean": [near[1]] if near else [],
-    }
+    return json_answer(await run_in_threadpool(verdict, body))
 
 
 # --- what a rule is -------------------------------------------------------------------------------

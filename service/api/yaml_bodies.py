@@ -23,11 +23,12 @@ def read_document(body: bytes, content_type: str) -> Any:
     """
     if content_type.partition(";")[0].strip().lower().endswith("json"):
         check_json(body)
-    text = read_text(body)
     try:
-        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - the safe loader, in C
+        document = yaml.load(read_text(body), Loader=_LOADER)  # noqa: S506 - the safe one, in C
     except yaml.YAMLError as error:
-        raise bad_body("#", f"The body is not YAML: {_sentence(error)}.", "bad_json") from None
+        line, column, what = place_of(error)
+        detail = f"The body is not YAML: line {line}, column {column}: {what}."
+        raise bad_body("#", detail, "bad_json") from None
     check_document(document)
     return document
 
@@ -37,16 +38,21 @@ def read_text(body: bytes) -> str:
 
     Raises:
         ApiError: bad_json.
+        yaml.YAMLError: it is no YAML; see `place_of`.
     """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise bad_body("#", "The body is not UTF-8.", "bad_json") from None
-    try:
-        _check_events(text)
-    except yaml.YAMLError as error:
-        raise bad_body("#", f"The body is not YAML: {_sentence(error)}.", "bad_json") from None
+    _check_events(text)
     return text
+
+
+def place_of(error: yaml.YAMLError) -> tuple[int, int, str]:
+    """Line, column (from 1) and what is wrong there."""
+    mark = getattr(error, "problem_mark", None)
+    what = str(getattr(error, "problem", None) or "it cannot be read")
+    return (mark.line + 1, mark.column + 1, what) if mark else (1, 1, what)
 
 
 def _check_events(text: str) -> None:
@@ -60,9 +66,3 @@ def _check_events(text: str) -> None:
             depth -= 1
         if depth > _MOST_DEPTH:
             raise bad_body("#", f"The body is nested deeper than {NESTING} levels.", "bad_json")
-
-
-def _sentence(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or "it cannot be read"
-    return f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else str(what)

@@ -20,4 +20,5 @@ def insert_new(connection: Connection, table: Any, row: Mapping[str, Any]) -> bo
         statement = sqlite.insert(table).values(row).on_conflict_do_nothing()
     else:
         statement = postgresql.insert(table).values(row).on_conflict_do_nothing()
-    return bool(connection.execute(statement).rowcount)
+    first_key = next(iter(table.primary_key.columns))
+    return connection.execute(statement.returning(first_key)).first() is not None

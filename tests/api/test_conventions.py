@@ -112,9 +112,7 @@ def test_all_faults_of_a_body_are_told_at_once(api: Api) -> None:
         (b'{"comment": "' + b"x" * 2 * 1024 * 1024 + b'"}', {}, 413, "too_large"),
     ],
 )  # fmt: skip
-def test_bad_bodies(
-    api: Api, body: bytes, headers: dict[str, str], status: int, code: str
-) -> None:
+def test_bad_bodies(api: Api, body: bytes, headers: dict[str, str], status: int, code: str) -> None:
     answer = api.client().post(
         f"/v1/violations/vio_{1:026d}/ack",
         content=body,

@@ -94,7 +94,9 @@ class Slow:
             self.calls += 1
             if self.calls == 1:
                 raise RuntimeError("boom")
-            raise problem("unavailable", "Not now.") if self.calls == 2 else problem("conflict", "x")
+            raise (
+                problem("unavailable", "Not now.") if self.calls == 2 else problem("conflict", "x")
+            )
 
         api.app.router.routes[:0] = router.routes
 

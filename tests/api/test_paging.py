@@ -158,7 +158,9 @@ def test_foreign_and_forged_cursors_are_refused(api: Api) -> None:
     query = {"limit": "5", "sort": "-amount", "cursor": cursor}
     assert client.get("/v1/deals", params=query).status_code == 200
     assert client.get("/v1/deals", params=query | {"limit": "9"}).status_code == 200
-    check_problem(client.get("/v1/deals", params=query | {"sort": "amount"}), 400, "cursor_mismatch")
+    check_problem(
+        client.get("/v1/deals", params=query | {"sort": "amount"}), 400, "cursor_mismatch"
+    )
     check_problem(
         client.get("/v1/deals", params=query | {"seller": "romashka.7"}), 400, "cursor_mismatch"
     )

@@ -120,7 +120,12 @@ def test_upcoming_and_still_open_make_the_future(both: Api) -> None:
 
 def test_summary_adds_up_to_the_list(both: Api) -> None:
     client = both.client("violations:read")
-    for query in ({}, {"status": "all"}, {"seller": "romashka.9"}, {"as_of": "2026-11-26T00:00:00Z"}):
+    for query in (
+        {},
+        {"status": "all"},
+        {"seller": "romashka.9"},
+        {"as_of": "2026-11-26T00:00:00Z"},
+    ):
         for by in ("rule", "severity", "seller,rule", "team", "pipeline,account,rule"):
             rows = client.get("/v1/violations/summary", params={**query, "by": by}).json()["data"]
             listed = client.get("/v1/violations", params={**query, "count": "true"}).json()

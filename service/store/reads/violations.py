@@ -122,9 +122,7 @@ def of_deal(connection: Connection, account: str, deal: str) -> list[dict[str, A
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def open_by_rule(
-    connection: Connection, accounts: Sequence[str], at: Instant
-) -> dict[str, int]:
+def open_by_rule(connection: Connection, accounts: Sequence[str], at: Instant) -> dict[str, int]:
     """How many violations of each rule are open."""
     groups = grouped(connection, Question(accounts, at), ["rule"])
     found: dict[str, int] = {}

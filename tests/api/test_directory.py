@@ -1,0 +1,108 @@
+"""Accounts, sellers, pipelines, teams."""
+
+from sqlalchemy import update
+
+from service.domain.config import parse_document
+from service.store import accounts
+from service.store.engine import transaction
+from service.store.tables import Account, Inbox
+from tests.api.conftest import Api, at
+from tests.api.test_conventions import check_problem
+
+
+def test_accounts_tell_how_far_behind_they_are(both: Api) -> None:
+    client = both.client("crm:read")
+    quiet = client.get("/v1/accounts/romashka").json()
+    assert quiet == {
+        "id": "romashka", "name": "Ромашка", "crm": "amocrm",
+        "base_url": "https://romashka.amocrm.ru", "timezone": "Europe/Moscow", "currency": "RUB",
+        "status": "active", "last_event_at": None, "data_through": "2026-11-23T07:00:00Z",
+        "lag_seconds": 0, "pending": 0,
+    }  # fmt: skip
+    row = {"account_id": "romashka", "received_at": at("2026-11-23T06:59:30Z"), "state": "pending",
+           "content_type": "", "body": b"x", "facts": 0}  # fmt: skip
+    both.insert(Inbox, row | {"id": 1}, row | {"id": 2, "received_at": at(NOW)})
+    busy = client.get("/v1/accounts/romashka").json()
+    assert (busy["pending"], busy["lag_seconds"]) == (2, 30)
+    assert busy["data_through"] == "2026-11-23T06:59:30Z"
+    listed = client.get("/v1/accounts").json()["data"]
+    assert [(a["id"], a["pending"]) for a in listed] == [("romashka", 2), ("vasilek", 0)]
+
+
+NOW = "2026-11-23T07:00:00Z"
+
+
+def test_sellers_with_team_limit_and_person(both: Api) -> None:
+    document = {
+        "teams": {"Север": ["Иванов"]},
+        "sellers": {"7": {"limit": 30, "person": "ivan"}, "12": {"limit": 0}},
+    }
+    with transaction(both.engine) as connection:
+        accounts.save_settings(
+            connection, "romashka", parse_document(document), "tests", both.clock.instant
+        )
+    client = both.client("crm:read")
+    assert client.get("/v1/sellers/romashka.7").json() == {
+        "id": "romashka.7", "account": "romashka", "crm_id": "7", "name": "Иванов",
+        "team": {"id": "Север", "name": "Север"}, "person": "ivan", "active": True,
+        "timezone": None, "open_deals_limit": 30,
+    }  # fmt: skip
+
+    def listed(**query: str) -> list[str]:
+        return [row["id"] for row in client.get("/v1/sellers", params=query).json()["data"]]
+
+    everybody = ["romashka.12", "romashka.7", "romashka.9", "vasilek.7"]
+    assert listed() == everybody
+    assert listed(active="true") == everybody
+    assert listed(active="false") == []
+    assert listed(team="Север,5") == ["romashka.7", "vasilek.7"]
+    assert listed(account="vasilek") == ["vasilek.7"]
+    assert client.get("/v1/sellers/romashka.12").json()["open_deals_limit"] is None
+    assert client.get("/v1/sellers/romashka.9").json()["open_deals_limit"] == 50
+    check_problem(client.get("/v1/sellers/romashka.99"), 404, "not_found")
+
+
+def test_pipelines_with_stages_and_norms(both: Api) -> None:
+    document = {"rules": {"deal-stuck": {"for": {"default": "5wd", "КП": "36h", "Договор": "2d"}}}}
+    with transaction(both.engine) as connection:
+        accounts.save_settings(
+            connection, "romashka", parse_document(document), "tests", both.clock.instant
+        )
+    client = both.client("crm:read")
+    pipeline = client.get("/v1/pipelines/romashka.31").json()
+    assert (pipeline["name"], pipeline["crm_id"]) == ("Продажи", "31")
+    stages = {stage["name"]: stage for stage in pipeline["stages"]}
+    assert stages["КП"] == {
+        "id": "romashka.31.20", "crm_id": "20", "name": "КП", "sort": 20, "kind": "open",
+        "norm_seconds": 36 * 3600,
+    }  # fmt: skip
+    assert stages["Новая"]["norm_seconds"] == 5 * 8 * 3600
+    assert stages["Договор"]["norm_seconds"] == 2 * 86400
+    assert (stages["Успешно"]["kind"], stages["Успешно"]["norm_seconds"]) == ("won", None)
+    assert [p["id"] for p in client.get("/v1/pipelines").json()["data"]] == [
+        "romashka.31",
+        "vasilek.0",
+    ]
+    check_problem(client.get("/v1/pipelines/romashka.99"), 404, "not_found")
+
+
+def test_teams_of_all_accounts(both: Api) -> None:
+    rows = both.client("crm:read").get("/v1/teams").json()["data"]
+    assert [(row["id"], row["name"]) for row in rows] == [
+        ("1", "Отдел 1"),
+        ("2", "Отдел 2"),
+        ("5", "Отдел 5"),
+    ]
+    assert rows[0]["sellers"] == [
+        {"id": "romashka.7", "name": "Иванов"},
+        {"id": "romashka.9", "name": "Петрова"},
+    ]
+
+
+def test_a_disabled_account_says_so(api: Api) -> None:
+    table = Account.__table__  # type: ignore[attr-defined]
+    with transaction(api.engine) as connection:
+        connection.execute(
+            update(table).where(table.c.account_id == "vasilek").values(status="disabled")
+        )
+    assert api.client().get("/v1/accounts/vasilek").json()["status"] == "disabled"

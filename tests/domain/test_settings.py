@@ -1,0 +1,101 @@
+"""Bad configuration is one sentence that names the field and what would be right."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import world
+
+from service.domain.config import parse_document, resolve
+from service.errors import ConfigError
+from service.rules.book import load_book
+from service.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    yield
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DOZOR_PROT", "1", "did you mean DOZOR_PORT"),
+        ("DOZOR_PORT", "abc", "DOZOR_PORT"),
+        ("DOZOR_CLOCK", "yesterday", "DOZOR_CLOCK"),
+        ("DOZOR_CLOCK", "2026-03-02T10:00:00Zx60", "DOZOR_DEMO=1"),
+        ("DOZOR_DATABASE_URL", "mysql://x", "sqlite:/// or postgresql://"),
+        ("DOZOR_TIMEZONE", "Moscow", "Europe/Moscow"),
+        ("DOZOR_LANG", "de", "DOZOR_LANG"),
+        ("DOZOR_PUBLIC_URL", "example.com", "https://"),
+    ],
+)
+def test_wrong_setting_is_named(
+    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=words):
+        load_settings()
+
+
+def test_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DOZOR_HOTS=1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="did you mean DOZOR_HOST"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"timezon": "x"}, "timezon: there is no such setting; did you mean timezone"),
+        ({"timezone": "Moscow"}, "timezone: there is no zone"),
+        ({"work": {"week": "always"}}, "work.week"),
+        ({"work": {"holidays": "XX"}}, "work.holidays"),
+        ({"work": {"exceptions": {"2026-13-01": "off"}}}, "work.exceptions"),
+        ({"pipelines": {"Продажы": {}}}, "near ones: Продажи"),
+        ({"pipelines": {"Продажи": {"required": {"КП": ["ИНМ"]}}}}, "near ones: ИНН"),
+        ({"pipelines": {"Продажи": {"required": {"КПП": ["ИНН"]}}}}, "near ones: КП"),
+        ({"sellers": {"Иваноф": {"limit": 3}}}, "near ones: Иванов"),
+        ({"sellers": {"7": {"limit": -1}}}, "sellers.7.limit"),
+        ({"teams": {"А": ["77"]}}, "teams.А"),
+        ({"rules": {"deal-stuk": {"off": True}}}, "did you mean deal-stuck"),
+        ({"rules": {"deal-stuck": {"for": {"Нет такого": "3wd"}}}}, "no pipeline has a stage"),
+        ({"rules": {"deal-stuck": {"for": "3x"}}}, "no span of time"),
+        ({"rules": {"call-without-note": {"params": {"seconds": 5}}}}, "min_seconds"),
+        ({"rules": {"call-without-note": {"params": {"min_seconds": "5"}}}}, "must be int"),
+    ],
+)
+def test_wrong_account_settings_name_the_field(document: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config = resolve("a", "amocrm", world.DIRECTORY, parse_document(document))
+        config.check()
+        load_book().in_force(config)
+    assert words in str(caught.value), str(caught.value)
+
+
+def test_yaml_of_the_design_is_accepted() -> None:
+    document = parse_document(
+        {
+            "work": {"week": "mon-fri 10:00-18:00", "exceptions": {"2027-01-11": False}},
+            "pipelines": {"Продажи": {"required": {"КП": ["contact", "budget"]}}},
+            "teams": {"Отдел 1": [7, 9]},
+            "sellers": {7: {"limit": 30, "telegram": 111222,
+                            "absent": [{"from": "2026-12-01", "to": "2026-12-14", "deputy": 9}]}},
+            "limits": {"open_deals": 50},
+            "rules": {"deal-stuck": {"for": {"default": "5wd", "КП": "3wd"}},
+                      "call-without-note": {"params": {"min_seconds": 60}}, "card-incomplete": False},
+            "alerts": {"receivers": {"head": {"telegram": 333444, "rules": "*"}},
+                       "quiet": "20:00-09:00"},
+        }
+    )  # fmt: skip
+    config = resolve("romashka", "amocrm", world.DIRECTORY, document)
+    config.check()
+    rules = {rule.id: rule for rule in load_book().in_force(config)}
+    assert "card-incomplete" not in rules
+    assert str(rules["deal-stuck"].span("31", "20")) == "3wd"
+    assert str(rules["deal-stuck"].span("31", "30")) == "5wd"
+    assert rules["call-without-note"].params == {"min_seconds": 60}
+    assert config.limit("7") == 30
+    assert config.limit("9") == 50
