@@ -5,8 +5,8 @@ when somebody asks.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 REGISTRY = CollectorRegistry()
 
@@ -60,5 +60,6 @@ OPENMETRICS_TYPE = openmetrics.CONTENT_TYPE_LATEST
 def expose(accept: str) -> tuple[bytes, str]:
     """All series as bytes, and their content type; OpenMetrics when `accept` names it."""
     if "application/openmetrics-text" in accept:
-        return openmetrics.generate_latest(REGISTRY), OPENMETRICS_TYPE
+        body: bytes = openmetrics.generate_latest(REGISTRY)  # type: ignore[no-untyped-call]
+        return body, OPENMETRICS_TYPE
     return generate_latest(REGISTRY), TEXT_TYPE

@@ -11,7 +11,8 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -131,16 +132,29 @@ def count_hook(crm: str, result: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says that the end has come before uvicorn closes anything."""
+    """Says that the end has come before uvicorn closes anything, and ends with code 0."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_stop = on_stop
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the service in order; they are not raised again afterwards."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _STOPS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal to stop."""
+        """A signal to stop; a second SIGINT ends at once."""
         self._on_stop()
         super().handle_exit(sig, frame)
+
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def _listen(host: str, port: int) -> socket.socket:

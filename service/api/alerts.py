@@ -1,9 +1,9 @@
 """Alerts: what was said to whom, and acknowledging it (api.md 3.8)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
@@ -12,7 +12,7 @@ from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import visible_accounts
 from service.api.paging import PageDep
-from service.api.params import ListParam, choice_param
+from service.api.params import Choice, ListParam
 from service.api.problems import not_found
 from service.api.router import Router
 from service.domain.instant import iso
@@ -24,7 +24,7 @@ from service.store.reads.violations import violation
 
 router = Router(prefix="/v1", tags=["Alerts"])
 READ, WRITE = [Depends(require("alerts:read"))], [Depends(require("alerts:write"))]
-StatesParam = choice_param(store.STATES, "state")
+StatesParam = Annotated[tuple[str, ...] | None, Choice(store.STATES, "state"), Query()]
 Row = dict[str, Any]
 
 

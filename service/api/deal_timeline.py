@@ -15,9 +15,7 @@ Entry = dict[str, Any]
 _PLAIN = ("name", "source", "loss_reason", "company", "contacts", "tags", "fields")
 
 
-def entries(
-    connection: Connection, names: Names, deal_id: str, until: Instant
-) -> list[Entry]:
+def entries(connection: Connection, names: Names, deal_id: str, until: Instant) -> list[Entry]:
     """Everything up to an instant, oldest first; `at` is a number of seconds."""
     key = f"deal:{deal_id}"
     versions = facts.load(connection, names.id, [key]).get(key, {}).values()

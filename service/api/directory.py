@@ -119,7 +119,7 @@ def list_sellers(
         for seller in own.config.directory.sellers:
             row = _seller(own, seller)
             team = row["team"]["id"] if row["team"] else None
-            if wanted is not None and team not in wanted or team in refused:
+            if (wanted is not None and team not in wanted) or team in refused:
                 continue
             if active is None or row["active"] == active[0]:
                 rows.append(row)

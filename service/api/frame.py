@@ -1,5 +1,7 @@
-"""The outermost ASGI layer: request ids, HEAD, OPTIONS, CORS, metrics, one log line a request, and
-an answer for whatever nobody foresaw.
+"""The outermost ASGI layer.
+
+Request ids, HEAD, OPTIONS, CORS, metrics, one log line a request, and an answer for whatever nobody
+foresaw.
 """
 
 import re

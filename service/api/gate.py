@@ -1,11 +1,11 @@
-"""The gate before all routes: no keys in addresses, a valid key under `/v1` and `/odata`, limits."""
+"""The gate before all routes: no keys in addresses, a valid key under `/v1`, rate limits."""
 
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, unquote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.auth import (

@@ -1,8 +1,8 @@
 """Raw hooks for admins: what waits, what nobody understood, replay and drop (api.md 3.1)."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -10,7 +10,7 @@ from service.api.auth import require
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import visible_accounts
 from service.api.paging import PageDep
-from service.api.params import ListParam, choice_param
+from service.api.params import Choice, ListParam
 from service.api.problems import not_found, problem
 from service.api.router import Router
 from service.api.schemas import Instant, Listed, Wire
@@ -23,7 +23,9 @@ from service.store.reads import inbox as reads
 router = Router(prefix="/v1", tags=["Administration"])
 PREFIX = "inb_"
 _ADMIN = [Depends(require("admin"))]
-StateParam = choice_param(reads.STATES, "state", "default: all")
+StateParam = Annotated[
+    tuple[str, ...] | None, Choice(reads.STATES, "state"), Query(description="default: all")
+]
 
 
 class InboxRow(Wire):
@@ -61,9 +63,7 @@ def list_inbox(
     with call.read() as connection:
         seen = [row.account_id for row in visible_accounts(call, connection)]
         accounts = [one for one in seen if account is None or one in account]
-        rows = reads.rows(
-            connection, accounts, states, after_row=walk.after, limit=walk.limit + 1
-        )
+        rows = reads.rows(connection, accounts, states, after_row=walk.after, limit=walk.limit + 1)
         total = reads.count(connection, accounts, states) if walk.count else None
     return walk.answer(rows, lambda row: list(row["position"]), _show, total)
 

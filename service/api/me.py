@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from service import __version__
 from service.api.deps import CallDep
 from service.api.router import Router
 from service.api.schemas import Me
 from service.domain.instant import iso
-from service import __version__
 
 router = Router(prefix="/v1", tags=["Key"])
 

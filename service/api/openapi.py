@@ -31,7 +31,7 @@ def build(app: FastAPI) -> dict[str, Any]:
     _add_model(schema, Problem)
     for route in app.routes:
         if isinstance(route, Route) and route.include_in_schema:
-            for method in route.methods:
+            for method in route.verbs:
                 _complete(schema["paths"][route.path_format][method.lower()], route)
     _drop_unused(schema)
     return schema
@@ -65,7 +65,7 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
         _complete_parameter(parameter)
     rule = route.body_rule
     if rule is not None and "requestBody" not in operation:
-        content = {kind: {"schema": {}} for kind in rule.types}
+        content: dict[str, Any] = {kind: {"schema": {}} for kind in rule.types}
         operation["requestBody"] = {"required": not rule.optional, "content": content}
 
 

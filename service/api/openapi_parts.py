@@ -63,14 +63,14 @@ def problem_responses(route: "Route") -> dict[str, Any]:
         statuses.add(404)
     if route.body_rule is not None:
         statuses.add(415)
-    if "GET" not in route.methods:
+    if "GET" not in route.verbs:
         statuses |= {404, 409}
-    if route.methods & {"PUT", "PATCH", "DELETE"}:
+    if route.verbs & {"PUT", "PATCH", "DELETE"}:
         statuses.add(412)
-    if "POST" in route.methods and not route.is_safe:
+    if "POST" in route.verbs and not route.is_safe:
         statuses.add(422)
     answers = {str(status): _problem(status) for status in sorted(statuses)}
-    if "GET" in route.methods:
+    if "GET" in route.verbs:
         answers["304"] = {"description": "The client has it already (`If-None-Match`)"}
     return answers
 

@@ -13,8 +13,8 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from pydantic import BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, GetCoreSchemaHandler, WithJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
 
 from service.api.problems import near, shown
 from service.domain.instant import Instant, from_datetime
@@ -33,7 +33,7 @@ Filters = tuple[Filter, ...]
 def refused(detail: str, code: str = "invalid_parameter", hints: Sequence[str] = ()) -> Exception:
     """What a validator raises: the sentence, the code, the near names."""
     context = {"detail": detail, "hints": list(hints)}
-    return PydanticCustomError(code, "{detail}", context)  # type: ignore[arg-type]
+    return PydanticCustomError(code, "{detail}", context)
 
 
 # --- single values --------------------------------------------------------------------------------
@@ -162,15 +162,26 @@ AsOf = Annotated[
 ]
 
 
-def choice_param(known: Sequence[str], what: str = "value", description: str = "") -> Any:
-    """An annotated type: a list of names among `known`, or None."""
-    schema = {"type": "array", "items": {"type": "string", "enum": list(known)}}
-    return Annotated[
-        tuple[str, ...] | None,
-        BeforeValidator(choices(known, what)),
-        WithJsonSchema(schema),
-        Query(description=description or None),
-    ]
+@dataclass(frozen=True)
+class Choice:
+    """Metadata of a list parameter: its values are among `known`.
+
+    `status: Annotated[tuple[str, ...] | None, Choice(STATUSES, "status"), Query()] = None`
+    """
+
+    known: Sequence[str]
+    what: str = "value"
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Check before the type is."""
+        read = choices(self.known, self.what)
+        return core_schema.no_info_before_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """What OpenAPI says of it."""
+        return {"type": "array", "items": {"type": "string", "enum": list(self.known)}}
 
 
 # --- filter families ------------------------------------------------------------------------------
@@ -194,7 +205,7 @@ def ids(name: str, *, null: bool = False) -> Family:
 
 def choice(name: str, known: Sequence[str], what: str = "value") -> Family:
     """Like `ids`, of a fixed set of names."""
-    kind = choice_param(known, what)
+    kind = Annotated[tuple[str, ...] | None, Choice(known, what), Query()]
     return Family(name, {"eq": kind, "ne": kind})
 
 
@@ -242,9 +253,9 @@ class FilterSet:
 
 def _parameter(python: str, alias: str, kind: Any) -> inspect.Parameter:
     """A keyword parameter with the same annotation under another name in the address."""
-    base, *metadata = (kind.__origin__, *kind.__metadata__)
-    kept = [entry for entry in metadata if not isinstance(entry, type(Query()))]
-    annotation = Annotated[base, *kept, Query(alias=alias)]
+    kept = tuple(entry for entry in kind.__metadata__ if not isinstance(entry, type(Query())))
+    form: Any = Annotated  # a form that is filled at run time
+    annotation = form[(kind.__origin__, *kept, Query(alias=alias))]
     return inspect.Parameter(
         python, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )

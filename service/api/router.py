@@ -1,5 +1,7 @@
-"""The one router class. Each route checks, in this order: scope, media type and size of the body,
-query parameters (unknown, repeated, wrong), the body's JSON; and ends with tags and problems.
+"""The one router class.
+
+Each route checks, in this order: scope, media type and size of the body, query parameters (unknown,
+repeated, wrong), the body's JSON, the form of ids; and ends with tags and problems.
 """
 
 from collections.abc import Callable, Coroutine, Iterable
@@ -9,8 +11,8 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi._compat import ModelField
-from fastapi.dependencies.utils import request_params_to_args
 from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import request_params_to_args
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -61,6 +63,11 @@ class Route(APIRoute):
         return marked
 
     @property
+    def verbs(self) -> set[str]:
+        """The methods that it answers."""
+        return self.methods or set()
+
+    @property
     def is_safe(self) -> bool:
         """Whether a POST changes nothing."""
         return bool(getattr(self.endpoint, "dozor_safe", False))
@@ -74,7 +81,7 @@ class Route(APIRoute):
                 response = await self._answer(request, inner)
             except conditional.NotModified as known:
                 response = conditional.not_modified(known.tag)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again if it is not ours
                 response = self.refusal(request, error)
             if request.method in ("GET", "HEAD") and request.url.path.startswith("/v1/"):
                 response = conditional.finish(request, response)

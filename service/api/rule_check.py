@@ -1,5 +1,7 @@
-"""The check of a rule file for `POST /v1/rules/validate`: all faults of shape with their places,
-then the first fault of meaning (unknown attribute, wrong type, missing null guard).
+"""The check of a rule file for `POST /v1/rules/validate`.
+
+All faults of shape with their places; if there are none, the first fault of meaning (unknown
+attribute, wrong type, missing null guard).
 """
 
 import re
@@ -53,7 +55,9 @@ def _faults(body: bytes) -> list[dict[str, Any]]:
 
 
 def _faults_of_shape(error: ValidationError, document: Any) -> list[dict[str, Any]]:
-    errors = [{**entry, "loc": ("body", *entry["loc"])} for entry in error.errors()]
+    errors: list[dict[str, Any]] = [
+        {**entry, "loc": ("body", *entry["loc"])} for entry in error.errors()
+    ]
     found = []
     for entry, known in zip(errors, faults_of(errors, RuleFile), strict=True):
         path = entry["loc"][1:]

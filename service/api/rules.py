@@ -78,9 +78,7 @@ class Verdict(Wire):
     errors: list[RuleFault]
 
 
-@router.get(
-    "/rules", response_model=RuleList, dependencies=[Depends(require("violations:read"))]
-)
+@router.get("/rules", response_model=RuleList, dependencies=[Depends(require("violations:read"))])
 def list_rules(call: CallDep, page: PageDep, lang: LangParam = None) -> Response:
     """All rules; `enabled` if on in some account that the key sees."""
     walk = page.walk(call)
@@ -140,7 +138,7 @@ def _shown(
     open_count: int,
 ) -> dict[str, Any]:
     found = _in_force(call, connection, names, model.id)
-    rule, effective = found if found else (None, 0)
+    rule, effective = found or (None, 0)
     return {
         "id": model.id,
         "on": model.on,

@@ -87,9 +87,7 @@ def _parse(raw: Any) -> AccountDocument:
         raise from_faults(faults_of(errors, AccountDocument), "invalid_body") from None
 
 
-def _save(
-    call: Call, connection: Connection, row: AccountRow, document: AccountDocument
-) -> None:
+def _save(call: Call, connection: Connection, row: AccountRow, document: AccountDocument) -> None:
     """Store it, if every name in it means something.
 
     Raises:

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.schemas import (
     Id,
     Instant,
+    LinkedRef,
     Listed,
     ListEnd,
-    LinkedRef,
     Money,
     Ref,
     SubjectRef,

@@ -131,11 +131,15 @@ def viewer(
 
 
 def _ack(said: Said | None) -> dict[str, Any] | None:
-    return said and {"by": said.author, "at": iso(said.at), "comment": said.text}
+    if said is None:
+        return None
+    return {"by": said.author, "at": iso(said.at), "comment": said.text}
 
 
 def _mute(said: Said | None) -> dict[str, Any] | None:
-    return said and {
+    if said is None:
+        return None
+    return {
         "until": iso(said.until),
         "reason": said.text,
         "by": said.author,

@@ -13,13 +13,13 @@ from service.api.names import Names, chosen, team_members, visible_names
 from service.api.paging import PageDep, SortParam, read_sort
 from service.api.params import (
     AsOf,
+    Choice,
     Filters,
     FilterSet,
     InstantParam,
     LangParam,
     ListParam,
     choice,
-    choice_param,
     flag,
     ids,
     instant,
@@ -63,9 +63,11 @@ FILTERS = FilterSet(
     flag("acked"),
     flag("muted"),
 )
-StatusParam = choice_param(
-    (*STATUSES, "all"), "status", "open, upcoming, resolved, all; lists allowed; default open"
-)
+StatusParam = Annotated[
+    tuple[str, ...] | None,
+    Choice((*STATUSES, "all"), "status"),
+    Query(description="open, upcoming, resolved, all; lists allowed; default open"),
+]
 UntilParam = Annotated[InstantParam, Query(description="cuts `upcoming`: breaches up to here")]
 FilterDep = Annotated[Filters, Depends(FILTERS)]
 _READ = [Depends(require("violations:read"))]

@@ -3,7 +3,6 @@
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from service import __version__
@@ -108,19 +107,11 @@ def version() -> None:
 def main() -> None:
     """Entry point: no traceback ever reaches a user."""
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        code = done.exit_code
-    except click.exceptions.Abort:
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = 2
+        app()
     except DozorError as error:
         base.err.print(f"dozor: {error}", markup=False)
-        code = 2
+        sys.exit(2)
     except KeyboardInterrupt:
-        code = 130
+        sys.exit(130)
     except BrokenPipeError:
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(0)

@@ -11,7 +11,7 @@ from service.store.records import Audit
 _AUDIT: Any = Audit.__table__  # type: ignore[attr-defined]
 
 
-def record(
+def record(  # noqa: PLR0913 - a line of the log has that many parts
     connection: Connection,
     who: str,
     what: str,

@@ -210,7 +210,7 @@ def start() -> Iterator[Start]:
 
     def begin(engine: Engine, book: RuleBook | None = None, **settings: Any) -> Api:
         clock, seconds = StandingClock(NOW), Seconds()
-        chosen = Settings(_env_file=None, **settings)  # type: ignore[call-arg]
+        chosen = Settings(_env_file=None, **settings)
         checks = {"database": "ok", "schema": "ok"}
         app = create_app(
             chosen, engine, clock, ready=lambda: checks, book=book or BOOK, adapters=ADAPTERS,

@@ -56,7 +56,7 @@ def test_every_answer_fits_its_schema(api: Api) -> None:
     for path, operations in schema["paths"].items():
         if "get" not in operations:
             continue
-        answer = client.get(path.format(**PATHS))
+        answer = client.get(path.format_map(PATHS))
         answer_fits(schema, operations["get"], answer)
         if answer.status_code == 200:
             seen.add(path)
@@ -82,7 +82,7 @@ def test_made_up_requests_never_fail_inside(api: Api, mode: GenerationMode) -> N
     headers = {"authorization": f"Bearer {api.key()}"}
     tried = 0
     for result in loaded.get_all_operations():
-        operation = result.ok()
+        operation = result.ok()  # type: ignore[union-attr]
         if operation.path.startswith("/hooks/"):
             continue
         tried += _try_operation(api, document, operation, mode, headers)

@@ -14,26 +14,16 @@ Build = Callable[[Filter], Element]
 
 def compare(column: Element) -> Build:
     """A plain column: any of, none of, bounds, null."""
-
-    def build(condition: Filter) -> Element:
-        value = condition.value
-        match condition.op:
-            case "eq":
-                return column.in_(value)
-            case "ne":
-                return or_(column.not_in(value), column.is_(None))
-            case "null":
-                return column.is_(None) if value else column.is_not(None)
-            case "gte":
-                return column >= value
-            case "gt":
-                return column > value
-            case "lte":
-                return column <= value
-            case _:
-                return column < value
-
-    return build
+    ways: dict[str, Callable[[Any], Element]] = {
+        "eq": column.in_,
+        "ne": lambda value: or_(column.not_in(value), column.is_(None)),
+        "null": lambda value: column.is_(None) if value else column.is_not(None),
+        "gte": lambda value: column >= value,
+        "gt": lambda value: column > value,
+        "lte": lambda value: column <= value,
+        "lt": lambda value: column < value,
+    }
+    return lambda condition: ways[condition.op](condition.value)
 
 
 def text_or_none(column: Element) -> Build:

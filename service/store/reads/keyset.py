@@ -21,7 +21,7 @@ class Key:
     @property
     def order(self) -> Element:
         """For ORDER BY."""
-        directed: Any = self.column.desc() if self.down else self.column.asc()
+        directed = self.column.desc() if self.down else self.column.asc()
         return directed.nulls_last() if self.nullable else directed
 
 

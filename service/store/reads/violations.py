@@ -143,8 +143,10 @@ def announced(connection: Connection, accounts: Sequence[str], violation_id: str
 
 
 def moved_at(connection: Connection, accounts: Sequence[str], now: Instant) -> list[int]:
-    """Instants of the latest breach, resolution and end of a mute up to `now`: answers that move
-    with the clock change when one of these does."""
+    """Instants of the latest breach, resolution and end of a mute up to `now`.
+
+    Answers that move with the clock change when one of these does.
+    """
     mine = _V.c.account_id.in_(accounts)
     lasting = select(func.max(_V.c.breach_at)).where(
         mine, _V.c.resolved_at.is_(None), _V.c.breach_at <= now
