@@ -72,8 +72,7 @@ def add_account(
         raise ConfigError(f"--base-url: must begin with https://, not {base_url!r}")
     token = accounts.new_hook_token()
     with transaction(office.engine) as connection:
-        accounts.create(
-            connection,
+        new = accounts.NewAccount(
             account_id=account_id,
             name=name,
             crm=crm,
@@ -81,9 +80,8 @@ def add_account(
             token_hash=accounts.hook_hash(token),
             sealed=office.box.seal(json.dumps(clean)),
             document=document,
-            author="cli",
-            now=office.now(),
         )
+        accounts.create(connection, new, "cli", office.now())
     return hook_url(office, crm, token)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from service.clock import Clock
 from service.domain.instant import Instant
 from service.domain.ports import Adapter, Connection, RawHook
-from service.ingest import Ingest, InboxUnavailable, Overloaded
+from service.ingest import InboxUnavailable, Ingest, Overloaded
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -1,14 +1,17 @@
 """HTTP to a portal: one client per portal, under its rate limit, never following redirects.
 
-Faults become the errors of `service.errors`: a transport fault or 5xx is tried three times, then
-SourceUnavailable; 429 is SourceLimited with the pause asked for; a redirect is never followed.
+Faults become the errors of `service.errors`. A transport fault or a 5xx is tried three times, then
+it is SourceUnavailable. A request to slow down is obeyed a few times, then it is SourceLimited with
+the pause asked for. Addresses in errors have no path: Bitrix24 carries its secret there.
 """
 
 import ipaddress
+import json as json_codec
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +25,11 @@ from service.errors import ConfigError, SourceLimited, SourceUnavailable
 TIMEOUT_SECONDS = 10.0
 MAX_ANSWER = 20 * 1024 * 1024
 TRIES = 3
-LIMITS = {"amocrm": (5.0, 5.0), "bitrix24": (2.0, 50.0)}
+RETRY_SECONDS = 0.2
+PAUSE_SECONDS = 5.0  # the shortest pause when a portal asks to slow down, in its own time
+PATIENCE_SECONDS = 15.0  # how long one call waits for a portal that asks to slow down
+OPERATING_SECONDS = 120.0  # Bitrix24: the time of a method is used up for minutes
+LIMITS = {"amocrm": (5.0, 5.0), "bitrix24": (2.0, 50.0)}  # requests a second, at once
 _RETRY_STATUS = {500, 502, 503, 504}
 
 
@@ -44,12 +51,16 @@ class Limiter:
             self._level = min(self._burst, self._level + (now - self._at) * self._rate)
             self._at = now
             self._level -= 1
-            return max(0.0, -self._level / self._rate) / self._clock.speed
+            return self.real(max(0.0, -self._level / self._rate))
+
+    def real(self, seconds: float) -> float:
+        """How many real seconds a span of the portal's time takes."""
+        return seconds / self._clock.speed
 
 
 @dataclass
 class PortalClient:
-    """Implements `domain.ports.PortalHttp` over httpx."""
+    """Implements `domain.ports.PortalHttp` over httpx. `sleep` takes real seconds."""
 
     base_url: str
     limiter: Limiter
@@ -77,28 +88,44 @@ class PortalClient:
 
         Raises:
             SourceUnavailable: no useful answer after three tries, or a redirect.
-            SourceLimited: the portal asks for a pause.
+            SourceLimited: the portal still asks for a pause after some waiting.
         """
+        given = {"params": params, "json": json, "headers": dict(headers or {})}
+        waited, turn = 0.0, 1
+        while True:
+            answer = self._answer(method, path, given)
+            pause = asked_pause(answer)
+            if pause is None:
+                break
+            pause *= turn
+            if waited + pause > PATIENCE_SECONDS:
+                raise SourceLimited(f"{self.base_url} asks to slow down", pause)
+            self.sleep(self.limiter.real(pause))
+            waited, turn = waited + pause, turn * 2
+        if 300 <= answer.status < 400:
+            raise SourceUnavailable(f"{self.base_url} redirects; check --base-url")
+        return answer
+
+    def _answer(self, method: str, path: str, given: Mapping[str, Any]) -> PortalResponse:
+        """An answer, of whatever status; transport faults and 5xx are tried again."""
         for attempt in range(1, TRIES + 1):
             self.sleep(self.limiter.take())
+            last = attempt == TRIES
             try:
-                answer = self._once(method, path, params, json, headers)
-            except httpx.HTTPError as error:
-                if attempt == TRIES:
+                answer = self._once(method, path, given)
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+                if last:
                     kind = type(error).__name__
                     raise SourceUnavailable(f"{self.base_url} does not answer ({kind})") from None
             else:
-                if answer.status not in _RETRY_STATUS or attempt == TRIES:
-                    return self._judged(answer)
-            self.sleep(0.2 * attempt)
+                asked = asked_pause(answer) is not None
+                if last or asked or answer.status not in _RETRY_STATUS:
+                    return answer
+            self.sleep(RETRY_SECONDS * attempt)
         raise SourceUnavailable(f"{self.base_url} does not answer")
 
-    def _once(
-        self, method: str, path: str, params: Any, json: Any, headers: Mapping[str, str] | None
-    ) -> PortalResponse:
-        with self._client.stream(
-            method, path, params=params, json=json, headers=dict(headers or {})
-        ) as response:
+    def _once(self, method: str, path: str, given: Mapping[str, Any]) -> PortalResponse:
+        with self._client.stream(method, path, **given) as response:
             parts, size = [], 0
             for part in response.iter_bytes():
                 size += len(part)
@@ -107,23 +134,55 @@ class PortalClient:
                 parts.append(part)
             return PortalResponse(response.status_code, dict(response.headers), b"".join(parts))
 
-    def _judged(self, answer: PortalResponse) -> PortalResponse:
-        if answer.status == 429:
-            raise SourceLimited(f"{self.base_url}: too many requests", _pause(answer))
-        if 300 <= answer.status < 400:
-            raise SourceUnavailable(f"{self.base_url} redirects; check --base-url")
-        return answer
-
     def close(self) -> None:
         """Close connections."""
         self._client.close()
 
 
-def _pause(answer: PortalResponse) -> float:
+def asked_pause(answer: PortalResponse) -> float | None:
+    """The pause (seconds of the portal's time) that an answer asks for; None: it does not.
+
+    429 with `Retry-After` or `retry_after` in its body (amoCRM); Bitrix24 says
+    QUERY_LIMIT_EXCEEDED, mostly with 503, or OPERATION_TIME_LIMIT with 429.
+    """
+    if answer.status == 429:
+        if b"OPERATION_TIME_LIMIT" in answer.body:
+            return OPERATING_SECONDS
+        told = (answer.headers.get("retry-after"), _told_pause(answer.body))
+        return max(PAUSE_SECONDS, *(_seconds(value) for value in told))
+    head = answer.body[:200].lstrip()
+    limited = head.startswith(b'{"error"') and b"QUERY_LIMIT_EXCEEDED" in head
+    return PAUSE_SECONDS if limited else None
+
+
+def _told_pause(body: bytes) -> Any:
     try:
-        return max(5.0, float(answer.headers.get("retry-after", "5")))
+        found = json_codec.loads(body)
     except ValueError:
-        return 5.0
+        return None
+    return found.get("retry_after") if isinstance(found, dict) else None
+
+
+def _seconds(value: Any) -> float:
+    try:
+        return min(max(float(value), 0.0), 3600.0)
+    except (TypeError, ValueError):
+        return 0.0
+
+
+@contextmanager
+def usable(what: str) -> Iterator[None]:
+    """Reading an answer: members that are missing or of another type are the portal's fault.
+
+    Raises:
+        SourceUnavailable: names `what` was read and the member.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise SourceUnavailable(
+            f"{what}: the portal's answer is not as expected ({type(error).__name__}: {error})"
+        ) from error
 
 
 def make_portal_http(
@@ -149,17 +208,32 @@ def public_address(url: str) -> str:
     Raises:
         ConfigError: not https, does not resolve, or private, loopback, link-local.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        raise ConfigError("the address cannot be read") from None
     if parts.scheme != "https" or not parts.hostname:
         raise ConfigError("the address must begin with https://")
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
-    except OSError:
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
         raise ConfigError(f"the host {parts.hostname!r} cannot be resolved") from None
     for *_, address in found:
-        ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        if not ip.is_global or ip.is_multicast:
+        if not _is_public(str(address[0])):
             raise ConfigError(f"the host {parts.hostname!r} is not a public address")
     return str(found[0][4][0])
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _is_public(text: str) -> bool:
+    """Whether an address is one of the open internet, also looking into IPv4 inside IPv6."""
+    ip = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        ip = inner or ip
+    return ip.is_global and not ip.is_multicast

@@ -65,7 +65,7 @@ def make_office(url: str, now: str = "2026-03-20 12:00", **settings: Any) -> Off
     chosen = Settings(
         database_url=url, secret_key="0123456789abcdef0123", demo=True, allow_private_hosts=True,
         _env_file=None, **settings,
-    )  # type: ignore[call-arg]  # fmt: skip
+    )  # fmt: skip
     return Office(open_engine(url), chosen, clock, SecretBox("x" * 20), load_book(), "tests")
 
 
@@ -79,11 +79,12 @@ def connect_account(
 ) -> None:
     """Add an account with its directory, claimed by this office."""
     with transaction(office.engine) as connection:
-        accounts.create(
-            connection, account_id=account_id, name="Ромашка", crm="amocrm",
-            base_url="http://127.0.0.1:9", token_hash=accounts.hook_hash(token), sealed="",
-            document=parse_document(document or {}), author="tests", now=moment(connected),
+        new = accounts.NewAccount(
+            account_id=account_id, name="Ромашка", crm="amocrm", base_url="http://127.0.0.1:9",
+            token_hash=accounts.hook_hash(token), sealed="",
+            document=parse_document(document or {}),
         )  # fmt: skip
+        accounts.create(connection, new, "tests", moment(connected))
         accounts.save_directory(connection, account_id, directory, moment(connected))
         row = accounts.account(connection, account_id)
         assert row is not None

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -135,6 +136,7 @@ class KeyRing:
         self._monotonic = monotonic
         self._known: dict[bytes, _Known] = {}  # by digest: no secret stays in memory
         self._lock = threading.Lock()
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="key-use")
 
     def remembered(self, secret: str, now: Instant) -> Caller | None:
         """The caller if the key was looked up a moment ago; no query."""
@@ -174,10 +176,14 @@ class KeyRing:
             due = touched is None or moment - touched >= TOUCH_SECONDS
             self._known[_digest(secret)] = _Known(row, moment, moment if due else touched)
         if due:
-            self._touch(row.id, now)
+            self._background.submit(self._touch, row.id, now)
+
+    def settle(self) -> None:
+        """Wait until what was noted so far is written."""
+        self._background.submit(lambda: None).result()
 
     def _touch(self, key_id: str, now: Instant) -> None:
-        """`last_used_at`; a busy database must not fail the request for it."""
+        """`last_used_at`, beside the request: a busy database must neither fail nor delay it."""
         try:
             with transaction(self._engine) as connection:
                 touch_key(connection, key_id, now)

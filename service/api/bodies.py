@@ -185,18 +185,18 @@ def _sentence(error: Any, path: Sequence[Any], *, in_body: bool) -> str:
 def fields_at(model: Any, path: Sequence[Any]) -> list[str]:
     """The field names that a body may have at a place."""
     for part in path:
-        inner = _models_in(model)
+        inner = models_in(model)
         fields = [m.model_fields for m in inner]
         by_name = {f.alias or name: f.annotation for some in fields for name, f in some.items()}
         model = by_name.get(str(part), model)
-    return [f.alias or name for m in _models_in(model) for name, f in m.model_fields.items()]
+    return [f.alias or name for m in models_in(model) for name, f in m.model_fields.items()]
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     """The pydantic models in `Model`, `list[Model]`, `Model | None`, `dict[str, Model]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType, Annotated, list, tuple, dict):
-        return [model for inner in get_args(annotation) for model in _models_in(inner)]
+        return [model for inner in get_args(annotation) for model in models_in(inner)]
     return []

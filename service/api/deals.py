@@ -66,7 +66,7 @@ def list_deals(
             list(chosen(names, filters)),
             walk.as_of,
             without(filters, "account"),
-            team_members(names),
+            team_members(names, filters),
         )
         rows = deals(connection, selection, Slice(order, walk.after, walk.limit + 1))
         total = count_deals(connection, selection) if walk.count else None

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from service.api.auth import Caller, KeyRing
 from service.api.limits import Limiter
 from service.clock import Clock
+from service.domain.config import Config
 from service.domain.instant import Instant, from_datetime
 from service.domain.ports import Adapter
 from service.rules.book import RuleBook
@@ -39,6 +40,7 @@ class Services:
     limiter: Limiter
     wrong_keys: Limiter
     adapters: Mapping[str, Adapter]
+    configs: dict[tuple[str, int, str], Config] = field(default_factory=dict, repr=False)
     ending: bool = False  # SIGTERM came: /readyz says so
     _cursor_secret: bytes = field(default=b"", repr=False)
 

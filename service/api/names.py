@@ -13,6 +13,8 @@ from service.domain.ports import Connection as Portal
 from service.store.accounts import AccountRow, accounts, load_config
 from service.store.handles import Connection
 
+MOST_CONFIGS = 2000
+
 
 def full_id(account: str, crm_id: str | None) -> str | None:
     """`romashka.4815162`; None for none (`""` or None)."""
@@ -52,10 +54,21 @@ def visible_configs(
     """
     rows = visible_accounts(call, connection)
     return {
-        row.account_id: load_config(connection, row.account_id, call.lang)
+        row.account_id: _config(call, connection, row)
         for row in rows
         if chosen is None or row.account_id in chosen
     }
+
+
+def _config(call: Call, connection: Connection, row: AccountRow) -> Config:
+    """The configuration of one account; no query as long as its version stays."""
+    known = call.services.configs
+    key = (row.account_id, row.config_version, call.lang)
+    if key not in known:
+        if len(known) > MOST_CONFIGS:
+            known.clear()
+        known[key] = load_config(connection, row.account_id, call.lang)
+    return known[key]
 
 
 def chosen_configs(call: Call, connection: Connection, filters: Filters) -> dict[str, Config]:
@@ -134,9 +147,7 @@ def visible_names(call: Call, connection: Connection) -> dict[str, Names]:
     """`Names` of every account that exists for the caller."""
     adapters = call.services.adapters
     return {
-        row.account_id: Names(
-            load_config(connection, row.account_id, call.lang), row, adapters.get(row.crm)
-        )
+        row.account_id: Names(_config(call, connection, row), row, adapters.get(row.crm))
         for row in visible_accounts(call, connection)
     }
 
@@ -151,10 +162,11 @@ def chosen(names: Mapping[str, Names], filters: Filters) -> dict[str, Names]:
     }
 
 
-def team_members(names: Mapping[str, Names]) -> dict[str, list[tuple[str, str]]]:
-    """(account, seller) pairs by team id, over all these accounts."""
+def team_members(names: Mapping[str, Names], filters: Filters) -> dict[str, list[tuple[str, str]]]:
+    """(account, seller) pairs by team id, over all these accounts; empty if nobody asks."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for account, account_names in names.items():
+    asked = any(condition.field == "team" for condition in filters)
+    for account, account_names in names.items() if asked else ():
         for team in account_names.config.teams.values():
             found.setdefault(team.id, []).extend((account, seller) for seller in team.sellers)
     return found

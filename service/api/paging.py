@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from starlette.responses import Response
 
 from service.api.deps import Call, json_answer
+from service.api.fields import FieldsParam, check_fields, only
 from service.api.params import FlagParam, read_number, refused
 from service.api.problems import bad_parameter, near, shown
 from service.domain.instant import Instant
@@ -74,6 +75,7 @@ class Walk:
     after: list[Any] | None
     count: bool
     bound: str
+    fields: tuple[str, ...] | None = None
 
     def answer(
         self,
@@ -96,7 +98,10 @@ class Walk:
         more = len(rows) > self.limit
         cursor = self._sign(position(shown_rows[-1])) if more else None
         link = self._link(cursor) if cursor else None
-        document: dict[str, Any] = {"data": [show(row) for row in shown_rows], **members}
+        data = [show(row) for row in shown_rows]
+        if self.fields is not None:
+            data = [only(row, self.fields) for row in data]
+        document: dict[str, Any] = {"data": data, **members}
         if total is not None:
             document["total"] = total
         document |= {"next_cursor": cursor, "next": link}
@@ -120,17 +125,19 @@ class Walk:
 
 
 class Page:
-    """The parameters `limit`, `cursor`, `count` of a list."""
+    """The parameters `limit`, `cursor`, `count`, `fields` of a list."""
 
     def __init__(
         self,
         limit: LimitParam = DEFAULT_LIMIT,
         cursor: CursorParam = None,
         count: FlagParam = None,
+        fields: FieldsParam = None,
     ) -> None:
         self.limit = limit
         self.cursor = cursor
         self.count = bool(count)
+        self.fields = fields
 
     def walk(self, call: Call, as_of: Instant | None = None) -> Walk:
         """Begin or go on.
@@ -140,17 +147,19 @@ class Page:
             as_of: the instant that the query names; default now (the first page's, on later ones).
 
         Raises:
-            ApiError: cursor_invalid (forged, old), cursor_mismatch (of another query).
+            ApiError: cursor_invalid (forged, old), cursor_mismatch (of another query),
+                unknown_name (a field).
         """
         bound = _bound(call)
+        check_fields(call.request, self.fields)
         if self.cursor is None:
             moment = call.now if as_of is None else as_of
-            return Walk(call, self.limit, moment, None, self.count, bound)
+            return Walk(call, self.limit, moment, None, self.count, bound, self.fields)
         cursor = _read(call, self.cursor)
         if cursor.q != bound:
             detail = "This cursor belongs to another key, path, filter or sort."
             raise bad_parameter("cursor", detail, "cursor_mismatch")
-        return Walk(call, self.limit, cursor.t, cursor.p, self.count, bound)
+        return Walk(call, self.limit, cursor.t, cursor.p, self.count, bound, self.fields)
 
 
 PageDep = Annotated[Page, Depends(Page)]

@@ -344,8 +344,8 @@ def _plans_by(
             if team:
                 _add(found, team, row)
         return found
-    for row in planfact.whole_or_parts(rows, by_seller=by == "seller"):
-        _add(found, full_id(names.id, row["seller"]) if by == "seller" else None, dict(row))
+    for part in planfact.whole_or_parts(rows, by_seller=by == "seller"):
+        _add(found, full_id(names.id, part["seller"]) if by == "seller" else None, dict(part))
     return found
 
 

@@ -181,6 +181,11 @@ def body_of(error: ApiError, instance: str | None, request_id: str) -> bytes:
     return msgspec.json.encode(document)
 
 
+def unknown_path(request_id: str) -> bytes:
+    """The body of a 404 outside `/v1`, the same whatever was asked for (wrong hook tokens too)."""
+    return body_of(not_found(), None, request_id)
+
+
 def answer(error: ApiError, path: str, request_id: str) -> Response:
     """The response of an error. Unknown paths outside `/v1` all look alike (`instance` null)."""
     alike = error.code == "not_found" and not path.startswith(("/v1/", "/odata/"))

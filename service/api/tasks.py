@@ -52,7 +52,7 @@ def list_tasks(
             list(chosen(names, filters)),
             walk.as_of,
             without(filters, "account"),
-            team_members(names),
+            team_members(names, filters),
         )
         rows = tasks(connection, selection, Slice(order, walk.after, walk.limit + 1))
         total = count_tasks(connection, selection) if walk.count else None

@@ -29,12 +29,13 @@ Change = Callable[[Connection, Mapping[str, Any], Author], None]
 
 @router.post("/violations/{violation_id}/ack", response_model=ViolationDetail, dependencies=_WRITE)
 def acknowledge_violation(
-    call: CallDep, violation_id: str, body: AckBody, lang: LangParam = None
+    call: CallDep, violation_id: str, body: AckBody | None = None, lang: LangParam = None
 ) -> Response:
     """Somebody takes care of it. A second acknowledgement keeps the first author."""
+    comment = body.comment if body else ""
 
     def change(connection: Connection, row: Mapping[str, Any], author: Author) -> None:
-        remarks.ack(connection, row, author, body.comment, call.now)
+        remarks.ack(connection, row, author, comment, call.now)
 
     return _changed(call, violation_id, change)
 

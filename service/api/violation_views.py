@@ -84,6 +84,13 @@ class Viewer:
             "url": url,
         }
 
+    def labels(self, row: Row) -> tuple[str, str]:
+        """What people call the deal and the subject; an id where nothing better is known."""
+        account = row["account_id"]
+        deal = self.deals.get((account, row["deal"])) or row["deal"]
+        subject = self._subject_name(account, row["subject_kind"], row["subject_id"])
+        return deal, subject or row["values"].get("text", {}).get("name") or row["subject_id"]
+
     def _subject_name(self, account: str, kind: str, crm_id: str) -> str | None:
         if kind == "deal":
             return self.deals.get((account, crm_id))

@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from service.api.deps import Call
-from service.api.names import Names
-from service.api.rule_texts import advice, rule_name
+from service.api.rule_texts import advice
+from service.api.violation_views import Viewer
+from service.domain import speech
 from service.domain.calendar import WorkCalendar
 from service.domain.instant import Instant, iso, to_datetime
 from service.domain.span import Span
 from service.rules.attributes import ATTRIBUTES, Attribute
 from service.rules.schema import RuleModel
+from service.rules.texts import Names, render_title
 
 Row = Mapping[str, Any]
 _TEXTS = {
     "ru": {
-        "title": "{name}.",
         "waited": "Отсчёт с {since}; допустимо {span}, срок истёк {breach}.",
         "waits": "Отсчёт с {since}; допустимо {span}, срок истекает {breach}.",
         "at_once": "Нарушение с {breach}.",
@@ -23,7 +23,6 @@ _TEXTS = {
         "ended": "Закрыто {resolved}.",
     },
     "en": {
-        "title": "{name}.",
         "waited": "Counted from {since}; {span} allowed, run out at {breach}.",
         "waits": "Counted from {since}; {span} allowed, runs out at {breach}.",
         "at_once": "In breach since {breach}.",
@@ -31,19 +30,16 @@ _TEXTS = {
         "ended": "Resolved at {resolved}.",
     },
 }
-_UNITS = {
-    "ru": {"m": "мин", "h": "ч", "d": "дн.", "wm": "раб. мин", "wh": "раб. ч", "wd": "раб. дн."},
-    "en": {"m": "min", "h": "h", "d": "d", "wm": "work min", "wh": "work h", "wd": "work days"},
-}
 
 
-def why(call: Call, names: Names, row: Row, at: Instant) -> dict[str, Any]:
+def why(view: Viewer, row: Row) -> dict[str, Any]:
     """The member `why` of a violation."""
+    call, names = view.call, view.names[row["account_id"]]
     model = call.book.models.get(row["rule"])
     proof = row["values"]
     span = Span.parse(proof.get("for", "0m"))
     return {
-        "text": _text(call, names, row, span, at),
+        "text": _text(view, row, span),
         "when": model.when if model else None,
         "values": _values(model, proof.get("attributes", {}), row["breach_at"]),
         "clock": _clock(names.config.calendar(row["seller"] or None), row, span),
@@ -51,10 +47,10 @@ def why(call: Call, names: Names, row: Row, at: Instant) -> dict[str, Any]:
     }
 
 
-def _text(call: Call, names: Names, row: Row, span: Span, at: Instant) -> str:
-    texts = _TEXTS[call.lang]
-    name = rule_name(call.book.models.get(row["rule"]), row["rule"], call.lang)
-    zone = names.config.timezone
+def _text(view: Viewer, row: Row, span: Span) -> str:
+    lang, at = view.call.lang, view.at
+    texts = _TEXTS[lang]
+    zone = view.names[row["account_id"]].config.timezone
 
     def local(instant: Instant) -> str:
         return to_datetime(instant).astimezone(zone).strftime("%d.%m.%Y %H:%M")
@@ -64,17 +60,26 @@ def _text(call: Call, names: Names, row: Row, span: Span, at: Instant) -> str:
         middle = texts["waited" if past else "waits"]
     else:
         middle = texts["at_once" if past else "will_be"]
-    sentences = [texts["title"], middle]
     resolved = row["resolved_at"]
+    parts = {
+        "since": local(row["since"]),
+        "span": speech.span(str(span), lang),
+        "breach": local(row["breach_at"]),
+    }
+    sentences = [f"{_title(view, row)}.", middle.format(**parts)]
     if resolved is not None and resolved <= at:
-        sentences.append(texts["ended"])
-    return " ".join(sentences).format(
-        name=name,
-        since=local(row["since"]),
-        span=f"{span.count} {_UNITS[call.lang][span.unit]}",
-        breach=local(row["breach_at"]),
-        resolved=local(resolved) if resolved is not None else "",
-    )
+        sentences.append(texts["ended"].format(resolved=local(resolved)))
+    return " ".join(sentences)
+
+
+def _title(view: Viewer, row: Row) -> str:
+    """The rule's title with the values of this violation."""
+    model = view.call.book.models.get(row["rule"])
+    if model is None:
+        return str(row["rule"])
+    config = view.names[row["account_id"]].config
+    deal, subject = view.labels(row)
+    return render_title(model, row, Names(deal, subject), config, view.at, view.call.lang)
 
 
 def _values(

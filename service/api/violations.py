@@ -106,7 +106,7 @@ def question_of(
         chosen_statuses(status),
         until,
         without(filters, "account"),
-        team_members(names),
+        team_members(names, filters),
     )
 
 
@@ -209,7 +209,7 @@ def detail(
     alerting = view.alerting_of(row)
     return {
         **view.show(row, status),
-        "why": why(call, names[row["account_id"]], row, call.now),
+        "why": why(view, row),
         "alerting": alerting.state if alerting else None,
     }
 

@@ -87,37 +87,38 @@ def account(connection: Connection, account_id: str) -> AccountRow | None:
     return AccountRow(**row) if row else None
 
 
-def create(
-    connection: Connection,
-    *,
-    account_id: str,
-    name: str,
-    crm: str,
-    base_url: str,
-    token_hash: str,
-    sealed: str,
-    document: AccountDocument,
-    author: str,
-    now: Instant,
-) -> None:
+class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account begins with. `sealed`: encrypted credentials."""
+
+    account_id: str
+    name: str
+    crm: str
+    base_url: str
+    token_hash: str
+    sealed: str
+    document: AccountDocument
+
+
+def create(connection: Connection, new: NewAccount, author: str, now: Instant) -> None:
     """Add an account with its first settings.
 
     Raises:
         ConfigError: there is one with this id.
     """
-    if account(connection, account_id) is not None:
-        raise ConfigError(f"--id: there is an account {account_id!r} already; choose another id")
+    if account(connection, new.account_id) is not None:
+        raise ConfigError(f"--id: there is an account {new.account_id!r} already; choose another")
     connection.execute(
         insert(_ACCOUNT),
         [
             {
-                "account_id": account_id, "name": name, "crm": crm, "base_url": base_url,
-                "hook_hash": token_hash, "secrets": sealed, "connected_at": now,
+                "account_id": new.account_id, "name": new.name, "crm": new.crm,
+                "base_url": new.base_url, "hook_hash": new.token_hash, "secrets": new.sealed,
+                "connected_at": now,
                 "status": "active", "directory_wanted": True, "backfill_state": "none",
             }
         ],
     )  # fmt: skip
-    _insert_settings(connection, account_id, 1, document, author, now)
+    _insert_settings(connection, new.account_id, 1, new.document, author, now)
 
 
 def change(connection: Connection, account_id: str, **values: Any) -> None:

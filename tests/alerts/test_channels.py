@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook as Verifier
-from tests import world
 
 from service.alerts.channels.telegram import Telegram
 from service.alerts.channels.webhook import Webhook, signatures
@@ -20,6 +19,7 @@ from service.pipeline.office import Office
 from service.store import outbox, subscriptions
 from service.store.engine import reading, transaction
 from service.store.records import Alert, Delivery
+from tests import world
 
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 

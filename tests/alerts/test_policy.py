@@ -2,13 +2,12 @@
 
 from typing import Any, Literal
 
-from tests import world
-
 from service.alerts import policy
 from service.alerts.policy import Event, plan
 from service.domain.config import Config, parse_document, resolve
 from service.rules.book import load_book
 from service.rules.texts import Names, advice, render_title
+from tests import world
 
 BOOK = load_book()
 NOW = world.moment("2026-03-03 15:02")

@@ -169,11 +169,11 @@ def connect(engine: Engine) -> None:
     )
     with transaction(engine) as connection:
         for account_id, name, crm, base_url, directory in portals:
-            accounts.create(
-                connection, account_id=account_id, name=name, crm=crm, base_url=base_url,
-                token_hash=accounts.hook_hash(account_id), sealed="",
-                document=parse_document({}), author="tests", now=at("2026-03-01T00:00:00Z"),
+            new = accounts.NewAccount(
+                account_id=account_id, name=name, crm=crm, base_url=base_url,
+                token_hash=accounts.hook_hash(account_id), sealed="", document=parse_document({}),
             )  # fmt: skip
+            accounts.create(connection, new, "tests", at("2026-03-01T00:00:00Z"))
             accounts.save_directory(connection, account_id, directory, at("2026-03-01T00:00:00Z"))
 
 

@@ -192,6 +192,7 @@ def test_an_expiry_needs_no_look_at_the_database(api: Api) -> None:
 def test_use_is_remembered_to_the_minute(api: Api) -> None:
     client = api.client("crm:read")
     client.get("/v1/me")
+    api.app.state.services.keys.settle()
     with reading(api.engine) as connection:
         (row,) = keys(connection)
     assert row.last_used_at == at("2026-11-23T07:00:00Z")

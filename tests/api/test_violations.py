@@ -172,7 +172,7 @@ def test_one_violation_shows_its_proof(both: Api) -> None:
     assert "5 раб. дн." in why["text"]
     assert "10.11.2026 12:00" in why["text"]
     english = client.get(f"/v1/violations/vio_{9:026d}", params={"lang": "en"}).json()
-    assert "5 work days" in english["why"]["text"]
+    assert "norm 5 working days" in english["why"]["text"]
     assert english["rule"]["id"] == document["rule"]["id"]
 
 

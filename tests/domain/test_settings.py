@@ -1,22 +1,20 @@
 """Bad configuration is one sentence that names the field and what would be right."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import world
 
 from service.domain.config import parse_document, resolve
 from service.errors import ConfigError
 from service.rules.book import load_book
 from service.settings import load_settings
+from tests import world
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    yield
 
 
 @pytest.mark.parametrize(
@@ -68,10 +66,13 @@ def test_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_account_settings_name_the_field(document: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    def use() -> None:
         config = resolve("a", "amocrm", world.DIRECTORY, parse_document(document))
         config.check()
         load_book().in_force(config)
+
+    with pytest.raises(ConfigError) as caught:
+        use()
     assert words in str(caught.value), str(caught.value)
 
 
@@ -85,7 +86,8 @@ def test_yaml_of_the_design_is_accepted() -> None:
                             "absent": [{"from": "2026-12-01", "to": "2026-12-14", "deputy": 9}]}},
             "limits": {"open_deals": 50},
             "rules": {"deal-stuck": {"for": {"default": "5wd", "КП": "3wd"}},
-                      "call-without-note": {"params": {"min_seconds": 60}}, "card-incomplete": False},
+                      "call-without-note": {"params": {"min_seconds": 60}},
+                      "card-incomplete": False},
             "alerts": {"receivers": {"head": {"telegram": 333444, "rules": "*"}},
                        "quiet": "20:00-09:00"},
         }

@@ -32,6 +32,11 @@ def clock() -> datetime:
     return (start + timedelta(seconds=(time.time() - ANCHOR) * SPEED)).replace(microsecond=0)
 
 
+def told(moment: datetime) -> str:
+    """An instant as the API tells it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 class StandIn:
     """Telegram and a subscriber in one: remembers what came, answers 200."""
 
@@ -182,7 +187,7 @@ def test_overdue_task_is_alerted_once_seconds_later_and_told_as_resolved(
                 "/v1/violations", params={"status": "upcoming", "rule": "task-overdue"}
             ).json()["data"]
         )
-        assert upcoming[0]["breach_at"] == due.isoformat().replace("+00:00", "Z")
+        assert upcoming[0]["breach_at"] == told(due)
         texts = until(stand_in.telegram)
         assert len(texts) == 1
         assert "Просрочена задача: «Перезвонить по КП»" in texts[0]
@@ -190,9 +195,8 @@ def test_overdue_task_is_alerted_once_seconds_later_and_told_as_resolved(
         assert "/leads/detail/1" in texts[0]
         open_ = api.get("/v1/violations", params={"rule": "task-overdue"}).json()["data"]
         assert [v["id"] for v in open_] == [upcoming[0]["id"]]
-        before = api.get("/v1/violations", params={"as_of": (due - timedelta(seconds=1)).isoformat().replace("+00:00", "Z"),
-                                                   "rule": "task-overdue"}).json()["data"]  # fmt: skip
-        assert before == []
+        before = {"as_of": told(due - timedelta(seconds=1)), "rule": "task-overdue"}
+        assert api.get("/v1/violations", params=before).json()["data"] == []
         done = clock()
         api.post(hook, content=task_hook(done, due, done=True), headers=FORM)
         texts = until(lambda: found if len(found := stand_in.telegram()) > 1 else None)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
+from sqlmodel import SQLModel
 
 from service.domain.facts import Fact, Kind, Rank
 from service.pipeline import verify
 from service.pipeline.office import Office
-from service.store import tables
 from tests import world
 
 DERIVED = (
@@ -33,7 +33,7 @@ def snapshot(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     found = {}
     with engine.connect() as connection:
         for name in DERIVED:
-            table = tables.SQLModel.metadata.tables[name]
+            table = SQLModel.metadata.tables[name]
             columns = [c for c in table.columns if c.name != "due_at" or name == "task"]
             query = select(*columns).order_by(*table.primary_key.columns)
             found[name] = [tuple(map(str, row)) for row in connection.execute(query)]

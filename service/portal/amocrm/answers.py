@@ -1,7 +1,7 @@
 """amoCRM's ways of answering: HAL pages, problems, 204 for nothing."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -11,6 +11,7 @@ from service.portal.amocrm.query import Ask, BadQueryError
 from service.portal.office import Office
 
 Json = dict[str, Any]
+Row = TypeVar("Row")
 
 _TITLES = {
     400: "Bad Request",
@@ -65,12 +66,12 @@ def whole_list(office: Office, ask: Ask, key: str, items: Sequence[Json]) -> Res
     return hal(body)
 
 
-def page(  # noqa: PLR0913 - one place knows the whole shape of a page
+def page(
     office: Office,
     ask: Ask,
     key: str,
-    rows: Sequence[T],
-    render: Callable[[T], Json],
+    rows: Sequence[Row],
+    render: Callable[[Row], Json],
     *,
     most: int = 250,
     total: bool = False,

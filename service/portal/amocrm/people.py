@@ -13,7 +13,7 @@ _TASK_TYPES = ((1, "Связаться", "FOLLOW_UP"), (2, "Встреча", "ME
 
 
 def group_name(group_id: int) -> str:
-    """amoCRM's own name for the default group, a plain one for the others."""
+    """AmoCRM's own name for the default group, a plain one for the others."""
     return "Отдел продаж" if group_id == 0 else f"Отдел {group_id}"
 
 
