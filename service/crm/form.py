@@ -12,6 +12,7 @@ from service.errors import PayloadNotUnderstood
 
 MAX_KEYS = 9_999
 MAX_DEPTH = 12
+END_OF_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z
 Node = dict[str, Any]
 
 
@@ -102,6 +103,12 @@ def whole(node: Any, *names: str) -> int | None:
     if not (digits.isdecimal() and digits.isascii() and len(digits) <= 15):
         return None
     return int(value)
+
+
+def instant(node: Any, *names: str) -> int | None:
+    """The first of these members that is a number, as unix seconds; None for 0 and nonsense."""
+    seconds = whole(node, *names)
+    return seconds if seconds is not None and 0 < seconds <= END_OF_TIME else None
 
 
 def subject_id(node: Any, *names: str) -> str | None:

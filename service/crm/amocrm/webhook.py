@@ -1,16 +1,24 @@
-"""amoCRM hooks: form bytes -> facts and touched subjects. Pure."""
+"""amoCRM hooks: form bytes -> facts and touched subjects. Pure.
 
+A body may hold several entities and actions, in any order. Contacts and loss reason of a deal are
+in REST only, so each lead hook also touches its deal.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 from service.crm import form
-from service.crm.amocrm import mapping
+from service.crm.amocrm import hook_facts
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.ports import Connection, Decoded, RawHook
 from service.errors import PayloadNotUnderstood
 
-_KNOWN = {"leads", "contacts", "companies", "task", "tasks", "unsorted"}
-_PERSON_ACTIONS = ("add", "update", "delete", "restore", "responsible")
+_KNOWN = ("leads", "contacts", "companies", "task", "tasks", "unsorted")
 _DEAL_ACTIONS = ("add", "update", "status", "responsible", "restore", "delete")
+_SIGNALS = ("mail_in", "call_in", "chat", "site_visit")  # Digital Pipeline: ids only
+_PERSON_ACTIONS = ("add", "update", "delete", "restore", "responsible")
+_OWNERS = {"leads": "deal", "contacts": "contact", "companies": "company"}
+MAX_NAME = 60
 
 
 def decode(raw: RawHook, connection: Connection) -> Decoded:
@@ -23,32 +31,80 @@ def decode(raw: RawHook, connection: Connection) -> Decoded:
     _check_account(body, connection)
     facts: list[Fact] = []
     touched: list[Touched] = []
-    _read_deals(body.get("leads"), raw, connection, facts, touched)
-    _read_notes(body, raw, facts)
-    _read_persons(body, raw, facts)
-    for key in ("task", "tasks"):
-        _read_tasks(body.get(key), raw, facts)
-    _read_inquiries(body.get("unsorted"), raw, facts, touched)
+    for found in _read(body, raw, connection):
+        if isinstance(found, Fact):
+            facts.append(found)
+        else:
+            touched.append(found)
     if facts or touched:
         return Decoded(facts, list(dict.fromkeys(touched)))
     return _nothing(body)
 
 
-def _nothing(body: dict[str, Any]) -> Decoded:
-    others = sorted(key for key in body if key not in {"account", *_KNOWN})
-    if others and all(isinstance(body[key], dict) for key in others):
-        return Decoded(ignored=",".join(others)[:60])
-    named = [key for key in sorted(_KNOWN) if isinstance(body.get(key), dict)]
-    if any(_has_ids(body[key]) for key in named):
-        return Decoded(ignored=",".join(named))
-    raise PayloadNotUnderstood("cut" if named else "not_a_hook")
+def _read(body: dict[str, Any], raw: RawHook, connection: Connection) -> Iterator[Fact | Touched]:
+    yield from _deals(body.get("leads"), raw, connection)
+    yield from _notes(body, raw)
+    yield from _persons(body, raw)
+    for key in ("task", "tasks"):
+        for action, item in _entities(body.get(key), ("add", "update", "responsible", "delete")):
+            task = hook_facts.task(item, action, raw.received_at, connection.timezone)
+            yield from [task] if task is not None else []
+    for action, item in _entities(body.get("unsorted"), ("add", "update", "delete")):
+        for fact in hook_facts.inquiry(item, action, raw.received_at):
+            yield fact
+            if fact.kind is Kind.DEAL:
+                yield Touched(Kind.DEAL, fact.id)
 
 
-def _has_ids(node: Any) -> bool:
-    """Whether somewhere inside stands an entity with an id."""
+def _entities(node: Any, actions: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(action, entity) of all entities under these actions."""
     if not isinstance(node, dict):
-        return False
-    return bool(form.text(node, "id", "uid")) or any(_has_ids(child) for child in node.values())
+        return
+    for action in actions:
+        found = node.get(action)
+        if isinstance(found, str):  # the vendor's prose: {entity: {delete: id}}
+            yield action, {"id": found}
+        for item in form.items(found):
+            if isinstance(item, dict):
+                yield action, item
+
+
+def _deals(leads: Any, raw: RawHook, connection: Connection) -> Iterator[Fact | Touched]:
+    for action, lead in _entities(leads, _DEAL_ACTIONS):
+        deal = form.subject_id(lead, "id")
+        if deal is None:
+            continue
+        if action == "delete":
+            yield from hook_facts.deal(lead, action, raw.received_at, connection.currency)
+            continue
+        if form.instant(lead, "updated_at", "last_modified") is not None:
+            yield from hook_facts.deal(lead, action, raw.received_at, connection.currency)
+        # Without a time it is a Digital Pipeline body: old and new ids, fit for asking only.
+        yield Touched(Kind.DEAL, deal)
+    for _, lead in _entities(leads, _SIGNALS):
+        deal = form.subject_id(lead, "id")
+        if deal is not None:
+            yield Touched(Kind.DEAL, deal)
+
+
+def _notes(body: dict[str, Any], raw: RawHook) -> Iterator[Fact]:
+    for entity, owner in _OWNERS.items():
+        for _, item in _entities(body.get(entity), ("note",)):
+            holder = form.text(item, "type")
+            named = holder if holder in {"contact", "company"} else owner
+            note = item.get("note")
+            fact = hook_facts.note(note, named, raw.received_at) if isinstance(note, dict) else None
+            if fact is not None:
+                yield fact
+
+
+def _persons(body: dict[str, Any], raw: RawHook) -> Iterator[Fact]:
+    for entity in ("contacts", "companies"):
+        for action, item in _entities(body.get(entity), _PERSON_ACTIONS):
+            company = entity == "companies"
+            fact = hook_facts.person(item, action, raw.received_at, company=company)
+            if fact is not None:
+                yield fact
 
 
 def _check_account(body: dict[str, Any], connection: Connection) -> None:
@@ -61,81 +117,22 @@ def _check_account(body: dict[str, Any], connection: Connection) -> None:
         raise PayloadNotUnderstood("foreign_account", f"account[subdomain]={told_name}")
 
 
-def _read_deals(
-    leads: Any, raw: RawHook, connection: Connection, facts: list[Fact], touched: list[Touched]
-) -> None:
-    if not isinstance(leads, dict):
-        return
-    for action in _DEAL_ACTIONS:
-        for lead in form.items(leads.get(action)):
-            if not isinstance(lead, dict):
-                continue
-            timeless = form.whole(lead, "updated_at", "last_modified") is None
-            if timeless and action != "delete":
-                _touch(lead, touched)  # a Digital Pipeline body: ids only, no times
-                continue
-            fact = mapping.deal_of_hook(lead, action, raw.received_at, connection.currency)
-            if fact is not None:
-                facts.append(fact)
-                if action != "delete":
-                    touched.append(Touched(Kind.DEAL, fact.id))
-    for action in ("mail_in", "call_in", "chat", "site_visit"):
-        for lead in form.items(leads.get(action)):
-            _touch(lead, touched)
+def _nothing(body: dict[str, Any]) -> Decoded:
+    """A body without a fact: entities we have no use for are named, anything else is parked."""
+    others = [key for key, node in body.items() if key != "account" and key not in _KNOWN]
+    if any(isinstance(body[key], dict) for key in others):
+        return Decoded(ignored=",".join(sorted(others))[:MAX_NAME])
+    named = [key for key in _KNOWN if isinstance(body.get(key), dict)]
+    actions = sorted(
+        f"{key}[{action}]" for key in named for action, node in body[key].items() if _has_id(node)
+    )
+    if actions:
+        return Decoded(ignored=",".join(actions)[:MAX_NAME])
+    raise PayloadNotUnderstood("cut" if named else "not_a_hook")
 
 
-def _touch(lead: Any, touched: list[Touched]) -> None:
-    deal = form.subject_id(lead, "id")
-    if deal is not None:
-        touched.append(Touched(Kind.DEAL, deal))
-
-
-def _read_notes(body: dict[str, Any], raw: RawHook, facts: list[Fact]) -> None:
-    for entity in ("leads", "contacts", "companies"):
-        node = body.get(entity)
-        if not isinstance(node, dict):
-            continue
-        for item in form.items(node.get("note")):
-            note = item.get("note") if isinstance(item, dict) else None
-            fact = mapping.note_of_hook(note, raw.received_at) if isinstance(note, dict) else None
-            if fact is not None:
-                facts.append(fact)
-
-
-def _read_persons(body: dict[str, Any], raw: RawHook, facts: list[Fact]) -> None:
-    for entity in ("contacts", "companies"):
-        node = body.get(entity)
-        if not isinstance(node, dict):
-            continue
-        for action in _PERSON_ACTIONS:
-            for contact in form.items(node.get(action)):
-                if isinstance(contact, dict):
-                    fact = mapping.person_of_hook(contact, action, raw.received_at)
-                    facts += [fact] if fact is not None else []
-
-
-def _read_tasks(tasks: Any, raw: RawHook, facts: list[Fact]) -> None:
-    if not isinstance(tasks, dict):
-        return
-    for action in ("add", "update", "responsible", "delete"):
-        for task in form.items(tasks.get(action)):
-            fact = (
-                mapping.task_of_hook(task, action, raw.received_at)
-                if isinstance(task, dict)
-                else None
-            )
-            facts += [fact] if fact is not None else []
-
-
-def _read_inquiries(unsorted: Any, raw: RawHook, facts: list[Fact], touched: list[Touched]) -> None:
-    if not isinstance(unsorted, dict):
-        return
-    for action in ("add", "update", "delete"):
-        for item in form.items(unsorted.get(action)):
-            found = (
-                mapping.inquiry_of_hook(item, action, raw.received_at)
-                if isinstance(item, dict)
-                else []
-            )
-            facts += found
-            touched += [Touched(Kind.DEAL, f.id) for f in found if f.kind is Kind.DEAL]
+def _has_id(node: Any) -> bool:
+    """Whether somewhere inside stands an entity with an id."""
+    if not isinstance(node, dict):
+        return False
+    return bool(form.text(node, "id", "uid")) or any(_has_id(child) for child in node.values())

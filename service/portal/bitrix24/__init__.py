@@ -1,0 +1,1 @@
+"""A simulated Bitrix24 portal: REST by incoming webhook, events by outgoing one (bitrix24.md)."""
