@@ -85,9 +85,7 @@ def main(given: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    actions = department.live(
-        server.office.book, kind=options.kind, seed=options.seed, start=start
-    )
+    actions = department.live(server.office.book, kind=options.kind, seed=options.seed, start=start)
     server.live(actions, until)
     ready = {"kind": options.kind, "base_url": server.base_url}
     sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")

@@ -120,7 +120,7 @@ class Control:
             return refusal(str(error))
         unknown = set(body) - set(Faults.__dataclass_fields__)
         if unknown:
-            return refusal(f"unknown fault {sorted(unknown)[0]!r}")
+            return refusal(f"unknown fault {min(unknown)!r}")
         if not (0 <= faults.drop <= 1 and 0 <= faults.duplicate <= 1):
             return refusal("drop and duplicate must lie between 0 and 1")
         if faults.status and not 400 <= faults.status < 600:

@@ -89,7 +89,7 @@ class Courier:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        client = httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=None)
+        client = httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=60)
         workers = [self._loop.create_task(self._work(client)) for _ in range(_IN_FLIGHT)]
         self._loop.run_forever()
         for task in (*workers, *self._tasks):

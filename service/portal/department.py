@@ -210,7 +210,7 @@ class Department:
     def _call(self, deal_id: int, at: datetime) -> None:
         deal = self.book.deals[deal_id]
         answered = self.random.random() < 0.7
-        seconds = self.random.randint(12, 700) if answered else self.random.choice((0, 15))
+        seconds = self.random.randint(12, 700) if answered else 0
         call_id = self.book.next_id()
         end = at + timedelta(seconds=seconds)
         call = Call(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from service.crm.amocrm import rest_facts
-from service.crm.amocrm.rest import Params, Rest, Row
+from service.crm.amocrm.rest import Params, PathMissing, Rest, Row
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.ports import Connection
 
@@ -18,19 +18,25 @@ class Readers:
         self.connection = connection
 
     def deals(self, ids: Sequence[str]) -> list[Fact]:
-        """Deals as they are; one that the list lacks is asked for alone before it counts as gone."""
+        """Deals as they are; what the list lacks is asked for alone before it counts as gone."""
         rows = self.rest.by_ids("leads", ids, WITH_DEAL)
         known = {str(row["id"]) for row in rows}
         gone = []
         for deal in ids:
             if deal in known:
                 continue
-            row = self.rest.get(f"/api/v4/leads/{deal}", WITH_DEAL)
+            row = self._deal(deal)
             if row:
                 rows.append(row)
             else:
                 gone.append(_gone(Kind.DEAL, deal))
         return self.of_deals(rows) + gone
+
+    def _deal(self, deal: str) -> Row:
+        try:
+            return self.rest.get(f"/api/v4/leads/{deal}", WITH_DEAL)
+        except PathMissing:
+            return {}
 
     def of_deals(self, rows: Iterable[Row]) -> list[Fact]:
         """Rows of deals and what they say of their closing."""

@@ -14,6 +14,7 @@ from service.domain.money import minor_units
 MAX_TEXT = 500
 NO_DEADLINE_YEAR = 9000
 DONE, WAITS_FOR_APPROVAL, DEFERRED = 5, 4, 6
+CALL, INCOMING = "2", "1"
 PLANNED = {"CRM_TODO", "CRM_MEETING", "VOXIMPLANT_CALL", "CRM_CALL_TRACKER"}
 Row = dict[str, Any]
 
@@ -105,13 +106,13 @@ def stage(row: Row) -> Fact | None:
     return Fact(Kind.DEAL, str(row["OWNER_ID"]), at, body, Rank.HISTORY)
 
 
-def lead(row: Row, deal_id: str | None, seen_at: Instant = 0) -> Fact | None:
-    """A row of crm.lead.list: an inquiry."""
+def lead(row: Row, deal_id: str | None, seen_at: Instant = 0) -> list[Fact]:
+    """A row of crm.lead.list: an inquiry, and when it was closed."""
     at, created = instant(row.get("DATE_MODIFY")), instant(row.get("DATE_CREATE"))
     if at is None or created is None:
-        return None
-    semantics = row.get("STATUS_SEMANTIC_ID")
-    state = {"S": "accepted", "F": "declined"}.get(str(semantics))
+        return []
+    key, semantics = str(row["ID"]), str(row.get("STATUS_SEMANTIC_ID"))
+    state = {"S": "accepted", "F": "declined"}.get(semantics)
     if state is None:
         state = "new" if row.get("STATUS_ID") == "NEW" else "in_work"
     body: Row = {
@@ -123,21 +124,25 @@ def lead(row: Row, deal_id: str | None, seen_at: Instant = 0) -> Fact | None:
         "responsible": entity(row.get("ASSIGNED_BY_ID")),
         "author": user(row.get("MODIFY_BY_ID")),
     }
-    closed = instant(row.get("DATE_CLOSED"))
-    if closed is not None:
-        body["closed_at"] = closed
     if deal_id is not None:
         body["deal"] = deal_id
-    return Fact(Kind.LEAD, str(row["ID"]), at, body, Rank.FETCHED, seen_at)
+    facts = []
+    closed = instant(row.get("DATE_CLOSED"))
+    if closed is not None and semantics in {"S", "F"}:
+        body["closed_at"] = closed
+        if closed < at:
+            step = {"state": state, "closed_at": closed}
+            facts = [Fact(Kind.LEAD, key, closed, step, Rank.HISTORY)]
+    return [Fact(Kind.LEAD, key, at, body, Rank.FETCHED, seen_at), *facts]
 
 
-def task(row: Row, seen_at: Instant = 0) -> Fact | None:
-    """A task of tasks.task.list (camelCase, numbers as texts)."""
+def task(row: Row, seen_at: Instant = 0) -> list[Fact]:
+    """A task of tasks.task.list (camelCase, numbers as texts): its image, and when it was done."""
     at, created = instant(row.get("changedDate")), instant(row.get("createdDate"))
     created = created if created is not None else at
     if created is None:
-        return None
-    status = number(row.get("status"))
+        return []
+    status, key = number(row.get("status")), f"t{row['id']}"
     body: Row = {
         "text": str(row.get("title") or "")[:MAX_TEXT],
         "task_kind": "task",
@@ -146,16 +151,26 @@ def task(row: Row, seen_at: Instant = 0) -> Fact | None:
         "created_by": user(row.get("createdBy")) or "0",
         "author": user(row.get("changedBy")),
         "due_at": instant(row.get("deadline")),
-        "is_open": status != DONE,
-        "is_deferred": status in {WAITS_FOR_APPROVAL, DEFERRED},
+        **_state(status),
     }
     links = row.get("ufCrmTask")
-    if links is not None:
+    if "ufCrmTask" in row:
         body["deal"] = _linked(links, "D_")
-        if body["deal"] is None:
-            body["contact"] = _linked(links, "C_")
-    key = f"t{row['id']}"
-    return Fact(Kind.TASK, key, at if at is not None else created, body, Rank.FETCHED, seen_at)
+        contact, company = _linked(links, "C_"), _linked(links, "CO_")
+        body["contact"] = contact or (f"co{company}" if company else None)
+    at = at if at is not None else created
+    facts = [Fact(Kind.TASK, key, at, body, Rank.FETCHED, seen_at)]
+    closed = instant(row.get("closedDate"))
+    if status == DONE and closed is not None and closed < at:
+        done = {**_state(status), "author": entity(row.get("closedBy"))}
+        facts.append(Fact(Kind.TASK, key, closed, done, Rank.HISTORY))
+    return facts
+
+
+def _state(status: int) -> Row:
+    """5 is done; 4 (waits for approval) and 6 (deferred) are open, but never overdue."""
+    deferred = status in {WAITS_FOR_APPROVAL, DEFERRED}
+    return {"is_open": status != DONE, "is_deferred": deferred}
 
 
 def _linked(links: Any, prefix: str) -> str | None:
@@ -165,54 +180,66 @@ def _linked(links: Any, prefix: str) -> str | None:
     return None
 
 
-def task_history(task_id: str, rows: list[Row]) -> list[Fact]:
-    """tasks.task.history.list: exact instants of completions, deadlines, hand-overs."""
+def task_history(task_id: str, rows: list[Row], created: Instant) -> list[Fact]:
+    """tasks.task.history.list: exact instants of completions, deadlines, hand-overs.
+
+    What was before the first change of an attribute is placed at the task's creation.
+    """
     facts = []
     beginning: Row = {}
-    first_at: Instant | None = None
     for row in sorted(rows, key=lambda r: number(r.get("id"))):
         at = instant(row.get("createdDate"))
-        if at is None:
-            continue
-        first_at = at if first_at is None else first_at
-        who = user((row.get("user") or {}).get("id"))
         value = row.get("value") or {}
-        name, told = _history_value(str(row.get("field") or ""), value.get("to"))
-        if name is None:
+        if at is None or not isinstance(value, dict):
             continue
-        _, before = _history_value(str(row["field"]), value.get("from"))
-        beginning.setdefault(name, before)
-        facts.append(Fact(Kind.TASK, task_id, at, {name: told, "author": who}, Rank.HISTORY))
-    if beginning and first_at is not None:
-        facts.append(Fact(Kind.TASK, task_id, first_at, beginning, Rank.HISTORY))
+        told = _history_value(str(row.get("field") or ""), value.get("to"))
+        if not told:
+            continue
+        before = _history_value(str(row["field"]), value.get("from"))
+        if at > created:
+            beginning = {**before, **beginning}
+        who = user((row.get("user") or {}).get("id"))
+        facts.append(Fact(Kind.TASK, task_id, at, {**told, "author": who}, Rank.HISTORY))
+    if beginning:
+        facts.append(Fact(Kind.TASK, task_id, created, beginning, Rank.HISTORY))
     return facts
 
 
-def _history_value(field: str, value: Any) -> tuple[str | None, Any]:
+def _history_value(field: str, value: Any) -> Row:
+    """What a change of this field says; nothing for fields that no rule needs."""
     if field == "DEADLINE":
-        if value in (None, "", "0", 0):
-            return "due_at", None
-        return "due_at", number(value) if str(value).isdecimal() else instant(value)
+        if value in (None, "", "0", 0, False):
+            return {"due_at": None}
+        return {"due_at": number(value) if str(value).isdecimal() else instant(value)}
     if field == "STATUS":
-        return "is_open", number(value) != DONE
+        return _state(number(value))
     if field == "RESPONSIBLE_ID":
-        return "responsible", entity(value)
-    return None, None
+        return {"responsible": entity(value)}
+    return {}
+
+
+def is_planned(row: Row) -> bool:
+    """Whether an activity is (or was) a planned step: not a mail, a chat, a mirror of a task.
+
+    A call counts if it was planned: one that telephony wrote down starts before its record.
+    """
+    if str(row.get("PROVIDER_ID") or "") not in PLANNED or str(row.get("DIRECTION")) == INCOMING:
+        return False
+    if str(row.get("TYPE_ID")) != CALL or row.get("COMPLETED") != "Y":
+        return True
+    start, created = instant(row.get("START_TIME")), instant(row.get("CREATED"))
+    return start is not None and created is not None and start > created
 
 
 def activity(row: Row, deal_id: str | None, seen_at: Instant = 0) -> Fact | None:
-    """A planned step (to-do, call, meeting) as a task; None for mails, chats, mirrors of tasks."""
-    provider = str(row.get("PROVIDER_ID") or "")
+    """A planned step (to-do, call, meeting) as a task; None for anything else."""
     at, created = instant(row.get("LAST_UPDATED")), instant(row.get("CREATED"))
-    incoming = str(row.get("DIRECTION") or "") == "1"
-    if provider not in PLANNED or at is None or created is None or incoming:
+    if at is None or created is None or not is_planned(row):
         return None
-    if str(row.get("TYPE_ID")) == "2" and row.get("COMPLETED") == "Y":
-        return None  # a call that took place: told by the call statistics
     texts = [str(row.get(name) or "") for name in ("SUBJECT", "DESCRIPTION")]
     body: Row = {
         "text": " ".join(text for text in texts if text)[:MAX_TEXT],
-        "task_kind": provider,
+        "task_kind": str(row["PROVIDER_ID"]),
         "deal": deal_id,
         "responsible": entity(row.get("RESPONSIBLE_ID")),
         "created_at": created,
@@ -221,6 +248,9 @@ def activity(row: Row, deal_id: str | None, seen_at: Instant = 0) -> Fact | None
         "due_at": instant(row.get("DEADLINE")),
         "is_open": row.get("COMPLETED") != "Y",
     }
+    owner = {"3": "", "4": "co"}.get(str(row.get("OWNER_TYPE_ID")))
+    if deal_id is None and owner is not None and (person_id := entity(row.get("OWNER_ID"))):
+        body["contact"] = f"{owner}{person_id}"
     return Fact(Kind.TASK, f"a{row['ID']}", at, body, Rank.FETCHED, seen_at)
 
 
@@ -272,6 +302,11 @@ def person(row: Row, *, company: bool = False, seen_at: Instant = 0) -> Fact | N
     at = instant(row.get("DATE_MODIFY"))
     if at is None:
         return None
-    body = {"has_phone": bool(row.get("PHONE")), "has_email": bool(row.get("EMAIL"))}
+    body = {"has_phone": _has(row, "PHONE"), "has_email": _has(row, "EMAIL")}
     key = f"co{row['ID']}" if company else str(row["ID"])
     return Fact(Kind.CONTACT, key, at, body, Rank.FETCHED, seen_at)
+
+
+def _has(row: Row, name: str) -> bool:
+    """By the values where they were selected, else by the portal's own flag."""
+    return bool(row[name]) if row.get(name) is not None else row.get(f"HAS_{name}") == "Y"

@@ -1,7 +1,7 @@
 """Calling Bitrix24's REST: one method, or fifty in a batch; errors in their many shapes."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +10,8 @@ from service.errors import SourceLimited, SourceRefused, SourceUnavailable
 
 BATCH = 50
 PAGE = 50
+SLOW_DOWN_SECONDS = 5.0
+OPERATING_SECONDS = 120.0
 Row = dict[str, Any]
 _REFUSALS = {
     "no_auth_found": "the incoming webhook is deleted, expired or wrong; make a new one: --token",
@@ -61,7 +63,34 @@ class Rest:
             result = self.call("batch", {"halt": 0, "cmd": commands}) or {}
             results |= _map(result.get("result"))
             errors |= _map(result.get("result_error"))
+        for error in errors.values():
+            _refuse_pause(error)
         return results, errors
+
+    def each(self, method: str, params: Mapping[str, Mapping[str, Any]]) -> tuple[Row, Row]:
+        """One method for many keys, in batches: (results by key, errors by key).
+
+        Keys get a letter on the way: PHP would make a list of numbers that follow each other.
+        """
+        calls = {f"k{key}": (method, given) for key, given in params.items()}
+        results, errors = self.batch(calls)
+        return {k[1:]: v for k, v in results.items()}, {k[1:]: v for k, v in errors.items()}
+
+    def listed(self, method: str, ids: Sequence[str], select: Sequence[str] = ()) -> list[Row]:
+        """Rows of a crm.*.list with these ids; absent ones are gone, or out of sight."""
+        found: list[Row] = []
+        for start in range(0, len(ids), PAGE):
+            part = list(ids[start : start + PAGE])
+            given = {"filter": {"@ID": part}, "select": list(select), "start": -1}
+            rows = rows_of(self.call(method, given))
+            # Bitrix24 ignores a filter that it does not know and answers with the whole table.
+            found += [row for row in rows if str(row["ID"]) in part]
+        return found
+
+    def gone(self, method: str, ids: Sequence[str]) -> list[str]:
+        """Which of these the portal calls not found; "access denied" is a blind spot, not that."""
+        _, errors = self.each(method, {subject: {"id": subject} for subject in ids})
+        return [subject for subject in ids if "not found" in _words(errors.get(subject))]
 
     def by_id(self, method: str, params: Mapping[str, Any], after: int = 0) -> Iterator[list[Row]]:
         """Pages of a crm.*.list by `>ID` with start=-1: the fast way over a big table."""
@@ -118,14 +147,30 @@ def _raise(status: int, document: Row) -> None:
     code = str(document.get("error") or "").lower()
     text = str(document.get("error_description") or "")
     if code == "query_limit_exceeded":
-        raise SourceLimited("the portal asks to slow down", 5)
+        raise SourceLimited("the portal asks to slow down", SLOW_DOWN_SECONDS)
     if code == "operation_time_limit":
-        raise SourceLimited("the method's time on the portal is used up", 120)
+        raise SourceLimited("the method's time on the portal is used up", OPERATING_SECONDS)
     if code == "error_method_not_found":
         raise MethodMissing(f"the portal has no such method: {text}")
     if code in _REFUSALS:
         raise SourceRefused(_REFUSALS[code])
     raise SourceUnavailable(f"the portal answered {status}: {code or text}")
+
+
+def _words(error: Any) -> str:
+    """What a failed call of a batch says, in small letters."""
+    if isinstance(error, dict):
+        return f"{error.get('error') or ''} {error.get('error_description') or ''}".lower()
+    return str(error or "").lower()
+
+
+def _refuse_pause(error: Any) -> None:
+    """A call that failed for want of time must not look like one without a result."""
+    words = _words(error)
+    if "query_limit_exceeded" in words:
+        raise SourceLimited("the portal asks to slow down", SLOW_DOWN_SECONDS)
+    if "operation_time_limit" in words:
+        raise SourceLimited("the method's time on the portal is used up", OPERATING_SECONDS)
 
 
 def _map(value: Any) -> Row:

@@ -130,6 +130,7 @@ def _note_matches(ask: Ask, row: Json) -> bool:
 
 
 def _note(office: Office, log: EventLog, entity: str, row: Note | Call) -> Json:
+    holder: int | None
     if isinstance(row, Note):
         created, updated, kind = row.created_at, row.created_at, "common"
         holder, params = row.deal_id, {"text": row.text}
@@ -206,7 +207,9 @@ def _kinds(ask: Ask) -> set[str] | None:
     found = ask.texts("filter", "type")
     if found is None:
         return None
-    if len(found) > 1 and any(name.startswith("custom_field_") and name != _FIELD for name in found):
+    if len(found) > 1 and any(
+        name.startswith("custom_field_") and name != _FIELD for name in found
+    ):
         raise BadQueryError(400, "custom_field_{ID}_value_changed must be the only type")
     return set(found)
 

@@ -68,7 +68,11 @@ class HookWriter:
             return [] if deal.inquiry_uid else [_lead("add", lead_fields(self._office, deal))]
         if verb == "deal_deleted":
             self._stale_stage.pop(deal.id, None)
-            thin = {"id": deal.id, "status_id": deal.stage_id, "pipeline_id": deal.pipeline_id}
+            thin: Fields = {
+                "id": deal.id,
+                "status_id": deal.stage_id,
+                "pipeline_id": deal.pipeline_id,
+            }
             return [_lead("delete", thin)]
         if verb == "deal_restored":
             return [_lead("restore", lead_fields(self._office, deal))]

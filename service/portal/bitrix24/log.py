@@ -92,7 +92,10 @@ class History(JournalReader):
         if before is not None and before.pipeline_id != deal.pipeline_id:
             kind = _PIPELINE
         self.moved_by[deal.id] = change.author
-        self._stage_row(2, kind, deal.id, change.at, int(deal.pipeline_id), stage.id, stage.kind)
+        number, semantic = len(self.stages) + 1, SEMANTICS[stage.kind]
+        category = int(deal.pipeline_id)
+        row = StageRow(number, 2, kind, deal.id, change.at, category, stage.id, semantic)
+        self.stages.append(row)
 
     def stage_of(self, deal: Deal) -> Stage:
         """The present stage of a deal."""
@@ -102,19 +105,9 @@ class History(JournalReader):
         if before is not None and before.outcome == inquiry.outcome:
             return
         kind = _CREATED if before is None else _FINAL
+        number, status = len(self.stages) + 1, LEAD_STATUS[inquiry.outcome]
         semantic = LEAD_SEMANTICS[inquiry.outcome]
-        row = StageRow(
-            len(self.stages) + 1, 1, kind, inquiry.id, at, 0, LEAD_STATUS[inquiry.outcome], semantic
-        )
-        self.stages.append(row)
-
-    def _stage_row(  # noqa: PLR0913 - the seven columns of a row
-        self, entity: Literal[1, 2], kind: int, owner: int, at: datetime, category: int,
-        stage: str, stage_kind: str,
-    ) -> None:  # fmt: skip
-        row_id = len(self.stages) + 1
-        semantic = SEMANTICS[stage_kind]
-        self.stages.append(StageRow(row_id, entity, kind, owner, at, category, stage, semantic))
+        self.stages.append(StageRow(number, 1, kind, inquiry.id, at, 0, status, semantic))
 
     def _task(self, before: Task | None, task: Task, change: Change) -> None:
         for field, old, new in _task_differences(before, task):

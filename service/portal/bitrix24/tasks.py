@@ -51,12 +51,9 @@ def task_fields(now: datetime) -> dict[str, Column[Task]]:
         "DEADLINE": Column("instant", lambda task: task.due_at),
         "COMMENTS_COUNT": fixed("0"),
         "UF_CRM_TASK": Column("list", bound, plain=False),
-        "UF_TASK_WEBDAV_FILES": fixed(False),
-        "UF_MAIL_MESSAGE": fixed(None),
+        "UF_TASK_WEBDAV_FILES": Column("raw", lambda _task: False, plain=False),
+        "UF_MAIL_MESSAGE": Column("raw", lambda _task: None, plain=False),
     }
-
-
-HIDDEN = frozenset({"UF_CRM_TASK", "UF_TASK_WEBDAV_FILES", "UF_MAIL_MESSAGE", "REAL_STATUS"})
 
 
 def camel(name: str) -> str:
