@@ -26,51 +26,68 @@ def parse(body: bytes) -> Node:
         raise PayloadNotUnderstood("empty")
     if body.lstrip()[:1] in (b"{", b"[", b"<") or b"=" not in body:
         raise PayloadNotUnderstood("cut" if b"%5B" in body or b"[" in body else "not_a_form")
-    pairs = body.split(b"&")
-    if len(pairs) > MAX_KEYS:
-        raise PayloadNotUnderstood("too_many_keys", f"{len(pairs)} keys")
+    if body.count(b"&") >= MAX_KEYS:
+        raise PayloadNotUnderstood("too_many_keys", f"{body.count(b'&') + 1} keys")
     root: Node = {}
-    for pair in pairs:
-        key, equals, value = pair.partition(b"=")
+    parents: dict[str, Node] = {}
+    for pair in _plain(body).split("&"):
+        key, equals, value = pair.partition("=")
         if equals and key:
-            _put(root, _text(key), _text(value))
+            _put(root, parents, _unquoted(key), _unquoted(value))
     if not root:
         raise PayloadNotUnderstood("not_a_form")
     return root
 
 
-def _text(raw: bytes) -> str:
-    plain = raw.replace(b"+", b" ") if b"+" in raw else raw
-    if b"%" in plain:
-        plain = unquote_to_bytes(plain)
+def _plain(body: bytes) -> str:
+    """The body as text; blanks and brackets are decoded at once, which moves no separator."""
+    body = body.replace(b"+", b" ").replace(b"%5B", b"[").replace(b"%5D", b"]")
     try:
-        return plain.decode()
+        return body.decode()
     except UnicodeDecodeError:
         raise PayloadNotUnderstood("not_utf8") from None
 
 
-def _put(root: Node, key: str, value: str) -> None:
-    head, bracket, rest = key.partition("[")
+def _unquoted(text: str) -> str:
+    if "%" not in text:
+        return text
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise PayloadNotUnderstood("not_utf8") from None
+
+
+def _put(root: Node, parents: dict[str, Node], key: str, value: str) -> None:
+    """Put a value at its place. `parents`: nodes already walked to, by the key up to the last [."""
+    parent, bracket, last = key.rpartition("[")
     if not bracket:
-        root.setdefault(head, value)
+        root.setdefault(key, value)
         return
-    if not rest.endswith("]"):
+    if not last.endswith("]"):
         return  # a key that was cut: the rest of the body may be useful
-    path = [head, *rest[:-1].split("][")]
-    if len(path) > MAX_DEPTH:
-        raise PayloadNotUnderstood("too_deep", f"{len(path)} levels")
-    node = root
-    for part in path[:-1]:
-        child = node.get(part)
-        if not isinstance(child, dict):
-            # The same path as scalar and as map: the map says more.
-            child = node[part] = {} if child is None else {"": child}
-        node = child
-    last = path[-1]
+    last = last[:-1]
+    node = parents.get(parent)
+    if node is None:
+        node = parents[parent] = _walk(root, parent)
     if isinstance(node.get(last), dict):
         node[last].setdefault("", value)
     else:
         node[last] = value
+
+
+def _walk(root: Node, parent: str) -> Node:
+    """The node of `leads[add][0]`, made on the way; a scalar in the way becomes a map's ""."""
+    head, bracket, rest = parent.partition("[")
+    path = [head, *rest.removesuffix("]").split("][")] if bracket else [head]
+    if len(path) >= MAX_DEPTH:
+        raise PayloadNotUnderstood("too_deep", f"{len(path) + 1} levels")
+    node = root
+    for part in path:
+        child = node.get(part)
+        if not isinstance(child, dict):
+            child = node[part] = {} if child is None else {"": child}
+        node = child
+    return node
 
 
 def items(node: Any) -> list[Any]:

@@ -364,3 +364,10 @@ def _runs(steps: list[tuple[datetime, int]]) -> list[tuple[datetime, datetime | 
 def open_at(book: Book, at: datetime) -> set[tuple[str, str, str, datetime]]:
     """(rule, kind, subject, breach) of everything open at an instant, from what is known now."""
     return {(v.rule, v.kind, v.subject, v.breach_at) for v in intervals(book) if v.open_at(at)}
+
+
+def report(book: Book, params: dict[str, str]) -> dict[str, object]:
+    """What the control interface tells (see `service.portal.report`)."""
+    from service.portal.report import report as whole
+
+    return whole(book, params)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.crm import ADAPTERS, form
-from service.domain.facts import Kind, Touched
-from service.domain.ports import Connection, Decoded, RawHook
+from service.domain.facts import Kind, Rank, Touched
+from service.domain.ports import Adapter, Connection, Decoded, RawHook
 from service.errors import PayloadNotUnderstood
 
 HERE = Path(__file__).parent
@@ -112,8 +112,10 @@ def test_call_note_is_a_call_with_its_start_and_talker() -> None:
 
 
 def test_deletion_without_an_instant_is_at_the_receipt() -> None:
-    (fact,) = decode("amocrm", "lead-delete").facts
-    assert (fact.at, fact.body) == (RECEIVED, {"deleted": True})
+    gone, place = decode("amocrm", "lead-delete").facts
+    assert (gone.at, gone.body) == (RECEIVED, {"deleted": True})
+    assert (place.at, place.rank) == (RECEIVED, Rank.HISTORY)
+    assert place.body == {"pipeline": "8572511", "stage": "67548607"}
 
 
 def test_accepted_inquiry_names_its_deal() -> None:
@@ -207,10 +209,22 @@ _piece = st.sampled_from(
 )  # fmt: skip
 
 
+def understood(adapter: Adapter, raw: RawHook) -> Decoded | None:
+    with suppress(PayloadNotUnderstood):
+        return adapter.decode(raw, PORTAL)
+    return None
+
+
 @given(body=st.one_of(st.binary(max_size=300), st.lists(_piece, max_size=40).map(b"".join)))
 def test_no_body_raises_anything_but_not_understood(body: bytes) -> None:
     for adapter in ADAPTERS.values():
         raw = RawHook(body, "", RECEIVED)
         assert adapter.admits(raw, PORTAL) in {"yes", "no", "hold"}
-        with suppress(PayloadNotUnderstood):
-            adapter.decode(raw, PORTAL)
+        found = understood(adapter, raw)
+        if found is None:
+            continue
+        assert found.facts or found.touched or found.ignored or found.directory_changed
+        for fact in found.facts:
+            assert fact.id
+            assert 0 < fact.at <= form.END_OF_TIME
+            assert json.loads(fact.packed()) == fact.body

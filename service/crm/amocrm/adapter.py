@@ -7,6 +7,9 @@ from service.crm.amocrm.webhook import decode
 from service.domain.ports import Connection, CrmClient, Decoded, PortalHttp, RawHook
 from service.errors import ConfigError
 
+_ADDRESS = "--base-url: must be the portal's address, for example https://NAME.amocrm.ru"
+_PAGES = {"deal": "leads", "contact": "contacts"}
+
 
 class AmoCrm:
     """amoCRM (amocrm.ru) and Kommo (kommo.com)."""
@@ -21,14 +24,18 @@ class AmoCrm:
         Raises:
             ConfigError: names the option.
         """
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise ConfigError(
-                f"--base-url: {base_url!r} is no address; write for example https://NAME.amocrm.ru"
-            )
-        if not secrets.get("token"):
+        try:
+            parts = urlsplit(base_url.strip())
+        except ValueError:
+            raise ConfigError(_ADDRESS) from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+            raise ConfigError(_ADDRESS)
+        token = secrets.get("token", "").strip()
+        if not token:
             raise ConfigError("--token: is required; take a long-lived token of your integration")
-        return f"{parts.scheme}://{parts.netloc}", {"token": secrets["token"]}
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise ConfigError("--token: must be one word without blanks, as amoCRM shows it")
+        return f"{parts.scheme}://{parts.netloc}", {"token": token}
 
     def admits(self, raw: RawHook, connection: Connection) -> str:
         """The URL token is all that amoCRM has to show."""
@@ -43,8 +50,8 @@ class AmoCrm:
         return AmoClient(connection, http)
 
     def subject_url(self, connection: Connection, kind: str, subject_id: str) -> str | None:
-        """A deal's or contact's page."""
-        pages = {"deal": "leads", "contact": "contacts"}
-        if kind not in pages:
-            return None
-        return f"{connection.base_url}/{pages[kind]}/detail/{subject_id}"
+        """A deal's or client's page."""
+        page, key = _PAGES.get(kind), subject_id
+        if kind == "contact" and subject_id.startswith("co"):
+            page, key = "companies", subject_id[2:]
+        return None if page is None else f"{connection.base_url}/{page}/detail/{key}"

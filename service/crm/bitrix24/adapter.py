@@ -10,8 +10,13 @@ from service.crm.bitrix24.webhook import decode
 from service.domain.ports import Connection, CrmClient, Decoded, PortalHttp, RawHook
 from service.errors import ConfigError, PayloadNotUnderstood
 
-_WEBHOOK = re.compile(r"/rest/(\d+)/([A-Za-z0-9]+)/?")
+_WEBHOOK = re.compile(r"/rest/(\d+)/([A-Za-z0-9]+)(?:/[a-z.]*)?")
 _TOKEN = re.compile(r"(\d+)/([A-Za-z0-9]+)")
+_ADDRESS = (
+    "--base-url: must be the portal's address, for example https://NAME.bitrix24.ru, or the whole "
+    "address of an incoming webhook"
+)
+_PAGES = {"deal": "deal", "contact": "contact", "lead": "lead"}
 
 
 class Bitrix24:
@@ -27,11 +32,12 @@ class Bitrix24:
         Raises:
             ConfigError: names the option.
         """
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise ConfigError(
-                f"--base-url: {base_url!r} is no address; write https://NAME.bitrix24.ru"
-            )
+        try:
+            parts = urlsplit(base_url.strip())
+        except ValueError:
+            raise ConfigError(_ADDRESS) from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+            raise ConfigError(_ADDRESS)
         found = _WEBHOOK.fullmatch(parts.path) or _TOKEN.fullmatch(secrets.get("token", ""))
         if found is None:
             raise ConfigError(
@@ -39,8 +45,7 @@ class Bitrix24:
                 "webhook as --base-url"
             )
         clean = {"user": found[1], "token": found[2]}
-        if secrets.get("application_token"):
-            clean["application_token"] = secrets["application_token"]
+        clean |= {k: secrets[k] for k in ("application_token", "member_id") if secrets.get(k)}
         return f"{parts.scheme}://{parts.netloc}", clean
 
     def admits(self, raw: RawHook, connection: Connection) -> str:
@@ -58,7 +63,7 @@ class Bitrix24:
         if not compare_digest(shown.encode(), expected.encode()):
             return "no"
         member = form.text(auth, "member_id")
-        known = connection.external_id
+        known = connection.secrets.get("member_id") or connection.external_id
         return "no" if known and member and member != known else "yes"
 
     def decode(self, raw: RawHook, connection: Connection) -> Decoded:
@@ -70,8 +75,8 @@ class Bitrix24:
         return BitrixClient(connection, http)
 
     def subject_url(self, connection: Connection, kind: str, subject_id: str) -> str | None:
-        """A deal's or contact's page."""
-        pages = {"deal": "deal", "contact": "contact", "lead": "lead"}
-        if kind not in pages:
-            return None
-        return f"{connection.base_url}/crm/{pages[kind]}/details/{subject_id}/"
+        """A deal's, lead's or client's page."""
+        page, key = _PAGES.get(kind), subject_id
+        if kind == "contact" and subject_id.startswith("co"):
+            page, key = "company", subject_id[2:]
+        return None if page is None else f"{connection.base_url}/crm/{page}/details/{key}/"

@@ -12,6 +12,7 @@ from service.domain.instant import Instant
 from service.domain.money import minor_units
 
 MAX_TEXT = 500
+LARGEST = 10**12
 NO_DEADLINE_YEAR = 9000
 DONE, WAITS_FOR_APPROVAL, DEFERRED = 5, 4, 6
 CALL, INCOMING = "2", "1"
@@ -27,17 +28,19 @@ def instant(value: Any) -> Instant | None:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
-    if moment.year >= NO_DEADLINE_YEAR or moment.tzinfo is None:
+    if not 1970 <= moment.year < NO_DEADLINE_YEAR or moment.tzinfo is None:
         return None
-    return int(moment.timestamp())
+    seconds = int(moment.timestamp())
+    return seconds if seconds > 0 else None
 
 
 def number(value: Any) -> int:
-    """A whole number told as text or number; else 0."""
+    """A whole number told as text or number; 0 for anything else, and for absurd ones."""
     try:
-        return int(float(value))
+        found = int(float(value))
     except (TypeError, ValueError, OverflowError):
         return 0
+    return found if abs(found) <= LARGEST else 0
 
 
 def user(value: Any) -> str | None:
@@ -50,7 +53,7 @@ def entity(value: Any) -> str | None:
     return None if value in (None, "", False, 0, "0") else str(value)
 
 
-def deal(row: Row, contacts: list[str] | None, seen_at: Instant = 0) -> list[Fact]:
+def deal(row: Row, contacts: list[str] | None, default_currency: str) -> list[Fact]:
     """A row of crm.deal.list: the image at DATE_MODIFY, and the stage's own instant."""
     if row.get("IS_RECURRING") == "Y":
         return []  # a template
@@ -58,7 +61,7 @@ def deal(row: Row, contacts: list[str] | None, seen_at: Instant = 0) -> list[Fac
     created = instant(row.get("DATE_CREATE"))
     if at is None or created is None:
         return []
-    deal_id, currency = str(row["ID"]), str(row.get("CURRENCY_ID") or "RUB")
+    deal_id, currency = str(row["ID"]), str(row.get("CURRENCY_ID") or default_currency)
     place = {"pipeline": str(row.get("CATEGORY_ID") or "0"), "stage": str(row["STAGE_ID"])}
     body: Row = {
         **place,
@@ -78,7 +81,7 @@ def deal(row: Row, contacts: list[str] | None, seen_at: Instant = 0) -> list[Fac
     inquiry = entity(row.get("LEAD_ID"))
     if inquiry is not None:
         body |= {"inquiry": inquiry, "accepted_at": created}
-    facts = [Fact(Kind.DEAL, deal_id, at, body, Rank.FETCHED, seen_at)]
+    facts = [Fact(Kind.DEAL, deal_id, at, body, Rank.FETCHED, at)]
     moved = instant(row.get("MOVED_TIME"))
     if moved is not None:
         step = {**place, "author": user(row.get("MOVED_BY_ID"))}
@@ -106,7 +109,7 @@ def stage(row: Row) -> Fact | None:
     return Fact(Kind.DEAL, str(row["OWNER_ID"]), at, body, Rank.HISTORY)
 
 
-def lead(row: Row, deal_id: str | None, seen_at: Instant = 0) -> list[Fact]:
+def lead(row: Row, deal_id: str | None) -> list[Fact]:
     """A row of crm.lead.list: an inquiry, and when it was closed."""
     at, created = instant(row.get("DATE_MODIFY")), instant(row.get("DATE_CREATE"))
     if at is None or created is None:
@@ -133,10 +136,10 @@ def lead(row: Row, deal_id: str | None, seen_at: Instant = 0) -> list[Fact]:
         if closed < at:
             step = {"state": state, "closed_at": closed}
             facts = [Fact(Kind.LEAD, key, closed, step, Rank.HISTORY)]
-    return [Fact(Kind.LEAD, key, at, body, Rank.FETCHED, seen_at), *facts]
+    return [Fact(Kind.LEAD, key, at, body, Rank.FETCHED, at), *facts]
 
 
-def task(row: Row, seen_at: Instant = 0) -> list[Fact]:
+def task(row: Row) -> list[Fact]:
     """A task of tasks.task.list (camelCase, numbers as texts): its image, and when it was done."""
     at, created = instant(row.get("changedDate")), instant(row.get("createdDate"))
     created = created if created is not None else at
@@ -159,7 +162,7 @@ def task(row: Row, seen_at: Instant = 0) -> list[Fact]:
         contact, company = _linked(links, "C_"), _linked(links, "CO_")
         body["contact"] = contact or (f"co{company}" if company else None)
     at = at if at is not None else created
-    facts = [Fact(Kind.TASK, key, at, body, Rank.FETCHED, seen_at)]
+    facts = [Fact(Kind.TASK, key, at, body, Rank.FETCHED, at)]
     closed = instant(row.get("closedDate"))
     if status == DONE and closed is not None and closed < at:
         done = {**_state(status), "author": entity(row.get("closedBy"))}
@@ -231,7 +234,7 @@ def is_planned(row: Row) -> bool:
     return start is not None and created is not None and start > created
 
 
-def activity(row: Row, deal_id: str | None, seen_at: Instant = 0) -> Fact | None:
+def activity(row: Row, deal_id: str | None) -> Fact | None:
     """A planned step (to-do, call, meeting) as a task; None for anything else."""
     at, created = instant(row.get("LAST_UPDATED")), instant(row.get("CREATED"))
     if at is None or created is None or not is_planned(row):
@@ -251,7 +254,7 @@ def activity(row: Row, deal_id: str | None, seen_at: Instant = 0) -> Fact | None
     owner = {"3": "", "4": "co"}.get(str(row.get("OWNER_TYPE_ID")))
     if deal_id is None and owner is not None and (person_id := entity(row.get("OWNER_ID"))):
         body["contact"] = f"{owner}{person_id}"
-    return Fact(Kind.TASK, f"a{row['ID']}", at, body, Rank.FETCHED, seen_at)
+    return Fact(Kind.TASK, f"a{row['ID']}", at, body, Rank.FETCHED, at)
 
 
 def call(row: Row, deal_id: str | None = None) -> Fact | None:
@@ -270,7 +273,7 @@ def call(row: Row, deal_id: str | None = None) -> Fact | None:
         "seconds": seconds,
         "started_at": started,
         "author": entity(row.get("PORTAL_USER_ID")),
-        "uniq": str(row["CALL_ID"]) if row.get("CALL_ID") else None,
+        "uniq": str(row["CALL_ID"])[:200] if row.get("CALL_ID") else None,
     }
     owner, owner_id = row.get("CRM_ENTITY_TYPE"), entity(row.get("CRM_ENTITY_ID"))
     if deal_id is None and owner == "DEAL":
@@ -283,7 +286,7 @@ def call(row: Row, deal_id: str | None = None) -> Fact | None:
     return Fact(Kind.CALL, f"c{key[:60]}", started + seconds, body, rank)
 
 
-def comment(row: Row, deal_id: str | None, seen_at: Instant = 0) -> Fact | None:
+def comment(row: Row, deal_id: str | None) -> Fact | None:
     """A timeline comment as a note."""
     created = instant(row.get("CREATED"))
     if created is None:
@@ -294,17 +297,17 @@ def comment(row: Row, deal_id: str | None, seen_at: Instant = 0) -> Fact | None:
         "author": user(row.get("AUTHOR_ID")),
         "created_at": created,
     }
-    return Fact(Kind.NOTE, str(row["ID"]), created, body, Rank.FETCHED, seen_at)
+    return Fact(Kind.NOTE, str(row["ID"]), created, body, Rank.FETCHED, created)
 
 
-def person(row: Row, *, company: bool = False, seen_at: Instant = 0) -> Fact | None:
+def person(row: Row, *, company: bool = False) -> Fact | None:
     """A contact or company: whether it can be reached."""
     at = instant(row.get("DATE_MODIFY"))
     if at is None:
         return None
     body = {"has_phone": _has(row, "PHONE"), "has_email": _has(row, "EMAIL")}
     key = f"co{row['ID']}" if company else str(row["ID"])
-    return Fact(Kind.CONTACT, key, at, body, Rank.FETCHED, seen_at)
+    return Fact(Kind.CONTACT, key, at, body, Rank.FETCHED, at)
 
 
 def _has(row: Row, name: str) -> bool:

@@ -99,10 +99,11 @@ class Rest:
             given = dict(params)
             given["filter"] = {**dict(params.get("filter") or {}), ">ID": last}
             rows = rows_of(self.call(method, {**given, "order": {"ID": "ASC"}, "start": -1}))
-            if rows:
-                yield rows
-                last = max(int(row["ID"]) for row in rows)
-            if len(rows) < PAGE:
+            fresh = [row for row in rows if int(row["ID"]) > last]
+            if fresh:
+                yield fresh
+                last = max(int(row["ID"]) for row in fresh)
+            if len(rows) < PAGE or not fresh:
                 return
 
     def by_offset(self, method: str, params: Mapping[str, Any]) -> Iterator[list[Row]]:

@@ -1,0 +1,28 @@
+"""The demonstration: two simulated portals, a real Dozor between them, and a second opinion.
+
+Dozor is used only as its users use it: commands and HTTP.
+"""
+
+import sys
+
+from service.demo.compare import compare
+from service.demo.show import watch
+from service.demo.stage import Stage
+
+ONCE_SECONDS = 35.0
+
+
+def run(*, once: bool, deals: int, speed: float, seed: int) -> int:
+    """Run the demonstration; the exit code (1: Dozor and the simulator count differently)."""
+    stage = Stage(deals=deals, speed=speed, seed=seed)
+    try:
+        stage.set_up(lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+        if not once:
+            watch(stage, None)
+            return 0
+        watch(stage, ONCE_SECONDS)
+        return compare(stage)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        stage.tear_down()
