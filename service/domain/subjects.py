@@ -14,6 +14,11 @@ def fold_task(versions: Sequence[Fact]) -> list[TaskState]:
     created = last_told(versions, "created_at")
     state = TaskState(min(first.at, created) if created is not None else first.at)
     state.created_at = created
+    for name in ("text", "task_kind", "created_by", "is_all_day", "responsible", "due_at"):
+        value = first_told(versions, name)  # what is told first was so from the beginning
+        if value is not None:
+            setattr(state, name, value)
+    state.first_due_at = state.due_at
     states: list[TaskState] = []
     for fact in versions:
         at = state.at if not states else max(fact.at, states[-1].at)
@@ -74,6 +79,14 @@ def fold_lead(versions: Sequence[Fact]) -> list[LeadState]:
         else:
             states.append(state)
     return states
+
+
+def first_told(versions: Sequence[Fact], name: str) -> Any:
+    """The oldest value; None if it was never told, or told as empty first."""
+    for fact in versions:
+        if name in fact.body:
+            return fact.body[name]
+    return None
 
 
 def last_told(versions: Sequence[Fact], name: str) -> Any:

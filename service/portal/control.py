@@ -1,6 +1,7 @@
 """The control interface of a simulated portal: /_control/, for the demo and for tests."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -125,9 +126,9 @@ class Control:
             return refusal("drop and duplicate must lie between 0 and 1")
         if faults.status and not 400 <= faults.status < 600:
             return refusal("status must be 0 or an HTTP error, 400 to 599")
-        for name, value in _plain(faults).items():
+        for name, value in asdict(faults).items():
             setattr(self._office.faults, name, value)
-        return answer(_plain(self._office.faults))
+        return answer(asdict(self._office.faults))
 
     async def drive(self, request: Request) -> Response:
         """POST driver {"until": instant or null}: when the department stops living."""

@@ -45,14 +45,14 @@ class Courier:
         self._policy = policy
         self._faults = faults
         self._random = random.Random(0)
-        self._loop = asyncio.new_event_loop()
         self._queue: asyncio.Queue[_Errand] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="portal-courier", daemon=True)
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Begin to deliver; needed before the first `send`."""
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
 
     def stop(self) -> None:

@@ -216,7 +216,7 @@ def start() -> Iterator[Start]:
             chosen, engine, clock, ready=lambda: checks, book=book or BOOK, adapters=ADAPTERS,
             monotonic=seconds,
         )  # fmt: skip
-        config = uvicorn.Config(app, port=0, log_config=None, lifespan="off")
+        config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_keep_alive=60)
         server = _Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
         thread.start()

@@ -40,7 +40,7 @@ class AmoClient:
             return directory.read(self._rest)
 
     def fetch(self, touched: Sequence[Touched]) -> list[Fact]:
-        """Present images of touched deals (with their persons), tasks and persons.
+        """Present images of touched deals (with their persons), tasks, calls and persons.
 
         What is gone is told as deleted at instant 0: "when it was noticed".
         """
@@ -50,6 +50,7 @@ class AmoClient:
         with usable("fetching"):
             facts = self._readers.deals(ids.get(Kind.DEAL, []))
             facts += self._readers.tasks(ids.get(Kind.TASK, []))
+            facts += self._readers.calls([call[1:] for call in ids.get(Kind.CALL, [])])
             return facts + self._readers.persons(ids.get(Kind.CONTACT, []), of=facts)
 
     def backfill(self, since: Instant | None, cursor: Cursor | None) -> Iterator[Page]:

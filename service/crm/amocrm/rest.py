@@ -82,14 +82,17 @@ class Rest:
         except (SourceRefused, PathMissing):
             return []
 
-    def by_ids(self, entity: str, ids: Sequence[str], extra: Params | None = None) -> list[Row]:
-        """Rows with these ids; absent ones are gone, or out of the token's sight."""
+    def by_ids(self, path: str, ids: Sequence[str], extra: Params | None = None) -> list[Row]:
+        """Rows of a list (`leads`, `leads/notes`) with these ids.
+
+        Absent ones are gone, or out of the token's sight.
+        """
         found: list[Row] = []
         for start in range(0, len(ids), IDS):
             part = ids[start : start + IDS]
             query: Params = [("limit", PAGE), *(extra or [])]
             query += [("filter[id][]", subject) for subject in part]
-            rows = _rows(self.get(f"/api/v4/{entity}", query), entity)
+            rows = _rows(self.get(f"/api/v4/{path}", query), path.rpartition("/")[2])
             # A portal without filters (by its plan) answers with whatever comes first.
             found += [row for row in rows if str(row["id"]) in part]
         return found

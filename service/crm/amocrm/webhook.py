@@ -87,15 +87,19 @@ def _deals(leads: Any, raw: RawHook, connection: Connection) -> Iterator[Fact | 
             yield Touched(Kind.DEAL, deal)
 
 
-def _notes(body: dict[str, Any], raw: RawHook) -> Iterator[Fact]:
+def _notes(body: dict[str, Any], raw: RawHook) -> Iterator[Fact | Touched]:
     for entity, owner in _OWNERS.items():
         for _, item in _entities(body.get(entity), ("note",)):
             holder = form.text(item, "type")
             named = holder if holder in {"contact", "company"} else owner
             note = item.get("note")
             fact = hook_facts.note(note, named, raw.received_at) if isinstance(note, dict) else None
-            if fact is not None:
-                yield fact
+            if fact is None:
+                continue
+            yield fact
+            if fact.kind is Kind.CALL and fact.body["seconds"] > 0:
+                # Minutes of ringing look like a talk: only REST says how it ended (decisions 18).
+                yield Touched(Kind.CALL, fact.id)
 
 
 def _persons(body: dict[str, Any], raw: RawHook) -> Iterator[Fact]:
