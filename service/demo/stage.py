@@ -90,6 +90,7 @@ class Stage:
         for account in ACCOUNTS:
             say(f"Reading the history of {NAMES[account]} ...")
             self.command("backfill", account, "--json")
+            self.connected[account] = self.clock.now()
 
     def tear_down(self) -> None:
         """Stop everything, in the order that loses nothing; remove the folder."""
@@ -143,7 +144,6 @@ class Stage:
         self.url = self._first_line(process, "dozor.log").rsplit(" ", 1)[1]
 
     def _connect(self, account: str, crm: str) -> None:
-        self.connected[account] = self.clock.now()
         arguments = [
             "account", "add", crm, "--name", NAMES[account], "--id", account,
             "--base-url", self.portals[account], "--token", TOKEN[crm], "--json",

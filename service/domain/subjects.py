@@ -19,9 +19,9 @@ def fold_task(versions: Sequence[Fact]) -> list[TaskState]:
         if value is not None:
             setattr(state, name, value)
     state.first_due_at = state.due_at
-    states: list[TaskState] = []
+    states = [state]
     for fact in versions:
-        at = state.at if not states else max(fact.at, states[-1].at)
+        at = max(fact.at, states[-1].at)
         state = state.later(at)
         _apply_task(state, fact)
         if states and states[-1].at == at:
@@ -65,9 +65,9 @@ def fold_lead(versions: Sequence[Fact]) -> list[LeadState]:
     created = last_told(versions, "created_at")
     start = versions[0].at if created is None else min(created, versions[0].at)
     state = LeadState(start, created_at=created)
-    states: list[LeadState] = []
+    states = [state]
     for fact in versions:
-        at = start if not states else fact.at
+        at = max(fact.at, states[-1].at)
         state = state.later(at)
         for name in ("state", "source", "deal", "deleted", "closed_at"):
             if fact.body.get(name) is not None:

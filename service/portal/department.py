@@ -4,6 +4,8 @@ Deterministic for a seed. `populate` writes history into a book; `live` yields w
 order of time, for the driver to do when the clock gets there. What each deal goes through is a
 small script drawn when the deal is born; two changes of one entity are at least eleven minutes
 apart and nothing is undone within ten minutes: Bitrix24 shows only the present state when asked.
+History holds only what REST can tell afterwards: cards are filled, inquiries of amoCRM declined and
+reasons added later only while it lives.
 """
 
 import heapq
@@ -156,7 +158,7 @@ class Department:
             Inquiry(uid, number, "forms", "Сайт", self.pipeline.id, at, at, f"Заявка {number}")
         )
         then = self.after(at, 12, 50)
-        if self.random.random() < 0.2:
+        if self.random.random() < 0.2 and (self.live or self.kind == "bitrix24"):
             self.plan(then, lambda now: self._decline(uid, now))
         else:
             self.plan(then, lambda now: self._accept(uid, now))
@@ -298,7 +300,7 @@ class Department:
 
     def _fill_in(self, deal_id: int, at: datetime) -> None:
         """The card gets its field in time, late, or never."""
-        if self.kind != "amocrm" or self.random.random() < 0.3:
+        if self.kind != "amocrm" or not self.live or self.random.random() < 0.3:
             return
         then = self.after(at, 15, 240)
         self.plan(then, lambda now: self._edit(deal_id, now, fields={INN: "7701234567"}))
@@ -327,12 +329,14 @@ class Department:
         )
 
     def _lose(self, deal: Deal, at: datetime) -> None:
-        self.book.move_deal(deal.id, self.lost, at, deal.responsible)
-        if self.kind == "amocrm" and self.random.random() < 0.7:
+        told = not self.live and self.random.random() < 0.6
+        reason = self.random.choice(list(REASONS)) if told and self.kind == "amocrm" else None
+        self.book.move_deal(deal.id, self.lost, at, deal.responsible, reason)
+        if self.kind == "amocrm" and self.live and self.random.random() < 0.7:
             then = self.after(at, 12, 200)
             reason = self.random.choice(list(REASONS))
             self.plan(then, lambda now: self._edit(deal.id, now, reason=reason))
-        if self.random.random() < 0.15:
+        if self.random.random() < 0.15 and reason is None:
             then = self.after(at, 300, 1500)
             self.plan(then, lambda now: self._reopen(deal.id, now))
 

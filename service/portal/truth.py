@@ -300,7 +300,8 @@ def _traces(history: History, deal_id: int, who: int) -> list[datetime]:
         if first.created_by == who and _says_something(first.text):
             found.append(first.created_at)
         for _, task in history.tasks[task_id]:
-            if task.done_at is not None and task.result_text and task.updated_by == who:
+            told = history.kind == "amocrm" and task.result_text  # Bitrix24 lists no results
+            if task.done_at is not None and told and task.updated_by == who:
                 found.append(task.done_at)
     return sorted(found)
 

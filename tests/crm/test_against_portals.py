@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.crm.conftest import END, MakeClient, Played, Sleeps, patient
 
 from service.crm import ADAPTERS
 from service.domain.directory import StageKind
@@ -20,6 +19,7 @@ from service.domain.history import settle
 from service.domain.ports import Connection, CrmClient, Page
 from service.errors import SourceRefused, SourceUnavailable
 from service.portal.book import Call, Deal, Note, Task
+from tests.crm.kit import END, MakeClient, Played, Sleeps, connect, facts_of, patient
 
 
 def instant(moment: datetime) -> int:
@@ -36,7 +36,7 @@ class Read:
 
     @property
     def facts(self) -> list[Fact]:
-        return [fact for page in self.pages for fact in page.facts]
+        return facts_of(self.pages)
 
     def of(self, kind: Kind) -> dict[str, list[Fact]]:
         found: dict[str, list[Fact]] = defaultdict(list)
@@ -48,10 +48,7 @@ class Read:
 
 @pytest.fixture(scope="session")
 def read(played: Played) -> Iterator[Read]:
-    base = played.server.base_url
-    secrets = {"amocrm": {"token": "long-lived-token"}, "bitrix24": {"user": "1", "token": "s3cret"}}
-    connection = Connection("a", base, "Europe/Moscow", "RUB", secrets=secrets[played.crm])
-    client = ADAPTERS[played.crm].client(connection, patient(base, Sleeps()))
+    client = connect(played.crm, played.server.base_url)
     yield Read(played, client, list(client.backfill(None, None)))
     client.close()
 
@@ -91,9 +88,8 @@ def test_directory_is_the_departments(read: Read) -> None:
     assert all(kinds[stage.id] == StageKind(stage.kind) for stage in expected.stages)
 
 
+@pytest.mark.parametrize("played", ["amocrm"], indirect=True)
 def test_directory_of_amocrm_has_reasons_zone_and_required_fields(read: Read) -> None:
-    if read.played.crm != "amocrm":
-        pytest.skip("Bitrix24 tells none of them")
     found, book = read.client.read_directory(), read.played.book
     assert (found.external_id, found.subdomain) == ("31000001", "demo")
     assert found.timezone == "Europe/Moscow"
@@ -174,21 +170,18 @@ def test_backfill_has_every_call_and_note(read: Read) -> None:
 def test_backfill_resumes_from_any_page(read: Read) -> None:
     whole = {(f.kind, f.id, f.at, f.rank, f.digest()) for f in read.facts}
     for number in range(0, len(read.pages) - 1, 2):
-        before = [fact for page in read.pages[: number + 1] for fact in page.facts]
-        rest = read.client.backfill(None, read.pages[number].cursor)
-        after = [fact for page in rest for fact in page.facts]
+        before = facts_of(read.pages[: number + 1])
+        after = facts_of(list(read.client.backfill(None, read.pages[number].cursor)))
         assert {(f.kind, f.id, f.at, f.rank, f.digest()) for f in before + after} == whole
 
 
 def test_changes_after_reading_all_bring_only_the_newest(read: Read) -> None:
     first = list(read.client.changes(None))
     assert all(page.cursor is not None for page in first)
-    again = [fact for page in read.client.changes(first[-1].cursor) for fact in page.facts]
+    again = facts_of(list(read.client.changes(first[-1].cursor)))
     deals = {fact.id for fact in again if fact.kind is Kind.DEAL and fact.rank is Rank.FETCHED}
     newest = max(instant(deal.updated_at) for deal in alive(read.played))
-    late = {
-        str(deal.id) for deal in alive(read.played) if instant(deal.updated_at) > newest - 3600
-    }
+    late = {str(deal.id) for deal in alive(read.played) if instant(deal.updated_at) > newest - 3600}
     assert deals
     assert deals <= late
 

@@ -1,6 +1,7 @@
 """GET tasks, notes (texts and calls), events, unsorted."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.responses import Response
@@ -102,59 +103,68 @@ def contact_notes(office: Office, log: EventLog, ask: Ask) -> Response:
     return _notes(office, log, ask, "contacts", calls)
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A note or call with what lists are filtered and sorted by."""
+
+    row: Note | Call
+    entity_id: int | None
+    note_type: str
+    updated_at: int
+
+
+def _line(log: EventLog, row: Note | Call) -> _Line:
+    if isinstance(row, Note):
+        return _Line(row, row.deal_id, "common", unix(row.created_at))
+    kind = "call_in" if row.direction == "in" else "call_out"
+    holder = row.contact_id if row.deal_id is None else row.deal_id
+    return _Line(row, holder, kind, unix(log.call_written.get(row.id, row.started_at)))
+
+
 def _notes(
     office: Office, log: EventLog, ask: Ask, entity: str, rows: list[Note | Call]
 ) -> Response:
     log.catch_up()
-    rendered = [_note(office, log, entity, row) for row in rows]
-    found = [row for row in rendered if _note_matches(ask, row)]
+    matches = _note_filter(ask)
+    found = [line for row in rows if matches(line := _line(log, row))]
     direction = ask.text("order", "updated_at")
-    found.sort(key=lambda row: row["id"])
+    found.sort(key=lambda line: line.row.id)
     if direction is not None:
-        found.sort(key=lambda row: row["updated_at"], reverse=direction == "desc")
-    return page(office, ask, "notes", found, lambda row: row)
+        found.sort(key=lambda line: line.updated_at, reverse=direction == "desc")
+    return page(office, ask, "notes", found, lambda line: _note(office, entity, line))
 
 
-def _note_matches(ask: Ask, row: Json) -> bool:
-    if "id" in ask.parts and row["entity_id"] != int(ask.parts["id"]):
-        return False
-    for name in ("id", "entity_id"):
-        wanted = ask.numbers("filter", name)
-        if wanted is not None and row[name] not in wanted:
-            return False
+def _note_filter(ask: Ask) -> Callable[[_Line], bool]:
+    ids, holders = ask.numbers("filter", "id"), ask.numbers("filter", "entity_id")
+    if "id" in ask.parts:
+        holders = {int(ask.parts["id"])}
     kinds = ask.texts("filter", "note_type")
-    if kinds is not None and row["note_type"] not in kinds:
-        return False
-    span = ask.span("filter", "updated_at")
-    return span is None or span[0] <= row["updated_at"] <= span[1]
+    first, last = ask.span("filter", "updated_at") or (0, 2**53)
+    return lambda line: (
+        (ids is None or line.row.id in ids)
+        and (holders is None or line.entity_id in holders)
+        and (kinds is None or line.note_type in kinds)
+        and first <= line.updated_at <= last
+    )
 
 
-def _note(office: Office, log: EventLog, entity: str, row: Note | Call) -> Json:
-    holder: int | None
-    if isinstance(row, Note):
-        created, updated, kind = row.created_at, row.created_at, "common"
-        holder, params = row.deal_id, {"text": row.text}
-    else:
-        created = row.started_at
-        updated = log.call_written.get(row.id, row.started_at)
-        kind = "call_in" if row.direction == "in" else "call_out"
-        holder = row.contact_id if row.deal_id is None else row.deal_id
-        params = _call_params(row)
+def _note(office: Office, entity: str, line: _Line) -> Json:
+    row = line.row
     deal = office.book.deals.get(row.deal_id) if row.deal_id is not None else None
     owner = deal.responsible if deal else row.author
     return {
         "id": row.id,
-        "entity_id": holder,
+        "entity_id": line.entity_id,
         "created_by": row.author,
         "updated_by": row.author,
-        "created_at": unix(created),
-        "updated_at": unix(updated),
+        "created_at": unix(row.created_at if isinstance(row, Note) else row.started_at),
+        "updated_at": line.updated_at,
         "responsible_user_id": owner,
         "group_id": group_of(office, owner),
-        "note_type": kind,
-        "params": params,
+        "note_type": line.note_type,
+        "params": {"text": row.text} if isinstance(row, Note) else _call_params(row),
         "account_id": office.account_id,
-        "_links": link(office, f"{entity}/{holder}/notes/{row.id}"),
+        "_links": link(office, f"{entity}/{line.entity_id}/notes/{row.id}"),
     }
 
 

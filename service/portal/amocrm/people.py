@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from service.portal.amocrm.answers import Json, hal, link, nothing, page
 from service.portal.amocrm.query import Ask
-from service.portal.book import Contact, User
+from service.portal.book import Contact, Deal, User
 from service.portal.office import Office, unix
 
 _ALL = {"view": "A", "edit": "A", "add": "A", "delete": "A", "export": "D"}
@@ -137,27 +137,34 @@ def contacts(office: Office, ask: Ask) -> Response:
         rows.sort(key=lambda row: (row.updated_at, row.id))
     else:
         rows.sort(key=lambda row: row.id)
-    return page(office, ask, "contacts", rows, lambda row: _contact(office, ask, row))
+    held = _deals_by_contact(office)
+    return page(office, ask, "contacts", rows, lambda row: _contact(office, ask, row, held))
 
 
 def contact(office: Office, ask: Ask) -> Response:
     """GET /api/v4/contacts/{id}."""
     found = office.book.contacts.get(int(ask.parts["id"]))
-    return nothing() if found is None else hal(_contact(office, ask, found))
+    if found is None:
+        return nothing()
+    return hal(_contact(office, ask, found, _deals_by_contact(office)))
 
 
-def _contact(office: Office, ask: Ask, contact: Contact) -> Json:
+def _deals_by_contact(office: Office) -> dict[int, list[Deal]]:
+    held: dict[int, list[Deal]] = {}
+    for deal in office.book.deals.values():
+        for contact_id in deal.contact_ids if deal.deleted_at is None else ():
+            held.setdefault(contact_id, []).append(deal)
+    return held
+
+
+def _contact(office: Office, ask: Ask, contact: Contact, held: dict[int, list[Deal]]) -> Json:
     first, _, last = contact.name.partition(" ")
-    owner = next(
-        (deal.responsible for deal in office.book.deals.values() if contact.id in deal.contact_ids),
-        0,
-    )
+    deals = held.get(contact.id, [])
+    owner = deals[0].responsible if deals else 0
     embedded: Json = {"tags": [], "companies": []}
     if ask.wants("leads"):
         embedded["leads"] = [
-            {"id": deal.id, "_links": link(office, f"leads/{deal.id}")}
-            for deal in office.book.deals.values()
-            if contact.id in deal.contact_ids and deal.deleted_at is None
+            {"id": deal.id, "_links": link(office, f"leads/{deal.id}")} for deal in deals
         ]
     return {
         "id": contact.id,

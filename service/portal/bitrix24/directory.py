@@ -149,6 +149,8 @@ class Directory:
             "LAST_NAME": last,
             "SECOND_NAME": "",
             "EMAIL": f"user{user.id}@example.com",
+            "LAST_LOGIN": "",
+            "DATE_REGISTER": "2024-07-15T03:00:00+03:00",
             "TIME_ZONE": "",
             "IS_ONLINE": "N",
             "TIMESTAMP_X": {},

@@ -57,6 +57,7 @@ class History(JournalReader):
     def __init__(self, book: Book) -> None:
         super().__init__(book)
         self.stages: list[StageRow] = []
+        self.stages_of: dict[tuple[int, int], list[StageRow]] = {}
         self.tasks: dict[int, list[TaskRow]] = {}
         self.lines: list[Line] = []
         self.moved_by: dict[int, int] = {}
@@ -95,7 +96,7 @@ class History(JournalReader):
         number, semantic = len(self.stages) + 1, SEMANTICS[stage.kind]
         category = int(deal.pipeline_id)
         row = StageRow(number, 2, kind, deal.id, change.at, category, stage.id, semantic)
-        self.stages.append(row)
+        self._add(row)
 
     def stage_of(self, deal: Deal) -> Stage:
         """The present stage of a deal."""
@@ -107,7 +108,11 @@ class History(JournalReader):
         kind = _CREATED if before is None else _FINAL
         number, status = len(self.stages) + 1, LEAD_STATUS[inquiry.outcome]
         semantic = LEAD_SEMANTICS[inquiry.outcome]
-        self.stages.append(StageRow(number, 1, kind, inquiry.id, at, 0, status, semantic))
+        self._add(StageRow(number, 1, kind, inquiry.id, at, 0, status, semantic))
+
+    def _add(self, row: StageRow) -> None:
+        self.stages.append(row)
+        self.stages_of.setdefault((row.entity, row.owner), []).append(row)
 
     def _task(self, before: Task | None, task: Task, change: Change) -> None:
         for field, old, new in _task_differences(before, task):

@@ -35,6 +35,8 @@ class Methods:
         self._office = office
         self._book = office.book
         self._history = history
+        self._made_at = -1
+        self._made: list[calls.Activity] = []
 
     def all(self) -> dict[str, Method]:
         """Methods by their lower-case names."""
@@ -132,20 +134,23 @@ class Methods:
         entity = whole(params, "entityTypeId", 0)
         if entity not in {1, 2}:
             raise RestError(400, "0", f"{entity} entity is not supported")
-        gone = {deal.id for deal in self._book.deals.values() if deal.deleted_at is not None}
-        rows: Iterable[StageRow] = (
-            row
-            for row in self._history.stages
-            if row.entity == entity and not (entity == 2 and row.owner in gone)
-        )
-        found = Table(_stage_fields(entity), self._office.zone, numbers=True).listing(
-            rows, wanted(params)
-        )
+        asked = wanted(params)
+        owner = asked.filter.get("OWNER_ID")
+        known: Iterable[StageRow] = self._history.stages
+        if isinstance(owner, str | int) and str(owner).isdecimal():
+            known = self._history.stages_of.get((entity, int(owner)), [])
+        rows = (row for row in known if row.entity == entity and not self._is_gone(row))
+        table = Table(_stage_fields(entity), self._office.zone, numbers=True)
+        found = table.listing(rows, asked)
         return Result({"items": found.value}, total=found.total, next=found.next)
+
+    def _is_gone(self, row: StageRow) -> bool:
+        deal = self._book.deals.get(row.owner) if row.entity == 2 else None
+        return deal is not None and deal.deleted_at is not None
 
     def activity_list(self, params: Params) -> Result:
         """crm.activity.list; the filter BINDINGS takes pairs of owner type and id."""
-        rows: Iterable[calls.Activity] = calls.activities(self._history)
+        rows: Iterable[calls.Activity] = self._activities()
         asked = wanted(params)
         pairs = entries(asked.filter.get("BINDINGS"))
         if pairs:
@@ -166,8 +171,15 @@ class Methods:
         rows = [{"entityTypeId": kind, "entityId": number} for kind, number in found.bindings]
         return Result(rows)
 
+    def _activities(self) -> list[calls.Activity]:
+        """All activities, made anew when the journal has grown."""
+        length = len(self._book.journal)
+        if self._made_at != length:
+            self._made_at, self._made = length, list(calls.activities(self._history))
+        return self._made
+
     def _activity(self, number: int) -> calls.Activity:
-        for row in calls.activities(self._history):
+        for row in self._activities():
             if row.id == number:
                 return row
         raise RestError(400, "", "Activity is not found")

@@ -79,7 +79,7 @@ CASES: list[tuple[str, Callable[[World], Any], set[str], set[str]]] = [
 
 
 @pytest.mark.parametrize(("name", "act", "missing", "extra"), CASES, ids=[c[0] for c in CASES])
-def test_hook_has_the_keys_of_the_sample(
+def test_hook_has_the_keys_of_the_sample(  # noqa: PLR0917 - the case and five fixtures
     name: str,
     act: Callable[[World], Any],
     missing: set[str],

@@ -59,7 +59,7 @@ def test_pipelines_have_the_fields_of_the_sample(portal: Portal, sample: Sample)
     assert set(ours) == set(theirs["_embedded"]["pipelines"][0])
     stages = ours["_embedded"]["statuses"]
     assert set(stages[0]) == set(theirs["_embedded"]["pipelines"][0]["_embedded"]["statuses"][0])
-    assert [(row["id"], row["type"]) for row in stages][0] == (310, 1)
+    assert (stages[0]["id"], stages[0]["type"]) == (310, 1)
     assert {row["id"] for row in stages} >= {142, 143}
     assert portal.get("leads/pipelines/31").json()["name"] == "Продажи"
     assert portal.get("leads/pipelines/99").status_code == 204
