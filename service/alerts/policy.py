@@ -74,10 +74,10 @@ def _for_receiver(
     wanted = [event for event in events if _concerns(name, receiver, event, config)]
     muted = [event for event in wanted if event.muted]
     loud = [event for event in wanted if not event.muted]
-    old = [event for event in loud if _is_old(event, config, now)]
+    old = [event for event in loud if is_old(event, config, now)]
     groups: dict[tuple[str, str, str], list[Event]] = {}
     for event in loud:
-        if not _is_old(event, config, now):
+        if not is_old(event, config, now):
             key = (event.kind, str(event.row["rule"]), event.seller)
             groups.setdefault(key, []).append(event)
     hold = quiet_until(config, now)
@@ -132,7 +132,8 @@ def _as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _is_old(event: Event, config: Config, now: Instant) -> bool:
+def is_old(event: Event, config: Config, now: Instant) -> bool:
+    """Whether a breach is older than the connection, or was found more than a day late."""
     breach = event.row["breach_at"]
     return bool(
         event.kind == "opened" and (breach < config.connected_at or now - breach > LATE_SECONDS)

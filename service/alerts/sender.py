@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
 
 from service import metrics
 from service.clock import Clock
@@ -24,6 +23,7 @@ from service.errors import ChannelError
 from service.secrets import SecretBox
 from service.store import outbox, subscriptions
 from service.store.engine import reading, transaction
+from service.store.handles import Engine
 
 PAUSES = (5, 60, 300, 1800, 7200, 18000, 36000)
 ATTEMPT_SECONDS = 60

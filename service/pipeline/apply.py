@@ -8,8 +8,6 @@ deals, a deal's notes and tasks to his calls; so a change ripples to the timelin
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
 from service.domain.story import Context, Story
@@ -24,6 +22,7 @@ from service.store import facts as fact_store
 from service.store import images
 from service.store import levels as level_store
 from service.store.derived import Difference
+from service.store.handles import Connection
 
 _LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT}
 _LENT_BY_DEAL = {Kind.NOTE, Kind.TASK}

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.domain.facts import Fact
@@ -18,6 +17,7 @@ from service.store import accounts, health, inbox
 from service.store import facts as fact_store
 from service.store.accounts import AccountRow
 from service.store.engine import reading, transaction
+from service.store.handles import Connection
 
 BATCH = 500
 log = structlog.get_logger()

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from service.domain.instant import Instant
 from service.domain.period import local_day
 from service.domain.violation import Found
@@ -13,6 +11,7 @@ from service.rules.levels import Carried, judge_level
 from service.store import derived as derived_store
 from service.store import levels as store
 from service.store.derived import Derived, Difference, Row
+from service.store.handles import Connection
 
 
 def dirty_sellers(difference: Difference) -> dict[str, Instant]:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
-
 from service.clock import Clock
 from service.crm import ADAPTERS
 from service.domain.config import Config
@@ -22,6 +20,7 @@ from service.secrets import SecretBox
 from service.settings import Settings
 from service.store import accounts
 from service.store.accounts import AccountRow
+from service.store.handles import Connection, Engine
 
 LEASE_SECONDS = 60
 

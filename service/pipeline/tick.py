@@ -5,7 +5,6 @@ from dataclasses import replace as replace_fact
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 
 from service.alerts import events, policy
 from service.alerts.policy import Event
@@ -19,6 +18,7 @@ from service.rules.texts import Names, advice, render_title
 from service.store import accounts, announcements, images, outbox, remarks, subscriptions
 from service.store.accounts import AccountRow
 from service.store.engine import reading, transaction
+from service.store.handles import Connection
 
 BATCH = 200
 REREAD = 50
@@ -169,7 +169,7 @@ def _tell(
             )
         )
     rows = [_outbox_row(row.account_id, message) for message in policy.plan(made, config, now)]
-    rows += _for_subscribers(connection, row.account_id, made, config)
+    rows += _for_subscribers(connection, row.account_id, made, config, now)
     outbox.put(connection, rows, now)
 
 
@@ -185,13 +185,19 @@ def _outbox_row(account_id: str, message: policy.Outgoing) -> Row:
 
 
 def _for_subscribers(
-    connection: Connection, account_id: str, made: Sequence[Event], config: Config
+    connection: Connection,
+    account_id: str,
+    made: Sequence[Event],
+    config: Config,
+    now: Instant,
 ) -> list[Row]:
     rows: list[Row] = []
     for subscription in subscriptions.subscriptions(connection, active=True):
         for event in made:
             kind = f"violation.{event.kind}"
-            if event.muted or not events.wants(subscription, kind, account_id, event.row):
+            if event.muted or policy.is_old(event, config, now):
+                continue  # what is older than the connection never alerts singly
+            if not events.wants(subscription, kind, account_id, event.row):
                 continue
             row = event.row
             at = row["breach_at"] if event.kind == "opened" else row["resolved_at"]

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from service.pipeline import apply, levels
 from service.pipeline.office import Office
 from service.rules.book import Window
@@ -14,6 +12,7 @@ from service.store import facts as fact_store
 from service.store import levels as level_store
 from service.store.derived import Difference
 from service.store.engine import reading, transaction
+from service.store.handles import Connection
 
 BATCH = 500
 

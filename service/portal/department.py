@@ -65,6 +65,7 @@ NOTES = ("клиент просит скидку и замер в пятницу
          "ждут решения директора до конца недели",
          "отправил КП на почту, просят рассрочку")  # fmt: skip
 GAP = timedelta(minutes=11)
+READING = timedelta(hours=9)
 MOST_OPEN = 50
 
 Action = Callable[[], None]
@@ -89,6 +90,7 @@ class Department:
         self.open_stages = [s.id for s in self.pipeline.stages if s.kind == "open"]
         self.won = next(s.id for s in self.pipeline.stages if s.kind == "won")
         self.lost = next(s.id for s in self.pipeline.stages if s.kind == "lost")
+        self.began: datetime | None = None
         self._queue: list[_Planned] = []
         self._order = 0
         self._touched: dict[tuple[str, int], datetime] = {}
@@ -285,7 +287,7 @@ class Department:
             return
         place = self.open_stages.index(deal.stage_id)
         luck = self.random.random()
-        if luck < 0.08 and (self.live or self.kind == "amocrm"):
+        if luck < 0.08 and (self.kind == "amocrm" or self._is_watched(at)):
             who = self.random.choice([s for s in self.sellers if s != deal.responsible])
             self.book.hand_over_deal(deal_id, who, at, ADMIN)
         elif luck < 0.30:
@@ -297,6 +299,13 @@ class Department:
             self._win(deal, at)
         then = self.after(at, 600, 8000)
         self.plan(then, lambda now: self._move_on(deal_id, now))
+
+    def _is_watched(self, at: datetime) -> bool:
+        """Whether somebody who connected when life began has surely read the history by now.
+
+        Bitrix24 cannot tell afterwards who had a deal before.
+        """
+        return self.live and self.began is not None and at - self.began > READING
 
     def _fill_in(self, deal_id: int, at: datetime) -> None:
         """The card gets its field in time, late, or never."""
@@ -401,6 +410,7 @@ def live(book: Book, *, kind: str, seed: int, start: datetime) -> Iterator[tuple
     """What happens from `start` on, endlessly, in order of time."""
     department = _AT_WORK.pop(id(book), None) or Department(book, kind, seed, live=True)
     department.live = True
+    department.began = start
     for day in range(10_000):
         first = start + timedelta(days=day)
         for _ in range(24):
