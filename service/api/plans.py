@@ -252,10 +252,9 @@ def _split(names: Names, metric: Metric, period: Period, body: Decompose) -> lis
             rows.append(base)
             continue
         at = planfact.progress(config, seller, period, 0)
-        weights = (
-            at.weights if body.weights == "hours" else tuple(1 if w else 0 for w in at.weights)
-        )
-        for day, value in zip(at.days, cumulative(part, weights), strict=True):
+        equal = tuple(1 if weight else 0 for weight in at.weights)
+        shares = at.weights if body.weights == "hours" else equal
+        for day, value in zip(at.days, cumulative(part, shares), strict=True):
             rows.append({**base, "period": day.isoformat(), "value": value})
     return rows
 

@@ -1,0 +1,67 @@
+"""What linters cannot hold: sizes, papers that name everything, no paths of one machine."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service.kpi.metrics import METRICS
+from service.rules.book import builtin_rules
+from service.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SOURCES = sorted((ROOT / "service").rglob("*.py"))
+MOST_LINES, MOST_IN_FUNCTION = 400, 60
+LONGER = {"service/domain/config.py": 415}  # one object; its parts are read together
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_file_and_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    most = LONGER.get(str(path.relative_to(ROOT)), MOST_LINES)
+    assert len(text.splitlines()) <= most
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= MOST_IN_FUNCTION, f"{node.name}: {length} lines"
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_setting_is_in_the_readme(name: str) -> None:
+    assert PREFIX + name.upper() in README
+
+
+@pytest.mark.parametrize("rule", [model.id for model in builtin_rules()])
+def test_rule_is_in_the_readme(rule: str) -> None:
+    assert f"`{rule}`" in README
+
+
+@pytest.mark.parametrize("slug", sorted(METRICS))
+def test_metric_is_in_the_readme(slug: str) -> None:
+    assert f"`{slug}`" in README
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    return [ROOT / name for name in listed.split("\0") if name]
+
+
+def test_no_path_of_one_machine_and_no_registry_in_the_repository() -> None:
+    forbidden = re.compile(
+        r"(?<![\w.])/(work|root|farm)/|https?://[a-z.]*(pypi|pythonhosted|npmjs)"
+    )
+    for path in tracked():
+        if path.suffix in {".py", ".md", ".toml", ".yaml", ".yml", ".lock", ""} and path.is_file():
+            found = forbidden.search(path.read_text(encoding="utf-8", errors="replace"))
+            assert path == Path(__file__) or found is None, (path, found and found[0])
+
+
+def test_ci_runs_what_the_readme_tells_a_newcomer_to_run() -> None:
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "make test" in README
