@@ -26,6 +26,8 @@ def settle(changes: list[Change]) -> list[Change]:
     kept: list[Change] = []
     for change in changes:
         if kept and kept[-1].value == change.value:
+            if kept[-1].at == change.at and kept[-1].author is None:
+                kept[-1] = change  # the same change, told by somebody who knows its author
             continue
         if kept and kept[-1].at == change.at:
             kept.pop()

@@ -160,7 +160,7 @@ class Department:
             Inquiry(uid, number, "forms", "Сайт", self.pipeline.id, at, at, f"Заявка {number}")
         )
         then = self.after(at, 12, 50)
-        if self.random.random() < 0.2 and (self.live or self.kind == "bitrix24"):
+        if self.random.random() < 0.2 and (self.kind == "bitrix24" or self._is_watched(at)):
             self.plan(then, lambda now: self._decline(uid, now))
         else:
             self.plan(then, lambda now: self._accept(uid, now))
@@ -303,7 +303,7 @@ class Department:
     def _is_watched(self, at: datetime) -> bool:
         """Whether somebody who connected when life began has surely read the history by now.
 
-        Bitrix24 cannot tell afterwards who had a deal before.
+        Bitrix24 cannot tell afterwards who had a deal before, amoCRM what was declined.
         """
         return self.live and self.began is not None and at - self.began > READING
 
