@@ -25,6 +25,20 @@ from service.portal.book import (
     Task,
     User,
 )
+from service.portal.cast import (
+    ADMIN,
+    DROWNING,
+    FIRST_SELLER,
+    INN,
+    NOTES,
+    PIPELINES,
+    REASONS,
+    SELLERS,
+    STREETS,
+    TASK_TEXTS,
+    THINGS,
+    ZONE,
+)
 
 GAP = timedelta(minutes=11)
 READING = timedelta(hours=9)

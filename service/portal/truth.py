@@ -110,7 +110,11 @@ class History:
         self.calls: list[Call] = []
         self.notes: list[Note] = []
         self.inquiries: dict[str, Inquiry] = {}
-        for change in book.journal:
+        self._sort()
+        self._by_deal()
+
+    def _sort(self) -> None:
+        for change in self.book.journal:
             entity = change.after
             if isinstance(entity, Deal):
                 self.deals[entity.id].append((change.at, entity))
@@ -122,6 +126,8 @@ class History:
                 self.notes.append(entity)
             elif isinstance(entity, Inquiry):
                 self.inquiries[entity.uid] = entity
+
+    def _by_deal(self) -> None:
         self.tasks_of: dict[int, list[int]] = defaultdict(list)
         for task_id, images in self.tasks.items():
             if images[0][1].deal_id is not None:

@@ -292,7 +292,7 @@ def test_language_changes_titles_not_codes(api: Api) -> None:
 
 def test_an_unforeseen_error_says_nothing_of_the_inside(api: Api, lines: Any) -> None:
     def broken() -> dict[str, str]:
-        raise RuntimeError("secret inside /root/x.py SELECT")
+        raise RuntimeError("secret inside /srv/x.py SELECT")
 
     api.app.state.services.ready = broken
     answer = api.anonymous().get("/readyz")

@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
-from tests import world
 
 from service.clock import Clock
 from service.crm import ADAPTERS
@@ -35,6 +34,7 @@ from service.portal.amocrm.hooks import HookWriter
 from service.portal.book import Book, Change, Deal
 from service.portal.office import Office as Portal
 from service.store import tables
+from tests import world
 
 END = datetime(2026, 3, 16, 6, tzinfo=UTC)
 START = END - timedelta(days=14)
