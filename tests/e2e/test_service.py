@@ -23,13 +23,7 @@ SAMPLES = Path(__file__).parents[1] / "crm" / "amocrm" / "samples"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
-SPEED, ANCHOR = 20, time.time()
-
-
-def clock() -> datetime:
-    """What Dozor's accelerated clock shows: Monday 10:00 in Moscow and on."""
-    start = datetime(2026, 3, 2, 7, tzinfo=UTC)
-    return (start + timedelta(seconds=(time.time() - ANCHOR) * SPEED)).replace(microsecond=0)
+SPEED, START = 20, datetime(2026, 3, 2, 7, tzinfo=UTC)  # Monday 10:00 in Moscow
 
 
 def told(moment: datetime) -> str:
@@ -74,9 +68,16 @@ class Dozor:
             "DOZOR_DATA_DIR": str(folder), "DOZOR_ALLOW_PRIVATE_HOSTS": "1",
             "DOZOR_LOG_LEVEL": "warning", **environment,
         }  # fmt: skip
+        self.anchor = time.time()
+        self.environment["DOZOR_CLOCK"] = f"{told(START)}x{SPEED}@{self.anchor}"
         self.process: subprocess.Popen[str] | None = None
         self.url = ""
         self.folder = folder
+
+    def now(self) -> datetime:
+        """What Dozor's accelerated clock shows."""
+        passed = timedelta(seconds=(time.time() - self.anchor) * SPEED)
+        return (START + passed).replace(microsecond=0)
 
     def command(self, *arguments: str, code: int = 0) -> Any:
         done = subprocess.run(
@@ -129,7 +130,7 @@ def stand_in() -> Iterator[StandIn]:
 def dozor(tmp_path: Path, stand_in: StandIn) -> Iterator[Dozor]:
     found = Dozor(
         tmp_path, DOZOR_TELEGRAM_BASE_URL=stand_in.url, DOZOR_TELEGRAM_TOKEN="TOKEN:1",
-        DOZOR_DEMO="1", DOZOR_CLOCK=f"2026-03-02T06:59:30Zx20@{time.time()}",
+        DOZOR_DEMO="1",
     )  # fmt: skip
     yield found
     if found.process is not None and found.process.poll() is None:
@@ -179,7 +180,7 @@ def test_overdue_task_is_alerted_once_seconds_later_and_told_as_resolved(
             json={"url": stand_in.url + "/hook", "events": ["violation.opened"]},
         )
         assert made.status_code == 201
-        due = clock() + timedelta(seconds=60)  # three real seconds ahead
+        due = dozor.now() + timedelta(seconds=60)  # three real seconds ahead
         begun = due - timedelta(hours=1)
         assert api.post(hook, content=task_hook(begun, due), headers=FORM).status_code == 200
         upcoming = until(
@@ -197,7 +198,7 @@ def test_overdue_task_is_alerted_once_seconds_later_and_told_as_resolved(
         assert [v["id"] for v in open_] == [upcoming[0]["id"]]
         before = {"as_of": told(due - timedelta(seconds=1)), "rule": "task-overdue"}
         assert api.get("/v1/violations", params=before).json()["data"] == []
-        done = clock()
+        done = dozor.now()
         api.post(hook, content=task_hook(done, due, done=True), headers=FORM)
         texts = until(lambda: found if len(found := stand_in.telegram()) > 1 else None)
         assert len(texts) == 2
