@@ -103,7 +103,7 @@ def announce(office: Office, connection: Connection, row: AccountRow) -> int:
         marks.append((violation["id"], _next_look(violation, now)))
     announcements.look_again(connection, row.account_id, marks)
     if claimed:
-        _tell(office, connection, row, config, claimed)
+        _tell(office, connection, row, config, claimed, now)
     return len(due)
 
 
@@ -133,8 +133,8 @@ def _tell(
     row: AccountRow,
     config: Config,
     claimed: Sequence[tuple[str, Row]],
+    now: Instant,  # that of the claims: a resolution finds its opening's messages by it
 ) -> None:
-    now = office.now()
     portal = office.portal(row, config)
     adapter = office.adapter(row.crm)
     names = images.deal_names(connection, row.account_id, {v["deal"] for _, v in claimed})

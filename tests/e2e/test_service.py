@@ -199,7 +199,8 @@ def test_overdue_task_is_alerted_once_seconds_later_and_told_as_resolved(
         before = {"as_of": told(due - timedelta(seconds=1)), "rule": "task-overdue"}
         assert api.get("/v1/violations", params=before).json()["data"] == []
         done = dozor.now()
-        api.post(hook, content=task_hook(done, due, done=True), headers=FORM)
+        told_done = api.post(hook, content=task_hook(done, due, done=True), headers=FORM)
+        assert told_done.status_code == 200
         texts = until(lambda: found if len(found := stand_in.telegram()) > 1 else None)
         assert len(texts) == 2
         assert texts[1].startswith("✅ Решено: Просрочена задача")
