@@ -105,7 +105,7 @@ class Service:
         self.ready_line(f"Dozor listens on http://{host}:{port}")
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(200_000, 20, 100)
         await server.serve(sockets=[listener])
         await self._ingest.stop()
         for worker in self._workers:

@@ -9,7 +9,7 @@ working days later (if that day is shorter, its end).
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -33,6 +33,7 @@ Hours = tuple[tuple[int, int], ...]
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _PIECE = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
 _HORIZON_DAYS = 3650
+_MEMORY = 100_000
 _MOVED = re.compile(r"перенесено|\(выходной\)|day off|substituted", re.IGNORECASE)
 _EXCHANGED = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})")
 
@@ -95,9 +96,14 @@ def _language(country: str) -> str | None:
     return "ru" if "ru" in supported else None
 
 
+@lru_cache(maxsize=64)
 def known_country(country: str) -> bool:
     """Whether the `holidays` library knows this country."""
-    return country.upper() in holiday_tables.list_supported_countries()
+    try:
+        holiday_tables.country_holidays(country.upper())
+    except NotImplementedError:
+        return False
+    return True
 
 
 def is_provisional(country: str, year: int) -> bool:
@@ -150,6 +156,9 @@ class WorkCalendar:
     exceptions: Mapping[date, Hours] = field(default_factory=dict)
     absences: tuple[tuple[date, date], ...] = ()
     _years: dict[int, "_Year"] = field(default_factory=dict, repr=False, compare=False)
+    _added: dict[tuple[Instant, Span], Instant] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # answers of `add`: neighbouring segments and later judgings ask the same again
 
     def hours(self, on: date) -> Hours:
         """Working pieces of a local date."""
@@ -196,6 +205,15 @@ class WorkCalendar:
             return start + span.seconds
         if span.unit == "d":
             return self._same_time(start, local_date(start, self.zone), span.count)
+        found = self._added.get((start, span))
+        if found is None:
+            found = self._add_working(start, span)
+            if len(self._added) >= _MEMORY:
+                self._added.clear()
+            self._added[start, span] = found
+        return found
+
+    def _add_working(self, start: Instant, span: Span) -> Instant:
         if span.count < 0:
             raise ConfigError(f"a span of working time cannot be negative: {span}")
         if span.unit == "wd":
@@ -251,28 +269,26 @@ class WorkCalendar:
 
     def _add_working_days(self, start: Instant, days: int) -> Instant:
         at = self.next_working(start)
-        on = local_date(at, self.zone)
         if days == 0:
             return at
         clock = datetime.fromtimestamp(at, self.zone)
         left = days
-        for _ in range(_HORIZON_DAYS):
-            on += timedelta(days=1)
-            if not self.hours(on):
-                continue
-            left -= 1
-            if left == 0:
-                return self._within(on, clock)
+        on = clock.date().toordinal()
+        for year in self._years_from(at):
+            index = bisect_right(year.days, on) + left - 1
+            if index < len(year.days):
+                return self._within(year, index, clock)
+            left -= len(year.days) - bisect_right(year.days, on)
         raise _no_work()
 
-    def _within(self, on: date, clock: datetime) -> Instant:
-        """The wall-clock time of `clock` on a working date, kept inside its working hours."""
-        moment = datetime.combine(on, clock.time().replace(tzinfo=None), self.zone)
-        at = int(moment.astimezone(UTC).timestamp())
-        pieces = self._day_pieces(on)
-        if at >= pieces[-1][1]:
-            return pieces[-1][1]
-        return max(at, next(left for left, right in pieces if at <= right))
+    def _within(self, year: "_Year", index: int, clock: datetime) -> Instant:
+        """The wall-clock time of `clock` on a working day, kept inside its working hours."""
+        on = date.fromordinal(year.days[index])
+        moment = datetime.combine(on, clock.time(), self.zone)
+        at = int(moment.timestamp())
+        first, after = year.pieces[index], year.pieces[index + 1]
+        piece = bisect_left(year.ends, at, first, after)
+        return year.ends[after - 1] if piece == after else max(at, year.starts[piece])
 
     def _same_time(self, start: Instant, on: date, days: int) -> Instant:
         clock = datetime.fromtimestamp(start, self.zone)
@@ -300,9 +316,9 @@ class WorkCalendar:
                 index += 1
         return found
 
-    def _years_from(self, at: Instant) -> list["_Year"]:
+    def _years_from(self, at: Instant) -> Iterator["_Year"]:
         first = local_date(at, self.zone).year
-        return [self._year(number) for number in range(first, first + _HORIZON_DAYS // 365 + 1)]
+        return (self._year(number) for number in range(first, first + _HORIZON_DAYS // 365 + 1))
 
     def _year(self, number: int) -> "_Year":
         year = self._years.get(number)
@@ -313,25 +329,36 @@ class WorkCalendar:
 
 @dataclass(frozen=True, slots=True)
 class _Year:
-    """Working pieces of a year: starts, ends, and working seconds before each (one more)."""
+    """Working pieces of a year.
+
+    `before`: working seconds before each piece (one more); `days`: ordinals of the working days;
+    `pieces`: the first piece of each day (one more).
+    """
 
     starts: list[Instant]
     ends: list[Instant]
     before: list[int]
+    days: list[int]
+    pieces: list[int]
 
 
 def _build_year(number: int, day_pieces: Callable[[date], list[tuple[Instant, Instant]]]) -> _Year:
     starts: list[Instant] = []
     ends: list[Instant] = []
     before = [0]
+    days: list[int] = []
+    pieces = [0]
     on = date(number, 1, 1)
     while on.year == number:
         for left, right in day_pieces(on):
             starts.append(left)
             ends.append(right)
             before.append(before[-1] + right - left)
+        if len(starts) > pieces[-1]:
+            days.append(on.toordinal())
+            pieces.append(len(starts))
         on += timedelta(days=1)
-    return _Year(starts, ends, before)
+    return _Year(starts, ends, before, days, pieces)
 
 
 def _no_work() -> ConfigError:

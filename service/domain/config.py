@@ -54,13 +54,14 @@ class Config:
 
     def calendar(self, seller_id: str | None) -> WorkCalendar:
         """Working time of a seller minus absences; None = the account's."""
-        found = self._calendars.get(seller_id or "")
+        own = self.sellers.get(seller_id or "")
+        key = seller_id if seller_id and own and (own.week or own.absent) else ""
+        found = self._calendars.get(key)
         if found is None:
-            found = self._calendars[seller_id or ""] = self._make_calendar(seller_id)
+            found = self._calendars[key] = self._make_calendar(own or SellerSettings())
         return found
 
-    def _make_calendar(self, seller_id: str | None) -> WorkCalendar:
-        own = self.sellers.get(seller_id or "", SellerSettings())
+    def _make_calendar(self, own: SellerSettings) -> WorkCalendar:
         work = self.document.work
         return make_calendar(
             self.timezone,

@@ -1,7 +1,6 @@
 """Folding of a deal: all changes in order, a picture after each instant."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from service.domain.directory import StageKind
@@ -81,7 +80,7 @@ class DealFold:
             if name in fact.body
         ]
         if told and told[0].at > start:
-            told[0] = replace(told[0], at=start)
+            told[0] = told[0]._replace(at=start)
         return told
 
     def _add(self, at: Instant, order: int, name: str, value: Any) -> None:
@@ -96,7 +95,7 @@ class DealFold:
             if body.get("stage") is not None:
                 told.append(Change(fact.at, (pipeline, body["stage"]), body.get("author")))
         if told and told[0].at > start:
-            told[0] = replace(told[0], at=start)
+            told[0] = told[0]._replace(at=start)
         for change in settle(told):
             kind = self._world.stage_kind(*change.value)
             self._add(change.at, 1, "place", (*change.value, kind))
@@ -106,7 +105,7 @@ class DealFold:
     def _collect_settled(
         self, start: Instant, name: str, tidy: Callable[[Any], Any], order: int = 2
     ) -> None:
-        told = [replace(c, value=tidy(c.value)) for c in self._changes(start, name)]
+        told = [Change(c.at, tidy(c.value), c.author) for c in self._changes(start, name)]
         for change in settle(told):
             self._add(change.at, order, name, change.value)
 

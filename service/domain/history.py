@@ -4,16 +4,14 @@ Sparse versions, in their order, give a list of changes. A correction (a change 
 person within ten minutes, rules.md 1.2) is taken out: both facts stay stored but count for no rule.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.domain.instant import Instant
 
 CORRECTION_SECONDS = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """From `at` on the attribute has `value`; `author` None = unknown."""
 
     at: Instant

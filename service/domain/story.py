@@ -80,7 +80,7 @@ class DealState(_State):
     @property
     def is_closed(self) -> bool:
         """Won or lost."""
-        return self.kind in (StageKind.WON, StageKind.LOST)
+        return self.kind is StageKind.WON or self.kind is StageKind.LOST
 
 
 def deal_is_judged(state: DealState, config: Config) -> bool:

@@ -1,6 +1,7 @@
 """A violation: the interval in which a subject broke a rule, with what proves it."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -37,9 +38,18 @@ class Found:
 
     def violation_id(self, account_id: str) -> str:
         """Derived from account, rule, subject and `held_since` (and its number since then)."""
-        parts = [account_id, self.rule, self.subject_kind, self.subject_id, str(self.held_since)]
-        if self.ordinal:
-            parts.append(str(self.ordinal))
-        number = int.from_bytes(sha256("\x00".join(parts).encode()).digest()[:17], "big")
-        digits = [_ALPHABET[number >> (5 * i) & 31] for i in range(26)]
-        return "vio_" + "".join(reversed(digits))
+        return _identity(
+            account_id, self.rule, self.subject_kind, self.subject_id, self.held_since, self.ordinal
+        )
+
+
+@lru_cache(maxsize=65_536)
+def _identity(
+    account_id: str, rule: str, kind: str, subject: str, held_since: Instant, ordinal: int
+) -> str:
+    parts = [account_id, rule, kind, subject, str(held_since)]
+    if ordinal:
+        parts.append(str(ordinal))
+    number = int.from_bytes(sha256("\x00".join(parts).encode()).digest()[:17], "big")
+    digits = [_ALPHABET[number >> (5 * i) & 31] for i in range(26)]
+    return "vio_" + "".join(reversed(digits))

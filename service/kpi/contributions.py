@@ -7,7 +7,7 @@ differences between neighbouring segments; both corrections of a win belong to t
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
@@ -17,8 +17,7 @@ from service.domain.story import DealState, Story, TaskState, deal_is_judged
 from service.domain.violation import Found
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(NamedTuple):
     """One addend of a figure."""
 
     metric: str
@@ -63,6 +62,12 @@ def _deal(story: Story, config: Config) -> Iterator[Contribution]:
     yield _row(story, "deals_created", "born", born, first, 1)
     yield from _inquiry_of_deal(story, first, born, config)
     yield from _open_level(story, config)
+    if any(s.is_closed for s in states):
+        yield from _outcomes(story, states, config)
+
+
+def _outcomes(story: Story, states: Sequence[DealState], config: Config) -> Iterator[Contribution]:
+    """Won, lost and their money, of a deal that was closed at least once."""
     yield from _outcome(story, "deals_won", states, lambda s: s.kind is StageKind.WON)
     yield from _outcome(story, "deals_lost", states, lambda s: s.kind is StageKind.LOST)
     spam = config.spam_reasons

@@ -42,11 +42,6 @@ class Plan:
     failures: list[Failure] = field(default_factory=list)
     timelines: int = 0
 
-    @property
-    def dirty_sellers(self) -> dict[str, Instant]:
-        """Sellers whose levels change, each from its first changed instant on."""
-        return levels.dirty_sellers(self.difference)
-
 
 class _Batch:
     """The working set of one plan."""
@@ -126,7 +121,7 @@ def commit(
     fact_store.write(connection, account_id, made.facts)
     fact_store.link(connection, account_id, made.linked, made.unlinked)
     derived_store.write(connection, account_id, made.difference)
-    dirty = made.dirty_sellers
+    dirty = levels.dirty_sellers(made.difference, windows)
     if dirty and judge_levels:
         levels.judge_sellers(connection, account_id, dirty, windows)
     elif dirty:

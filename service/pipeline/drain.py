@@ -19,7 +19,7 @@ from service.store.accounts import AccountRow
 from service.store.engine import reading, transaction
 from service.store.handles import Connection
 
-BATCH = 500
+BATCH = 1000
 log = structlog.get_logger()
 
 

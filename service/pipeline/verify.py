@@ -84,10 +84,10 @@ def _level_drifts(
     connection: Connection, account_id: str, windows: Sequence[Window]
 ) -> list[Drift]:
     difference = Difference()
-    for seller in level_store.sellers_with(connection, account_id, "deals_open"):
-        for rule in levels.level_rules(windows):
-            old, new = levels.judge_seller(connection, account_id, rule, seller, 0, windows)
-            derived_store.differ(f"seller:{seller}", old, new, difference)
+    sellers = level_store.sellers_with(connection, account_id, "deals_open")
+    everything = dict.fromkeys(sellers, 0)
+    for seller, old, new in levels.judgements(connection, account_id, everything, windows):
+        derived_store.differ(f"seller:{seller}", old, new, difference)
     return _drifts(account_id, difference)
 
 

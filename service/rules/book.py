@@ -280,7 +280,7 @@ def load_book(extra: str | None = None, name: str = "") -> RuleBook:
     return RuleBook(list(models.values()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Window:
     """A stretch of time in which one version of an account's settings is in force."""
 
@@ -288,3 +288,12 @@ class Window:
     end: Instant
     config: Config
     rules: list[Rule]
+
+    @cached_property
+    def judging(self) -> dict[str, list[Rule]]:
+        """The rules on the timelines themselves (no levels), by kind of subject."""
+        found: dict[str, list[Rule]] = {}
+        for rule in self.rules:
+            if rule.model.form != "level":
+                found.setdefault(rule.model.on, []).append(rule)
+        return found

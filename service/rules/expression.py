@@ -52,6 +52,7 @@ class Condition:
         self.text = text
         used = dict.fromkeys(_NAME.findall(_TEXT.sub("''", text)))
         self.attributes = tuple(attributes[name] for name in used if name in attributes)
+        self.getters = tuple(attribute.get for attribute in self.attributes)
         self._params = {f"param.{name}": value for name, value in params.items()}
         self._names = tuple(a.name for a in self.attributes)
         self._expression = self._compile(attributes)

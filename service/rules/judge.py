@@ -8,7 +8,7 @@ pieces of one rule and subject join into one interval that keeps the first piece
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
@@ -19,8 +19,7 @@ from service.rules.book import Rule, Window
 from service.rules.expression import ConditionFailed
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A stretch `[start, end)` in which a subject does not change."""
 
     start: Instant
@@ -57,12 +56,13 @@ class Failure:
 def subjects(story: Story, config: Config) -> Iterator[Subject]:
     """The deal, its tasks and its calls (or those of a timeline without a deal)."""
     deal_id = story.id if story.kind == "deal" else story.deal_of
+    cuts = [at for at, _ in _guard_changes(story.deal, config)]
     if story.deal:
         yield Subject(
             "deal", story.id, story.id, story.deal[-1].name, _deal_segments(story, config)
         )
     for task_id, states in story.tasks.items():
-        judged = _with_deal(story, states, config, lambda s: s.responsible)
+        judged = _with_deal(story, cuts, states, config, lambda s: s.responsible)
         yield Subject("task", task_id, deal_id, states[-1].text, judged)
     for call in story.calls:
         states_of_call: list[Any] = [CallState(call.ended_at, call, call.trace_at)]
@@ -71,7 +71,7 @@ def subjects(story: Story, config: Config) -> Iterator[Subject]:
                 CallState(call.ended_at, call, None),
                 CallState(call.trace_at, call, call.trace_at),
             ]
-        judged = _with_deal(story, states_of_call, config, lambda s: s.call.author)
+        judged = _with_deal(story, cuts, states_of_call, config, lambda s: s.call.author)
         yield Subject("call", call.id, deal_id, "", judged)
 
 
@@ -87,14 +87,17 @@ def _deal_segments(story: Story, config: Config) -> list[Segment]:
 
 
 def _with_deal(
-    story: Story, states: Sequence[Any], config: Config, seller: Callable[[Any], str]
+    story: Story,
+    cuts: Sequence[Instant],
+    states: Sequence[Any],
+    config: Config,
+    seller: Callable[[Any], str],
 ) -> list[Segment]:
     """Segments of a task or call, cut also where the guards of its deal change."""
-    cuts = _guard_changes(story.deal, config)
     segments: list[Segment] = []
     for index, state in enumerate(states):
         end = states[index + 1].at if index + 1 < len(states) else FOREVER
-        edges = [state.at, *(at for at, _ in cuts if state.at < at < end), end]
+        edges = [state.at, *(at for at in cuts if state.at < at < end), end]
         for left, right in pairwise(edges):
             if left >= right:
                 continue
@@ -145,9 +148,8 @@ def _chains(windows: Sequence[Window], kind: str) -> Iterator[list[tuple[Window,
     """For each rule on this kind: the windows in which it is in force."""
     by_rule: dict[str, list[tuple[Window, Rule]]] = {}
     for window in windows:
-        for rule in window.rules:
-            if rule.model.on == kind and rule.model.form != "level":
-                by_rule.setdefault(rule.id, []).append((window, rule))
+        for rule in window.judging.get(kind, ()):
+            by_rule.setdefault(rule.id, []).append((window, rule))
     yield from by_rule.values()
 
 
@@ -172,7 +174,8 @@ def _judge_chain(chain: Sequence[tuple[Window, Rule]], subject: Subject) -> list
         follows = previous is not None and previous.end == window.start
         if not follows or rule.version != version:
             effective_from = window.start
-        pieces += _pieces(subject, window, rule, effective_from, 0 if previous is None else 1)
+        if window.end > subject.segments[0].start:
+            pieces += _pieces(subject, window, rule, effective_from, 0 if previous is None else 1)
         previous, version = window, rule.version
     return _intervals(subject, pieces, chain[-1][0].end)
 
@@ -182,17 +185,14 @@ def _pieces(
 ) -> Iterator[_Piece]:
     """Pieces of violation inside one window."""
     config = window.config
-    attributes = rule.condition.attributes
+    holds, getters = rule.condition.holds, rule.condition.getters
     held: Instant | None = None
     floor = effective_from if changed else 0
     for segment in subject.segments:
         if segment.start >= window.end:
             break
         state = segment.state
-        if not (
-            segment.judged
-            and rule.condition.holds(tuple([a.get(state, config) for a in attributes]))
-        ):
+        if not (segment.judged and holds(tuple([get(state, config) for get in getters]))):
             held = None
             continue
         if held is None:
@@ -211,10 +211,12 @@ def _pieces(
 
 
 def _since(rule: Rule, state: Any, config: Config, held: Instant) -> Instant | None:
-    if not rule.since:
-        return held
-    known = [a.get(state, config) for a in rule.since]
-    return max((at for at in known if at is not None), default=None)
+    latest: Instant | None = None if rule.since else held
+    for attribute in rule.since:
+        at = attribute.get(state, config)
+        if at is not None and (latest is None or at > latest):
+            latest = at
+    return latest
 
 
 def _intervals(subject: Subject, pieces: list[_Piece], horizon: Instant) -> list[Found]:

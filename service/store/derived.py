@@ -4,7 +4,7 @@
 applies the difference and moves the rollups by the same amounts. Nothing else writes these tables.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,14 @@ _CONTRIBUTION_KEY = ("metric", "subject_kind", "subject_id", "key")
 _CONTRIBUTION_REST = (
     "at", "day", "seller", "pipeline", "stage", "source", "value", "currency",
 )  # fmt: skip
-_WORK_MARKS = ("due_at",)
+_WORK_MARK = "due_at"  # when the tick looks: no part of what is derived
+
+
+def _own_columns(table: Table) -> list[Any]:
+    return [column for column in table.columns if column.name != "account_id"]
+
+
+_VIOLATION_COLUMNS, _DEAL_COLUMNS, _TASK_COLUMNS = map(_own_columns, (_VIOLATION, _DEAL, _TASK))
 
 
 @dataclass(slots=True)
@@ -76,12 +83,10 @@ def load(connection: Connection, account_id: str, timelines: Sequence[str]) -> d
 def _load_violations(
     connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
 ) -> None:
-    query = select(_VIOLATION).where(
+    query = select(*_VIOLATION_COLUMNS).where(
         _VIOLATION.c.account_id == account_id, _VIOLATION.c.timeline.in_(part)
     )
-    for row in connection.execute(query).mappings():
-        plain = dict(row)
-        plain.pop("account_id")
+    for plain in _plain(connection, query, _VIOLATION_COLUMNS):
         found[plain["timeline"]].violations[plain["id"]] = plain
 
 
@@ -100,16 +105,21 @@ def _load_images(
     connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
 ) -> None:
     deals = [key.partition(":")[2] for key in part if key.startswith("deal:")]
-    query = select(_DEAL).where(_DEAL.c.account_id == account_id, _DEAL.c.id.in_(deals))
-    for row in connection.execute(query).mappings():
-        plain = dict(row)
-        plain.pop("account_id")
+    query = select(*_DEAL_COLUMNS).where(_DEAL.c.account_id == account_id, _DEAL.c.id.in_(deals))
+    for plain in _plain(connection, query, _DEAL_COLUMNS):
         found[f"deal:{plain['id']}"].deal = plain
-    query = select(_TASK).where(_TASK.c.account_id == account_id, _TASK.c.timeline.in_(part))
-    for row in connection.execute(query).mappings():
-        plain = dict(row)
-        plain.pop("account_id")
+    query = select(*_TASK_COLUMNS).where(
+        _TASK.c.account_id == account_id, _TASK.c.timeline.in_(part)
+    )
+    for plain in _plain(connection, query, _TASK_COLUMNS):
         found[plain["timeline"]].tasks[plain["id"]] = plain
+
+
+def _plain(connection: Connection, query: Any, columns: Sequence[Any]) -> Iterator[Row]:
+    """Rows as dicts: several times as fast as `mappings()`."""
+    names = [column.name for column in columns]
+    for row in connection.execute(query):
+        yield dict(zip(names, row, strict=True))
 
 
 def differ(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
@@ -118,7 +128,7 @@ def differ(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
         known = old.violations.get(violation_id)
         if known is None:
             into.opened.append(row)
-        elif any(known[k] != v for k, v in row.items() if k not in _WORK_MARKS):
+        elif known != {**row, _WORK_MARK: known[_WORK_MARK]}:
             into.changed.append(row)
     into.vanished += [row for vid, row in old.violations.items() if vid not in new.violations]
     _differ_contributions(timeline, old, new, into)

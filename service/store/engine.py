@@ -38,6 +38,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         f"busy_timeout={BUSY_MILLISECONDS}",
         "foreign_keys=ON",
         "temp_store=MEMORY",
+        "wal_autocheckpoint=16000",
         "cache_size=-65536",
         "mmap_size=1073741824",
     ):

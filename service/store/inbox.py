@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from service.domain.instant import Instant
+from service.store.chunks import chunks
 from service.store.tables import Inbox
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
@@ -71,24 +72,17 @@ def settle(
     connection: Connection, account_id: str, rows: Sequence[tuple[int, str, str | None, int]]
 ) -> None:
     """Mark rows as worked on: (id, state, reason, number of facts)."""
-    done = [row_id for row_id, state, reason, _ in rows if state == "done" and reason is None]
-    for start in range(0, len(done), 500):
-        part = done[start : start + 500]
-        query = (
-            update(_INBOX)
-            .where(_INBOX.c.account_id == account_id, _INBOX.c.id.in_(part))
-            .values(state="done", facts=1)
-        )
-        connection.execute(query)
+    by_outcome: dict[tuple[str, str | None, int], list[int]] = {}
     for row_id, state, reason, facts in rows:
-        if state == "done" and reason is None:
-            continue
-        query = (
-            update(_INBOX)
-            .where(_INBOX.c.account_id == account_id, _INBOX.c.id == row_id)
-            .values(state=state, reason=reason, facts=facts)
-        )
-        connection.execute(query)
+        by_outcome.setdefault((state, reason, facts), []).append(row_id)
+    for (state, reason, facts), ids in by_outcome.items():
+        for part in chunks(ids):
+            query = (
+                update(_INBOX)
+                .where(_INBOX.c.account_id == account_id, _INBOX.c.id.in_(part))
+                .values(state=state, reason=reason, facts=facts)
+            )
+            connection.execute(query)
 
 
 def replay(connection: Connection, account_id: str, ids: Sequence[int]) -> int:

@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import Connection, Table, delete, func, or_, select, text
 
 from service.domain.instant import Instant
 from service.store.engine import insert_or_update
-from service.store.tables import Contribution, LevelDirty, RollupDay, RollupMonth, Violation
+from service.store.tables import (
+    IS_LEVEL,
+    Contribution,
+    LevelDirty,
+    RollupDay,
+    RollupMonth,
+    Violation,
+)
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
@@ -16,43 +23,42 @@ _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 _DIRTY: Table = LevelDirty.__table__  # type: ignore[attr-defined]
 
 
-def level_before(
-    connection: Connection, account_id: str, metric: str, seller: str, at: Instant, day: int
-) -> int:
-    """The running sum of a seller just before `at`, which lies on local day `day`.
-
-    Whole months, then whole days of the month, then the day itself. Indexes: primary keys of the
-    rollups, ix_contribution_day.
-    """
-    total = 0
+def levels_before(
+    connection: Connection, account_id: str, metric: str, sellers: Sequence[str], day: int
+) -> dict[str, int]:
+    """The running sums of sellers before a local day: whole months, then days of the month."""
+    found = dict.fromkeys(sellers, 0)
     for table, where in (
         (_MONTH, _MONTH.c.month < day // 100),
         (_DAY, _DAY.c.day.between(day // 100 * 100, day - 1)),
-        (_CONTRIBUTION, (_CONTRIBUTION.c.day == day) & (_CONTRIBUTION.c.at < at)),
     ):
-        query = select(func.coalesce(func.sum(table.c.value), 0)).where(
-            table.c.account_id == account_id,
-            table.c.metric == metric,
-            table.c.seller == seller,
-            where,
+        query = (
+            select(table.c.seller, func.sum(table.c.value))
+            .where(table.c.account_id == account_id, table.c.metric == metric, where)
+            .where(table.c.seller.in_(sellers))
+            .group_by(table.c.seller)
         )
-        total += int(connection.execute(query).scalar_one())
-    return total
+        for seller, total in connection.execute(query):
+            found[seller] += int(total)
+    return found
 
 
 def steps_from(
-    connection: Connection, account_id: str, metric: str, seller: str, at: Instant, day: int
-) -> list[tuple[Instant, int]]:
-    """(instant, delta) of a seller from `at` on, in order. Index: ix_contribution_day."""
+    connection: Connection, account_id: str, metric: str, sellers: Sequence[str], day: int
+) -> dict[str, list[tuple[Instant, int]]]:
+    """(instant, delta) of sellers from a local day on, in order. Index: ix_contribution_level."""
     columns = _CONTRIBUTION.c
     query = (
-        select(columns.at, func.sum(columns.value))
+        select(columns.seller, columns.at, func.sum(columns.value))
         .where(columns.account_id == account_id, columns.metric == metric, columns.day >= day)
-        .where(columns.seller == seller, columns.at >= at)
-        .group_by(columns.at)
-        .order_by(columns.at)
+        .where(columns.seller.in_(sellers), text(IS_LEVEL))
+        .group_by(columns.seller, columns.at)
+        .order_by(columns.seller, columns.at)
     )
-    return [(int(when), int(delta)) for when, delta in connection.execute(query)]
+    found: dict[str, list[tuple[Instant, int]]] = {seller: [] for seller in sellers}
+    for seller, at, delta in connection.execute(query):
+        found[seller].append((int(at), int(delta)))
+    return found
 
 
 def sellers_with(connection: Connection, account_id: str, metric: str) -> list[str]:
@@ -65,36 +71,24 @@ def sellers_with(connection: Connection, account_id: str, metric: str) -> list[s
     return sorted(connection.execute(query).scalars())
 
 
-def last_before(
-    connection: Connection, account_id: str, rule: str, seller: str, at: Instant
-) -> dict[str, Any] | None:
-    """The seller's newest interval of a level rule that began before `at`."""
+def intervals(
+    connection: Connection, account_id: str, rule: str, sellers: Sequence[str], since: Instant
+) -> dict[str, list[dict[str, Any]]]:
+    """Sellers' intervals of a level rule that end (or may end) at or after `since`, in order."""
+    columns = _VIOLATION.c
     query = (
         select(_VIOLATION)
-        .where(
-            _VIOLATION.c.account_id == account_id,
-            _VIOLATION.c.timeline == f"seller:{seller}",
-            _VIOLATION.c.rule == rule,
-            _VIOLATION.c.breach_at < at,
-        )
-        .order_by(_VIOLATION.c.breach_at.desc())
-        .limit(1)
+        .where(columns.account_id == account_id, columns.rule == rule)
+        .where(columns.timeline.in_([f"seller:{seller}" for seller in sellers]))
+        .where(or_(columns.resolved_at.is_(None), columns.resolved_at >= since))
+        .order_by(columns.breach_at)
     )
-    row = connection.execute(query).mappings().first()
-    return dict(row) if row else None
-
-
-def from_on(
-    connection: Connection, account_id: str, rule: str, seller: str, at: Instant
-) -> list[dict[str, Any]]:
-    """The seller's intervals of a level rule that began at or after `at`."""
-    query = select(_VIOLATION).where(
-        _VIOLATION.c.account_id == account_id,
-        _VIOLATION.c.timeline == f"seller:{seller}",
-        _VIOLATION.c.rule == rule,
-        _VIOLATION.c.breach_at >= at,
-    )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    found: dict[str, list[dict[str, Any]]] = {seller: [] for seller in sellers}
+    for row in connection.execute(query).mappings():
+        plain = dict(row)
+        del plain["account_id"]
+        found[plain["subject_id"]].append(plain)
+    return found
 
 
 def mark(connection: Connection, account_id: str, dirty: dict[str, Instant]) -> None:

@@ -21,6 +21,8 @@ from service.store.columns import (
     number_key,
 )
 
+IS_LEVEL = "metric IN ('deals_open', 'tasks_overdue')"  # of ix_contribution_level
+
 
 class Account(SQLModel, table=True):
     """One connected CRM portal."""
@@ -300,6 +302,17 @@ class Contribution(SQLModel, table=True):
             "pipeline",
             "at",
             "value",
+        ),
+        Index(
+            "ix_contribution_level",
+            "account_id",
+            "metric",
+            "seller",
+            "day",
+            "at",
+            "value",
+            sqlite_where=sql(IS_LEVEL),
+            postgresql_where=sql(IS_LEVEL),
         ),
         {"sqlite_with_rowid": False},
     )
