@@ -45,6 +45,12 @@ class Clock:
             return datetime.now(UTC)
         return self._start + timedelta(seconds=(time.time() - self._anchor) * self.speed)
 
+    def timestamp(self) -> float:
+        """The present instant in seconds since 1970."""
+        if self._start is None:
+            return time.time()
+        return self._start.timestamp() + (time.time() - self._anchor) * self.speed
+
     def real_seconds(self, span: timedelta) -> float:
         """How many real seconds `span` of this clock's time takes."""
         return span.total_seconds() / self.speed

@@ -6,9 +6,8 @@ nothing written. What cannot be stored in time is 503 with Retry-After, never a 
 gives two seconds.
 """
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -25,7 +24,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 1024 * 1024
-COMMIT_SECONDS = 1.5
 RETRY_AFTER = b"30"
 _PREFIX = "/hooks/"
 
@@ -44,7 +42,7 @@ class Entrance:
 class Directory(Protocol):
     """Where the door looks tokens up."""
 
-    def entrance(self, crm: str, token_hash: str) -> Entrance | None:
+    async def entrance(self, crm: str, token_hash: str) -> Entrance | None:
         """The account with this hook token, or None."""
 
 
@@ -81,7 +79,7 @@ class Door:
     async def _hook(self, scope: Scope, receive: Receive, send: Send, way: tuple[str, str]) -> None:
         crm, token = way
         token_hash = sha256(token.encode()).hexdigest()
-        entrance = self._entrances.entrance(crm, token_hash)
+        entrance = await self._entrances.entrance(crm, token_hash)
         if entrance is None or not compare_digest(entrance.hook_hash, token_hash):
             await self._refuse(scope, receive, send, "unknown")
             return
@@ -90,8 +88,8 @@ class Door:
             self._count(crm, "too_large")
             await _answer(send, 413, _TOO_LARGE)
             return
-        content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")[:200]
-        now = self._clock.now().timestamp()
+        content_type = _content_type(scope["headers"])
+        now = self._clock.timestamp()
         if (
             entrance.adapter.admits(RawHook(body, content_type, Instant(now)), entrance.portal)
             == "no"
@@ -104,12 +102,11 @@ class Door:
         self, send: Send, entrance: Entrance, now: float, content_type: str, body: bytes
     ) -> None:
         try:
-            done = self._ingest.put(entrance.account_id, now, content_type, body)
-            await asyncio.wait_for(asyncio.shield(done), COMMIT_SECONDS)
+            await self._ingest.put(entrance.account_id, now, content_type, body)
         except Overloaded:
             self._count(entrance.crm, "overloaded")
             await _answer(send, 503, _OVERLOADED, ((b"retry-after", RETRY_AFTER),))
-        except (InboxUnavailable, TimeoutError):
+        except InboxUnavailable:
             self._count(entrance.crm, "unavailable")
             await _answer(send, 503, _UNAVAILABLE, ((b"retry-after", RETRY_AFTER),))
         else:
@@ -121,6 +118,13 @@ class Door:
         """The application knows no such path: its answer is that of any unknown path."""
         self._count(crm, "refused")
         await self._app(scope, receive, send)
+
+
+def _content_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == b"content-type":
+            return value.decode("latin-1")[:200]
+    return ""
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -1,9 +1,11 @@
 """What the door knows of the accounts, kept in memory and read anew every second or two.
 
-A token that is not known is looked up in the database at most once a second, so that an account
-added a moment ago is let in at once and a guesser costs nothing.
+Reading happens in a thread: a database that hangs never holds up the hooks of known accounts. A
+token that is not known is looked up at most once a second, so that an account added a moment ago is
+let in at once and a guesser costs nothing.
 """
 
+import asyncio
 import threading
 import time
 
@@ -24,13 +26,17 @@ class Entrances:
         self._known: dict[tuple[str, str], Entrance] = {}
         self._read_at = 0.0
         self._lock = threading.Lock()
+        self._reading: asyncio.Future[None] | None = None
 
-    def entrance(self, crm: str, token_hash: str) -> Entrance | None:
+    async def entrance(self, crm: str, token_hash: str) -> Entrance | None:
         """The account with this hook token, or None."""
         found = self._known.get((crm, token_hash))
         age = time.monotonic() - self._read_at
-        if age > REFRESH_SECONDS or (found is None and age > LOOK_AGAIN_SECONDS):
-            self.refresh()
+        if age > (LOOK_AGAIN_SECONDS if found is None else REFRESH_SECONDS):
+            self._read_at = time.monotonic()
+            self._reading = asyncio.get_running_loop().run_in_executor(None, self.refresh)
+        if found is None and self._reading is not None:
+            await asyncio.shield(self._reading)  # all who ask wait for the same reading
             found = self._known.get((crm, token_hash))
         return found
 

@@ -32,6 +32,9 @@ _POSTGRES_INSERT = (
     "%b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bytea[]) AS t(a, i, r, c, b)"
 )
 BATCH = 1000
+COMMIT_SECONDS = 1.5  # amoCRM waits for two
+WATCH_SECONDS = 0.1
+WRITE_SECONDS = 10  # a server that does not answer: another connection is tried
 
 Entry = tuple[str, int, int, str, bytes]
 
@@ -110,7 +113,8 @@ class PostgresWriter:
             )
         columns = [list(column) for column in zip(*rows, strict=True)]
         try:
-            await self._connection.execute(_POSTGRES_INSERT, columns)
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self._connection.execute(_POSTGRES_INSERT, columns)
         except BaseException:
             await self.close()
             raise
@@ -122,29 +126,40 @@ class PostgresWriter:
             await connection.close()
 
 
-@dataclass
+@dataclass(slots=True)
 class _Waiting:
     entry: Entry
     done: "asyncio.Future[None]"
+    since: float
 
 
 class Ingest:
-    """The queue between the door and the disk."""
+    """The queue between the door and the disk. `patience`: seconds until a hook is given up."""
 
-    def __init__(self, writer: Writer, limit: int, wake: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        limit: int,
+        wake: threading.Event | None = None,
+        patience: float = COMMIT_SECONDS,
+    ) -> None:
         self._writer = writer
         self._limit = limit
         self._wake = wake
+        self._patience = patience
         self._ids = Ids()
         self._queue: list[_Waiting] = []
+        self._flying: list[_Waiting] = []
         self._ready: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._stopping = False
 
     def start(self) -> None:
         """Begin writing (on the running loop)."""
         self._ready = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run())
 
     @property
     def depth(self) -> int:
@@ -154,18 +169,30 @@ class Ingest:
     def put(
         self, account_id: str, at: float, content_type: str, body: bytes
     ) -> "asyncio.Future[None]":
-        """Queue a body; the future is done when it is on the disk.
+        """Queue a body; the future is done when it is on the disk, or fails with InboxUnavailable.
 
         Raises:
             Overloaded: the queue is full, or the service is stopping.
         """
         if self._ready is None or self._stopping or len(self._queue) >= self._limit:
             raise Overloaded
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         row = (account_id, self._ids.next(at), int(at), content_type, body)
-        self._queue.append(_Waiting(row, future))
+        self._queue.append(_Waiting(row, future, self._loop.time()))
         self._ready.set()
+        if self._watch is None:
+            self._watch = self._loop.call_later(WATCH_SECONDS, self._give_up_late)
         return future
+
+    def _give_up_late(self) -> None:
+        """Hooks that have waited too long are answered now, and not written if not begun."""
+        late = self._loop.time() - self._patience
+        for waiting in (*self._flying, *self._queue):
+            if waiting.since <= late and not waiting.done.done():
+                waiting.done.set_exception(InboxUnavailable())
+        self._queue = [waiting for waiting in self._queue if not waiting.done.done()]
+        busy = self._queue or self._flying
+        self._watch = self._loop.call_later(WATCH_SECONDS, self._give_up_late) if busy else None
 
     async def stop(self) -> None:
         """Take nothing new, commit what waits, close."""
@@ -173,6 +200,8 @@ class Ingest:
         if self._ready is not None and self._task is not None:
             self._ready.set()
             await self._task
+        if self._watch is not None:
+            self._watch.cancel()
         await self._writer.close()
 
     async def _run(self) -> None:
@@ -183,8 +212,9 @@ class Ingest:
             await ready.wait()
             ready.clear()
             while self._queue:
-                batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
-                await self._commit(batch)
+                self._flying, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+                await self._commit(self._flying)
+                self._flying = []
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         try:

@@ -14,10 +14,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import FrameType
 
 import structlog
 import uvicorn
+from prometheus_client import Counter
 from sqlalchemy import text
 
 from service import metrics
@@ -128,7 +130,12 @@ class Service:
 
 def count_hook(crm: str, result: str) -> None:
     """One more hook of this result."""
-    metrics.HOOKS.labels(crm, result).inc()
+    _counter(crm, result).inc()
+
+
+@lru_cache(maxsize=64)
+def _counter(crm: str, result: str) -> Counter:
+    return metrics.HOOKS.labels(crm, result)
 
 
 class _Server(uvicorn.Server):

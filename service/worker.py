@@ -4,6 +4,8 @@ Any number of workers may run against one PostgreSQL: an account is leased by on
 in one account (its portal, its data) never stops the others.
 """
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -45,6 +47,7 @@ class Worker:
         """Work until stopped."""
         office = self._office
         longest = office.settings.tick_milliseconds / 1000
+        self._safely(self._free_the_dead, "claims_not_freed")
         while not self._stop.is_set():
             office.wake.clear()
             if not self._safely(self.step, "worker_step_failed"):
@@ -55,7 +58,7 @@ class Worker:
         """One round over all accounts that have something to do; whether anything was done."""
         office = self._office
         with reading(office.engine) as connection:
-            waiting = accounts.waiting(connection, office.now(), office.real_now())
+            waiting = accounts.waiting(connection, office.now(), office.real_now(), office.worker)
         busy = False
         for account_id in waiting:
             if self._stop.is_set():
@@ -65,6 +68,20 @@ class Worker:
         self._safely(lambda: self._sender.run_once() > 0, "sending_failed")
         self._sweep()
         return busy
+
+    def _free_the_dead(self) -> bool:
+        """Accounts that a killed process of this machine held are not kept waiting for its lease.
+
+        One that lives after all (a container with our host's name) only loses its batch: every
+        transaction asks whether the account is still held.
+        """
+        office = self._office
+        with transaction(office.engine) as connection:
+            for account_id, worker in accounts.claims(connection):
+                if worker != office.worker and is_dead(worker):
+                    log.info("claim_freed", account=account_id, of=worker)
+                    accounts.release(connection, account_id, worker, office.real_now())
+        return True
 
     def _slice(self, account_id: str) -> bool:
         """Work on one account for a while."""
@@ -140,6 +157,23 @@ class Worker:
             log.exception(event)
             self._stop.wait(1.0)
             return False
+
+
+def is_dead(worker: str) -> bool:
+    """Whether a worker (`host:pid:random`) was a process of this machine that is no more."""
+    host, _, rest = worker.partition(":")
+    pid = rest.partition(":")[0]
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    if int(pid) == os.getpid():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class WorkerThread:

@@ -241,8 +241,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('inbox', schema=None) as batch_op:
-        batch_op.create_index('ix_inbox_pending', ['account_id', 'id'], unique=False, sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'"))
-        batch_op.create_index('ix_inbox_state', ['account_id', 'state', 'id'], unique=False)
+        batch_op.create_index('ix_inbox_open', ['account_id', 'state', 'id'], unique=False, sqlite_where=sa.text("state IN ('pending', 'parked')"), postgresql_where=sa.text("state IN ('pending', 'parked')"))
 
     op.create_table('level_dirty',
     sa.Column('account_id', sa.String(length=32), nullable=False),
@@ -447,8 +446,7 @@ def downgrade() -> None:
     op.drop_table('plan')
     op.drop_table('level_dirty')
     with op.batch_alter_table('inbox', schema=None) as batch_op:
-        batch_op.drop_index('ix_inbox_state')
-        batch_op.drop_index('ix_inbox_pending', sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'"))
+        batch_op.drop_index('ix_inbox_open', sqlite_where=sa.text("state IN ('pending', 'parked')"), postgresql_where=sa.text("state IN ('pending', 'parked')"))
 
     op.drop_table('inbox')
     op.drop_table('idempotency')

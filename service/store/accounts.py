@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, exists, func, insert, or_, select, text, update
 
 from service.domain.account import AccountDocument
 from service.domain.config import Config, parse_document, resolve
@@ -19,6 +19,7 @@ from service.domain.directory import Directory
 from service.domain.instant import Instant
 from service.errors import ConfigError
 from service.store.tables import (
+    IS_OPEN,
     Account,
     AccountSettings,
     DirectoryRow,
@@ -270,10 +271,14 @@ def load_configs(
 # --- claims ---------------------------------------------------------------------------------------
 
 
-def waiting(connection: Connection, now: Instant, real: int) -> list[str]:
-    """Accounts that nobody works on and that have something to do, least recently served first."""
+def waiting(connection: Connection, now: Instant, real: int, worker: str) -> list[str]:
+    """Accounts that nobody else works on and that have something to do, longest waiting first."""
     pending = exists().where(
-        and_(_INBOX.c.account_id == _ACCOUNT.c.account_id, _INBOX.c.state == "pending")
+        and_(
+            _INBOX.c.account_id == _ACCOUNT.c.account_id,
+            _INBOX.c.state == "pending",
+            text(f"inbox.{IS_OPEN}"),
+        )
     )
     touched = exists().where(
         and_(_TOUCHED.c.account_id == _ACCOUNT.c.account_id, _TOUCHED.c.next_try_at <= now)
@@ -281,7 +286,8 @@ def waiting(connection: Connection, now: Instant, real: int) -> list[str]:
     dirty = exists().where(_DIRTY.c.account_id == _ACCOUNT.c.account_id)
     query = (
         select(_ACCOUNT.c.account_id)
-        .where(_ACCOUNT.c.status != "disabled", _ACCOUNT.c.claimed_until < real)
+        .where(_ACCOUNT.c.status != "disabled")
+        .where(or_(_ACCOUNT.c.claimed_until < real, _ACCOUNT.c.claimed_by == worker))
         .where(
             or_(
                 pending,
@@ -333,11 +339,17 @@ def claimed_by(connection: Connection, account_id: str) -> str:
     return connection.execute(query).scalar() or ""
 
 
+def claims(connection: Connection) -> list[tuple[str, str]]:
+    """Accounts that are taken, by whom."""
+    query = select(_ACCOUNT.c.account_id, _ACCOUNT.c.claimed_by).where(_ACCOUNT.c.claimed_by != "")
+    return [(account_id, worker) for account_id, worker in connection.execute(query)]
+
+
 def pending_counts(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     """How much has been received and not worked on: inbox rows and subjects to fetch."""
     found = dict.fromkeys(ids, 0)
     for table, where in (
-        (_INBOX, _INBOX.c.state == "pending"),
+        (_INBOX, and_(_INBOX.c.state == "pending", text(IS_OPEN))),
         (_TOUCHED, _TOUCHED.c.attempts < 5),
     ):
         query = (

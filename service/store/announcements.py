@@ -54,8 +54,8 @@ def claim(connection: Connection, row: Mapping[str, Any], event: str, now: Insta
         "subject_id": row["subject_id"], "breach_at": row["breach_at"], "violation": plain,
     }  # fmt: skip
     make = sqlite.insert if is_sqlite(connection) else postgresql.insert
-    statement = make(_SAID).on_conflict_do_nothing()
-    return connection.execute(statement, [values]).rowcount == 1
+    statement = make(_SAID).values(values).on_conflict_do_nothing().returning(_SAID.c.violation_id)
+    return connection.execute(statement).first() is not None  # PostgreSQL tells no rowcount here
 
 
 def opened(connection: Connection, row: Mapping[str, Any]) -> Instant | None:

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from service.domain.instant import Instant
 from service.store.chunks import chunks
-from service.store.tables import Inbox
+from service.store.tables import IS_OPEN, Inbox
 
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 
@@ -58,10 +58,10 @@ def put(
 
 
 def pending(connection: Connection, account_id: str, limit: int) -> list[InboxRow]:
-    """The oldest rows not worked on. Index: ix_inbox_pending."""
+    """The oldest rows not worked on. Index: ix_inbox_open."""
     query = (
         select(_INBOX.c.id, _INBOX.c.received_at, _INBOX.c.content_type, _INBOX.c.body)
-        .where(_INBOX.c.account_id == account_id, _INBOX.c.state == "pending")
+        .where(_INBOX.c.account_id == account_id, _INBOX.c.state == "pending", text(IS_OPEN))
         .order_by(_INBOX.c.id)
         .limit(limit)
     )
@@ -112,6 +112,7 @@ def replay_reason(connection: Connection, account_id: str, reason: str) -> int:
         .where(
             _INBOX.c.account_id == account_id,
             _INBOX.c.state == "parked",
+            text(IS_OPEN),
             _INBOX.c.reason == reason,
         )
         .values(state="pending", reason=None)
@@ -124,13 +125,15 @@ def forget(connection: Connection, account_id: str, before: Instant) -> int:
     query = delete(_INBOX).where(
         _INBOX.c.account_id == account_id,
         _INBOX.c.state.in_(("done", "dropped")),
-        _INBOX.c.received_at < before,
+        _INBOX.c.id < before * 1_000_000 << 10,  # ids are instants: a range of the primary key
     )
     return connection.execute(query).rowcount
 
 
 def depth(connection: Connection) -> tuple[int, Instant | None]:
     """How many rows wait, and since when the oldest one does."""
-    query = select(func.count(), func.min(_INBOX.c.received_at)).where(_INBOX.c.state == "pending")
+    query = select(func.count(), func.min(_INBOX.c.received_at)).where(
+        _INBOX.c.state == "pending", text(IS_OPEN)
+    )
     count, oldest = connection.execute(query).one()
     return int(count), oldest

@@ -21,6 +21,7 @@ from service.store.columns import (
     number_key,
 )
 
+IS_OPEN = "state IN ('pending', 'parked')"  # of ix_inbox_open; the many done rows are not in it
 IS_LEVEL = "metric IN ('deals_open', 'tasks_overdue')"  # of ix_contribution_level
 
 
@@ -97,13 +98,13 @@ class Inbox(SQLModel, table=True):
 
 
 Index(
-    "ix_inbox_pending",
+    "ix_inbox_open",
     Inbox.__table__.c.account_id,  # type: ignore[attr-defined]
+    Inbox.__table__.c.state,  # type: ignore[attr-defined]
     Inbox.__table__.c.id,  # type: ignore[attr-defined]
-    sqlite_where=sql("state = 'pending'"),
-    postgresql_where=sql("state = 'pending'"),
+    sqlite_where=sql(IS_OPEN),
+    postgresql_where=sql(IS_OPEN),
 )
-Index("ix_inbox_state", Inbox.__table__.c.account_id, Inbox.__table__.c.state, Inbox.__table__.c.id)  # type: ignore[attr-defined]
 
 
 class TouchedRow(SQLModel, table=True):

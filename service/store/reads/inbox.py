@@ -1,12 +1,12 @@
-"""Raw hooks for people: lists by state, one with its body. Index: ix_inbox_state."""
+"""Raw hooks for people: lists by state, one with its body. Index: ix_inbox_open."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from service.store.reads.keyset import Key, after
-from service.store.tables import Inbox
+from service.store.tables import IS_OPEN, Inbox
 
 _INBOX: Any = Inbox.__table__  # type: ignore[attr-defined]
 STATES = ("pending", "done", "parked", "dropped")
@@ -50,4 +50,5 @@ def one(connection: Connection, accounts: Sequence[str], row_id: int) -> dict[st
 
 
 def _where(accounts: Sequence[str], states: Sequence[str]) -> list[Any]:
-    return [_INBOX.c.account_id.in_(accounts), _INBOX.c.state.in_(states)]
+    where: list[Any] = [_INBOX.c.account_id.in_(accounts), _INBOX.c.state.in_(states)]
+    return [*where, text(IS_OPEN)] if set(states) <= {"pending", "parked"} else where
