@@ -41,7 +41,7 @@ unit: .venv/.ok
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 bench: .venv/.ok ## speed, as ratios measured side by side
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
 
 demo: .venv/.ok ## the main job, live, in one command (Ctrl-C ends it)
 	$(BIN)/dozor demo

@@ -97,9 +97,10 @@ def events(deals: int, count: int, at: int, seed: int) -> Iterator[tuple[int, by
     a talk leaves a note and an update of the deal; a finished task is followed by the next one.
     """
     chance = random.Random(seed)
-    told: list[tuple[int, bytes]] = []
-    while len(told) < count:
-        deal, now = chance.randrange(deals // 3) * 3, at + 2 * len(told)
+    number_told = 0
+    while number_told < count:
+        told: list[tuple[int, bytes]] = []
+        deal, now = chance.randrange(deals // 3) * 3, at + 2 * number_told
         kind, number = chance.random(), 4 + chance.randrange(5)
         if kind < 0.3:
             told.append((now, lead("update", deal, now, price=chance.randrange(10_000, 90_000))))
@@ -117,4 +118,5 @@ def events(deals: int, count: int, at: int, seed: int) -> Iterator[tuple[int, by
                 (now, _stage(deal, now, "30", "20")),
                 (now, lead("update", deal, now, status_id="30")),
             ]
-    yield from told[:count]
+        yield from told[: count - number_told]
+        number_told += len(told)

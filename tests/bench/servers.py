@@ -46,6 +46,7 @@ def prepare(url: str) -> None:
     office = world.make_office(url, stored.NOW)
     migrate(office.engine)
     world.connect_account(office, directory=stored.DIRECTORY, token=TOKEN)
+    stored.let_go(office)
     office.close()
 
 

@@ -34,12 +34,12 @@ _COPIED: tuple[type[Any], ...] = (
 )  # fmt: skip
 
 
-def make(folder: Path, deals: int) -> Office:
+def make(folder: Path, deals: int, token: str = "secret-token") -> Office:
     """An office on a SQLite file with so many deals (a multiple of `bodies.BASE`)."""
     path = folder / f"{deals}.db"
     office = world.make_office(f"sqlite:///{path}", NOW)
     migrate(office.engine)
-    world.connect_account(office, directory=DIRECTORY, connected="2024-06-01 00:00")
+    world.connect_account(office, directory=DIRECTORY, connected="2024-06-01 00:00", token=token)
     receive(office, [e for d in range(bodies.BASE) for e in bodies.history(d)])
     work(office)
     _copy(path, deals // bodies.BASE - 1)
@@ -47,7 +47,14 @@ def make(folder: Path, deals: int) -> Office:
         rollups.rebuild(connection, world.ACCOUNT)
         connection.execute(text("ANALYZE"))
     _check(office, deals)
+    let_go(office)
     return office
+
+
+def let_go(office: Office) -> None:
+    """Give the account back, so that a service may work on it."""
+    with transaction(office.engine) as connection:
+        accounts.change(connection, world.ACCOUNT, claimed_by="", claimed_until=0)
 
 
 def receive(office: Office, events: Sequence[tuple[int, bytes]]) -> None:
