@@ -28,7 +28,7 @@ def main() -> None:
     given = parser.parse_args()
     unknown = set(given.sections) - set(SECTIONS)
     if unknown:
-        parser.error(f"there is no section {sorted(unknown)[0]!r}; known are {', '.join(SECTIONS)}")
+        parser.error(f"there is no section {min(unknown)!r}; known are {', '.join(SECTIONS)}")
     sys.stdout.write(f"{platform.machine()}, {os.cpu_count()} cores, Python "
                      f"{platform.python_version()}\n")  # fmt: skip
     all_cores = os.sched_getaffinity(0)

@@ -1,0 +1,72 @@
+"""The tick: what has come due is claimed once, and told to whom it concerns."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from sqlalchemy import select
+
+from service.clock import Clock
+from service.pipeline import tick
+from service.pipeline.office import Office
+from service.store import accounts
+from service.store.engine import transaction
+from service.store.records import Alert
+from tests import world
+
+ALERT = Alert.__table__  # type: ignore[attr-defined]
+HEAD = {"alerts": {"receivers": {"head": {"telegram": 1, "rules": "*"}}, "quiet": None}}
+
+
+class Hasty(Clock):
+    """A clock that shows another second each time it is looked at."""
+
+    def __init__(self, start: str) -> None:
+        super().__init__()
+        self._at = datetime.fromtimestamp(world.moment(start), UTC)
+        self._looks = count()
+
+    def now(self) -> datetime:
+        return self._at + timedelta(seconds=next(self._looks))
+
+
+@pytest.fixture
+def office(database_url: str) -> Iterator[Office]:
+    made = world.make_office(database_url)
+    world.connect_account(made, document=HEAD)
+    made.clock = Hasty("2026-03-10 12:00")
+    world.tell(made, [world.new_deal("1", "2026-03-10 10:00", contacts=["5"])])
+    world.tell(made, [world.new_task("5", "2026-03-10 10:00", "2026-03-10 11:59", "1")])
+    yield made
+    made.close()
+
+
+def let_go(office: Office) -> None:
+    with transaction(office.engine) as connection:
+        accounts.change(connection, world.ACCOUNT, claimed_by="", claimed_until=0)
+
+
+def messages(office: Office) -> list[tuple[str, str]]:
+    with office.engine.connect() as connection:
+        rows = connection.execute(select(ALERT.c.kind, ALERT.c.text).order_by(ALERT.c.id))
+        return [(kind, text.splitlines()[0]) for kind, text in rows if "Перезвонить" in text]
+
+
+def test_resolution_finds_its_opening_although_seconds_pass_while_the_tick_works(
+    office: Office,
+) -> None:
+    let_go(office)
+    tick.tick(office)
+    opened = messages(office)
+    assert [kind for kind, _ in opened] == ["opened"]
+    tick.tick(office)
+    assert messages(office) == opened
+    with transaction(office.engine) as connection:
+        accounts.claim(connection, world.ACCOUNT, office.worker, office.real_now(), 60)
+    world.tell(office, [world.task("5", "2026-03-10 12:05", is_open=False, author="7")])
+    let_go(office)
+    office.clock = Hasty("2026-03-10 12:06")
+    tick.tick(office)
+    tick.tick(office)
+    assert [kind for kind, _ in messages(office)] == ["opened", "resolved"]
