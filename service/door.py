@@ -43,7 +43,7 @@ class Directory(Protocol):
     """Where the door looks tokens up."""
 
     async def entrance(self, crm: str, token_hash: str) -> Entrance | None:
-        """The account with this hook token, or None."""
+        """The account with this hook token, or None; InboxUnavailable if nobody can tell."""
 
 
 class Counter(Protocol):
@@ -79,7 +79,11 @@ class Door:
     async def _hook(self, scope: Scope, receive: Receive, send: Send, way: tuple[str, str]) -> None:
         crm, token = way
         token_hash = sha256(token.encode()).hexdigest()
-        entrance = await self._entrances.entrance(crm, token_hash)
+        try:
+            entrance = await self._entrances.entrance(crm, token_hash)
+        except InboxUnavailable:
+            await self._unavailable(send, "unknown")
+            return
         if entrance is None or not compare_digest(entrance.hook_hash, token_hash):
             await self._refuse(scope, receive, send, "unknown")
             return
@@ -107,12 +111,15 @@ class Door:
             self._count(entrance.crm, "overloaded")
             await _answer(send, 503, _OVERLOADED, ((b"retry-after", RETRY_AFTER),))
         except InboxUnavailable:
-            self._count(entrance.crm, "unavailable")
-            await _answer(send, 503, _UNAVAILABLE, ((b"retry-after", RETRY_AFTER),))
+            await self._unavailable(send, entrance.crm)
         else:
             self._count(entrance.crm, "accepted")
             await send(_OK)
             await send(_EMPTY)
+
+    async def _unavailable(self, send: Send, crm: str) -> None:
+        self._count(crm, "unavailable")
+        await _answer(send, 503, _UNAVAILABLE, ((b"retry-after", RETRY_AFTER),))
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, crm: str) -> None:
         """The application knows no such path: its answer is that of any unknown path."""

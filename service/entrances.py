@@ -9,11 +9,15 @@ import asyncio
 import threading
 import time
 
+import structlog
+
 from service.door import Entrance
+from service.ingest import InboxUnavailable
 from service.pipeline.office import Office
 from service.store import accounts
 from service.store.engine import reading
 
+log = structlog.get_logger()
 REFRESH_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 1.0
 
@@ -27,9 +31,14 @@ class Entrances:
         self._read_at = 0.0
         self._lock = threading.Lock()
         self._reading: asyncio.Future[None] | None = None
+        self._is_blind = False  # the last reading failed
 
     async def entrance(self, crm: str, token_hash: str) -> Entrance | None:
-        """The account with this hook token, or None."""
+        """The account with this hook token, or None.
+
+        Raises:
+            InboxUnavailable: the token is not known, and the database could not be asked.
+        """
         found = self._known.get((crm, token_hash))
         age = time.monotonic() - self._read_at
         if age > (LOOK_AGAIN_SECONDS if found is None else REFRESH_SECONDS):
@@ -38,6 +47,8 @@ class Entrances:
         if found is None and self._reading is not None:
             await asyncio.shield(self._reading)  # all who ask wait for the same reading
             found = self._known.get((crm, token_hash))
+            if found is None and self._is_blind:
+                raise InboxUnavailable
         return found
 
     def refresh(self) -> None:
@@ -46,8 +57,11 @@ class Entrances:
             self._read_at = time.monotonic()
             try:
                 self._known = self._read()
-            except Exception:  # noqa: BLE001 - the writer will say so; known accounts stay known
-                return
+            except Exception as error:  # noqa: BLE001 - known accounts stay known
+                self._is_blind = True
+                log.warning("accounts_unreadable", error=str(error).splitlines()[:1])
+            else:
+                self._is_blind = False
 
     def _read(self) -> dict[tuple[str, str], Entrance]:
         office = self._office

@@ -85,7 +85,9 @@ class Service:
         )
         self._ingest.start()
         app = create_app(settings, office.engine, office.clock, book=office.book, ready=self.ready)
-        door = Door(app, self._ingest, Entrances(office), office.clock, count_hook)
+        entrances = Entrances(office)
+        await asyncio.to_thread(entrances.refresh)
+        door = Door(app, self._ingest, entrances, office.clock, count_hook)
         config = uvicorn.Config(
             door,
             http="httptools",

@@ -31,5 +31,5 @@ def deal_names(connection: Connection, account_id: str, deals: Iterable[str]) ->
         query = select(_DEAL.c.id, _DEAL.c.name).where(
             _DEAL.c.account_id == account_id, _DEAL.c.id.in_(part)
         )
-        found |= dict(connection.execute(query).tuples().all())
+        found |= {str(deal): str(name) for deal, name in connection.execute(query)}
     return found
