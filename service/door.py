@@ -14,7 +14,6 @@ from hmac import compare_digest
 from typing import Any, Protocol
 
 from service.clock import Clock
-from service.domain.instant import Instant
 from service.domain.ports import Adapter, Connection, RawHook
 from service.ingest import InboxUnavailable, Ingest, Overloaded
 
@@ -87,24 +86,25 @@ class Door:
         if entrance is None or not compare_digest(entrance.hook_hash, token_hash):
             await self._refuse(scope, receive, send, "unknown")
             return
-        body = await _read(receive)
+        message = await receive()
+        body = message.get("body", b"")
+        if message.get("more_body") or len(body) > MAX_BODY:
+            body = await _read_on(message, receive)
         if body is None:
             self._count(crm, "too_large")
             await _answer(send, 413, _TOO_LARGE)
             return
-        content_type = _content_type(scope["headers"])
-        now = self._clock.timestamp()
-        if (
-            entrance.adapter.admits(RawHook(body, content_type, Instant(now)), entrance.portal)
-            == "no"
-        ):
-            await self._refuse(scope, receive, send, crm)
-            return
-        await self._keep(send, entrance, now, content_type, body)
+        await self._keep(scope, receive, send, entrance, body)
 
     async def _keep(
-        self, send: Send, entrance: Entrance, now: float, content_type: str, body: bytes
+        self, scope: Scope, receive: Receive, send: Send, entrance: Entrance, body: bytes
     ) -> None:
+        content_type = _content_type(scope["headers"])
+        now = self._clock.timestamp()
+        raw = RawHook(body, content_type, int(now))
+        if entrance.adapter.admits(raw, entrance.portal) == "no":
+            await self._refuse(scope, receive, send, entrance.crm)
+            return
         try:
             await self._ingest.put(entrance.account_id, now, content_type, body)
         except Overloaded:
@@ -134,22 +134,16 @@ def _content_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return ""
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The whole body, or None when it is larger than it may be."""
-    message = await receive()
-    body = bytes(message.get("body", b""))
-    if not message.get("more_body"):
-        return body if len(body) <= MAX_BODY else None
-    parts, size = [body], len(body)
-    while message.get("more_body"):
+async def _read_on(message: MutableMapping[str, Any], receive: Receive) -> bytes | None:
+    """The whole body after its first part, or None when it is larger than it may be."""
+    parts, size = [message.get("body", b"")], len(message.get("body", b""))
+    while message.get("more_body") and size <= MAX_BODY:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY:
-            return None
-    return b"".join(parts)
+    return b"".join(parts) if size <= MAX_BODY else None
 
 
 def _problem(status: int, code: str, title: str) -> bytes:

@@ -11,7 +11,6 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Protocol
 
 import psycopg
@@ -126,11 +125,7 @@ class PostgresWriter:
             await connection.close()
 
 
-@dataclass(slots=True)
-class _Waiting:
-    entry: Entry
-    done: "asyncio.Future[None]"
-    since: float
+_Waiting = tuple[Entry, "asyncio.Future[None]", float]  # what, for whom, since when
 
 
 class Ingest:
@@ -150,14 +145,13 @@ class Ingest:
         self._ids = Ids()
         self._queue: list[_Waiting] = []
         self._flying: list[_Waiting] = []
-        self._ready: asyncio.Event | None = None
+        self._idle: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._stopping = False
 
     def start(self) -> None:
         """Begin writing (on the running loop)."""
-        self._ready = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run())
 
@@ -174,63 +168,70 @@ class Ingest:
         Raises:
             Overloaded: the queue is full, or the service is stopping.
         """
-        if self._ready is None or self._stopping or len(self._queue) >= self._limit:
+        if self._task is None or self._stopping or len(self._queue) >= self._limit:
             raise Overloaded
-        future = self._loop.create_future()
+        loop = self._loop
+        future = loop.create_future()
         row = (account_id, self._ids.next(at), int(at), content_type, body)
-        self._queue.append(_Waiting(row, future, self._loop.time()))
-        self._ready.set()
+        self._queue.append((row, future, loop.time()))
+        if self._idle is not None:
+            self._begin()
+        return future
+
+    def _begin(self) -> None:
+        """Wake the writer; look from time to time whether somebody waits too long."""
+        idle, self._idle = self._idle, None
+        if idle is not None and not idle.done():
+            idle.set_result(None)
         if self._watch is None:
             self._watch = self._loop.call_later(WATCH_SECONDS, self._give_up_late)
-        return future
 
     def _give_up_late(self) -> None:
         """Hooks that have waited too long are answered now, and not written if not begun."""
         late = self._loop.time() - self._patience
-        for waiting in (*self._flying, *self._queue):
-            if waiting.since <= late and not waiting.done.done():
-                waiting.done.set_exception(InboxUnavailable())
-        self._queue = [waiting for waiting in self._queue if not waiting.done.done()]
+        for _, done, since in (*self._flying, *self._queue):
+            if since <= late and not done.done():
+                done.set_exception(InboxUnavailable())
+        self._queue = [waiting for waiting in self._queue if not waiting[1].done()]
         busy = self._queue or self._flying
         self._watch = self._loop.call_later(WATCH_SECONDS, self._give_up_late) if busy else None
 
     async def stop(self) -> None:
         """Take nothing new, commit what waits, close."""
         self._stopping = True
-        if self._ready is not None and self._task is not None:
-            self._ready.set()
+        if self._task is not None:
+            self._begin()
             await self._task
         if self._watch is not None:
             self._watch.cancel()
         await self._writer.close()
 
     async def _run(self) -> None:
-        ready = self._ready
-        if ready is None:
-            return
-        while not (self._stopping and not self._queue):
-            await ready.wait()
-            ready.clear()
+        while True:
             while self._queue:
                 self._flying, self._queue = self._queue[:BATCH], self._queue[BATCH:]
                 await self._commit(self._flying)
                 self._flying = []
+            if self._stopping:
+                return
+            self._idle = self._loop.create_future()
+            await self._idle
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         try:
-            await self._writer.write([waiting.entry for waiting in batch])
+            await self._writer.write([entry for entry, _, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody is acknowledged
             log.error(  # noqa: TRY400 - loud, one line; the trace says nothing more
                 "inbox_unavailable", rows=len(batch), error=str(error).splitlines()[:1]
             )
-            for waiting in batch:
-                if not waiting.done.done():
-                    waiting.done.set_exception(InboxUnavailable())
+            for _, done, _ in batch:
+                if not done.done():
+                    done.set_exception(InboxUnavailable())
             return
-        for waiting in batch:
-            if not waiting.done.done():
-                waiting.done.set_result(None)
-        if self._wake is not None:
+        for _, done, _ in batch:
+            if not done.done():
+                done.set_result(None)
+        if self._wake is not None and not self._wake.is_set():
             self._wake.set()
 
 

@@ -14,12 +14,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import FrameType
 
 import structlog
 import uvicorn
-from prometheus_client import Counter
 from sqlalchemy import text
 
 from service import metrics
@@ -87,7 +85,7 @@ class Service:
         app = create_app(settings, office.engine, office.clock, book=office.book, ready=self.ready)
         entrances = Entrances(office)
         await asyncio.to_thread(entrances.refresh)
-        door = Door(app, self._ingest, entrances, office.clock, count_hook)
+        door = Door(app, self._ingest, entrances, office.clock, metrics.HOOKS.add)
         config = uvicorn.Config(
             door,
             http="httptools",
@@ -128,16 +126,6 @@ class Service:
         if self._ingest is None or self._ingest.depth >= self.office.settings.inbox_queue:
             checks["inbox"] = "full"
         return checks
-
-
-def count_hook(crm: str, result: str) -> None:
-    """One more hook of this result."""
-    _counter(crm, result).inc()
-
-
-@lru_cache(maxsize=64)
-def _counter(crm: str, result: str) -> Counter:
-    return metrics.HOOKS.labels(crm, result)
 
 
 class _Server(uvicorn.Server):
