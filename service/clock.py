@@ -8,6 +8,8 @@ as fast. The anchor lets several processes share one accelerated time.
 import time
 from datetime import UTC, datetime, timedelta
 
+MOST_SPEED = 100_000
+
 
 class Clock:
     """Tells the instant (aware UTC) and how fast its time runs."""
@@ -30,14 +32,22 @@ class Clock:
             return cls()
         moment, _, rest = text.rpartition("x")
         speed, _, anchor = rest.partition("@")
-        start = datetime.fromisoformat(moment)
+        try:
+            start = datetime.fromisoformat(moment)
+            factor, began = float(speed), float(anchor) if anchor else None
+        except ValueError:
+            msg = f"{text!r} must be <instant>x<speed>, for example 2026-03-02T07:00:00Zx600"
+            raise ValueError(msg) from None
         if start.tzinfo is None:
             msg = f"{moment!r} has no time zone; write for example 2026-03-02T07:00:00Z"
             raise ValueError(msg)
-        if float(speed) <= 0:
-            msg = f"the speed must be above 0, not {speed}"
+        if not 0 < factor <= MOST_SPEED:
+            msg = f"the speed must be above 0 and at most {MOST_SPEED}, not {speed}"
             raise ValueError(msg)
-        return cls(start.astimezone(UTC), float(speed), float(anchor) if anchor else None)
+        if not 1970 <= start.year < 2200 or (began is not None and not 0 <= began < 1 << 33):
+            msg = f"{text!r} is out of range"
+            raise ValueError(msg)
+        return cls(start.astimezone(UTC), factor, began)
 
     def now(self) -> datetime:
         """The present instant, aware UTC."""

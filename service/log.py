@@ -106,7 +106,7 @@ def _configure_stdlib(renderer: Any, shared: list[Any], level: str, target: Text
     handler.from_dozor = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for noisy in ("uvicorn.access", "httpx", "httpcore"):
+    for noisy in ("uvicorn.access", "httpx", "httpcore", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error"):
         library = logging.getLogger(name)

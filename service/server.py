@@ -14,11 +14,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import FrameType
+from typing import Any, cast
 
 import structlog
 import uvicorn
 from sqlalchemy import text
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service import metrics
 from service.clock import Clock
@@ -72,7 +75,8 @@ class Service:
         settings = self.office.settings
         schema.require(self.office.engine, make_if_empty=settings.embedded)
         listener = _listen(settings.host, settings.port)
-        asyncio.run(self._serve(listener))
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(self._serve(listener))
         self.office.close()
 
     async def _serve(self, listener: socket.socket) -> None:
@@ -85,17 +89,17 @@ class Service:
         app = create_app(settings, office.engine, office.clock, book=office.book, ready=self.ready)
         entrances = Entrances(office)
         await asyncio.to_thread(entrances.refresh)
-        door = Door(app, self._ingest, entrances, office.clock, metrics.HOOKS.add)
+        behind: Any = ProxyHeadersMiddleware(cast("Any", app), "127.0.0.1")  # hooks need none
+        door = Door(behind, self._ingest, entrances, office.clock, metrics.HOOKS.add)
         config = uvicorn.Config(
             door,
             http="httptools",
-            loop="uvloop",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=20,
-            proxy_headers=True,
+            proxy_headers=False,
         )
         server = _Server(config, on_stop=lambda: setattr(app.state.services, "ending", True))
         in_process = settings.workers_in_process
@@ -152,6 +156,16 @@ class _Server(uvicorn.Server):
 
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """The loop: uvloop where it exists (it does not on Windows)."""
+    try:
+        uvloop = import_module("uvloop")
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,18 +5,23 @@ there is no module-level settings object: commands make one and pass it on.
 """
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.clock import Clock
 from service.errors import ConfigError
+from service.faults import first_of, said
 
 PREFIX = "DOZOR_"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -35,7 +40,7 @@ class Settings(BaseSettings):
     rules_file: Path | None = Field(None, description="YAML file of rules for all accounts")
     lang: Literal["ru", "en"] = Field("ru", description="language of texts for people")
     allow_private_hosts: bool = Field(False, description="portals and subscriptions on loopback")
-    inbox_keep_days: int = Field(14, ge=1, description="raw bodies are dropped after that")
+    inbox_keep_days: int = Field(14, ge=1, le=3650, description="raw bodies are dropped after that")
     clock: str = Field("", description="<instant>x<speed>: accelerated clock, only with DOZOR_DEMO")
     demo: bool = Field(False, description="allow DOZOR_CLOCK")
     timezone: str = Field("Europe/Moscow", description="zone of accounts whose portal tells none")
@@ -67,7 +72,7 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            msg = f"there is no time zone {value!r}; write for example Europe/Moscow"
+            msg = f"there is no time zone {value[:60]!r}; write for example Europe/Moscow"
             raise ValueError(msg) from None
         return value
 
@@ -75,15 +80,30 @@ class Settings(BaseSettings):
     @classmethod
     def _url_is_plain(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
-            msg = f"must begin with https:// (or http://), not {value!r}"
+            msg = f"must begin with https:// (or http://), not {value[:60]!r}"
+            raise ValueError(msg)
+        if value and not _is_address(value):
+            msg = f"{value[:60]!r} is no address; write for example https://dozor.example.com"
             raise ValueError(msg)
         return value.rstrip("/")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_exact(cls, value: str) -> str:
+        for origin in value.split():
+            if not _ORIGIN.fullmatch(origin):
+                msg = f"{origin[:60]!r} is no origin; write for example https://bi.example.com"
+                raise ValueError(msg)
+        return value
 
     @field_validator("database_url")
     @classmethod
     def _database_is_known(cls, value: str) -> str:
         if value and not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
             msg = "must begin with sqlite:/// or postgresql://"
+            raise ValueError(msg)
+        if value in ("sqlite:///", "sqlite:///:memory:"):
+            msg = "must name a file, for example sqlite:////var/lib/dozor/dozor.db"
             raise ValueError(msg)
         return value
 
@@ -138,13 +158,26 @@ def _dotenv_names() -> list[str]:
     path = Path(".env")
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = [line.strip().removeprefix("export ") for line in lines]
-    return [line.split("=", 1)[0].strip() for line in pairs if "=" in line and line[0] != "#"]
+    try:
+        return list(dotenv_values(path, encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is no UTF-8 text"
+        raise ConfigError(f".env: {path.absolute()} cannot be read: {reason}") from None
+
+
+def _is_address(value: str) -> bool:
+    """Scheme, host, perhaps a port and a path; nothing else."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or re.search(r"\s", value))
+    return bool(parts.hostname) and plain
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    text = first["msg"].removeprefix("Value error, ")
+    first = first_of(error)
+    text = said(first)
     name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else ""
     return f"{name}: {text}" if name and not text.startswith(PREFIX) else text

@@ -6,15 +6,14 @@ other half (`CrmClient`) speaks REST with the one portal it was made for, under 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Touched
 from service.domain.instant import Instant
 
 
-@dataclass(frozen=True, slots=True)
-class RawHook:
+class RawHook(NamedTuple):
     """One inbox row as the adapter sees it."""
 
     body: bytes

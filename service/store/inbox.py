@@ -5,7 +5,6 @@ several receivers never collide and ids grow with time.
 """
 
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,18 +28,19 @@ class InboxRow:
 
 
 class Ids:
-    """Numbers that grow with time and are unique over processes (10 random bits each)."""
+    """Numbers that grow with time and are unique over processes (10 random bits each).
+
+    For one thread: the event loop of the door.
+    """
 
     def __init__(self) -> None:
         self._mine = int.from_bytes(os.urandom(2), "big") & 0x3FF
         self._last = 0
-        self._lock = threading.Lock()
 
     def next(self, seconds: float) -> int:
         """A new id for a row received at `seconds` since 1970."""
-        with self._lock:
-            self._last = max(int(seconds * 1_000_000), self._last + 1)
-            return self._last << 10 | self._mine
+        self._last = max(int(seconds * 1_000_000), self._last + 1)
+        return self._last << 10 | self._mine
 
 
 def put(
