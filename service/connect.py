@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from service.domain.account import AccountDocument
-from service.domain.config import parse_document
+from service.domain.config import Config, parse_document, resolve
 from service.domain.ports import Finding, Page
 from service.errors import ConfigError, SourceRefused, SourceUnavailable
 from service.pipeline import fetch, rejudge
@@ -30,6 +30,7 @@ _LATIN = dict(
     )
 )
 _CLAIM_WAIT_SECONDS = 90
+MOST_NAME = 100
 
 
 def slug(name: str) -> str:
@@ -66,23 +67,52 @@ def add_account(
     Raises:
         ConfigError: names the option that cannot be used.
     """
+    if not name.strip() or len(name) > MOST_NAME:
+        raise ConfigError(f"--name: must have 1 to {MOST_NAME} characters")
     adapter = office.adapter(crm)
     base, clean = adapter.parse_connection(base_url, secrets)
     if not office.settings.allow_private_hosts and not base.startswith("https://"):
         raise ConfigError(f"--base-url: must begin with https://, not {base_url!r}")
     token = accounts.new_hook_token()
+    new = accounts.NewAccount(
+        account_id=account_id,
+        name=name,
+        crm=crm,
+        base_url=base,
+        token_hash=accounts.hook_hash(token),
+        sealed=office.box.seal(json.dumps(clean)),
+        document=document,
+    )
     with transaction(office.engine) as connection:
-        new = accounts.NewAccount(
-            account_id=account_id,
-            name=name,
-            crm=crm,
-            base_url=base,
-            token_hash=accounts.hook_hash(token),
-            sealed=office.box.seal(json.dumps(clean)),
-            document=document,
-        )
-        accounts.create(connection, new, "cli", office.now())
+        before = accounts.account(connection, account_id)
+        if before is not None and _half_done(before, new):
+            _add_again(connection, new, office.now())
+        else:
+            accounts.create(connection, new, "cli", office.now())
     return hook_url(office, crm, token)
+
+
+def _half_done(before: AccountRow, new: accounts.NewAccount) -> bool:
+    """The same portal, and no hook has ever come: adding it again completes the set-up."""
+    same = (before.crm, before.base_url) == (new.crm, new.base_url)
+    return same and before.last_event_at is None
+
+
+def _add_again(connection: Any, new: accounts.NewAccount, now: int) -> None:
+    accounts.change(
+        connection,
+        new.account_id,
+        name=new.name,
+        hook_hash=new.token_hash,
+        secrets=new.sealed,
+        directory_wanted=True,
+    )
+    if new.document != AccountDocument():
+        known = accounts.document(connection, new.account_id)
+        given = new.document.model_dump(exclude_unset=True)
+        accounts.save_settings(
+            connection, new.account_id, known.model_copy(update=given), "cli", now
+        )
 
 
 def hook_url(office: Office, crm: str, token: str) -> str:
@@ -111,7 +141,7 @@ def known(office: Office, account_id: str) -> AccountRow:
         rows = {row.account_id: row for row in accounts.accounts(connection)}
     if account_id not in rows:
         ids = ", ".join(rows) or "none yet"
-        raise ConfigError(f"there is no account {account_id!r}; there are: {ids}")
+        raise ConfigError(f"ACCOUNT: there is no account {account_id[:64]!r}; there are: {ids}")
     return rows[account_id]
 
 
@@ -139,6 +169,8 @@ def subscribe(office: Office, account_id: str, url: str) -> str | None:
 def give_token(office: Office, account_id: str, application_token: str) -> None:
     """Bitrix24: the token of the outgoing webhook; what was parked for want of it is replayed."""
     row = known(office, account_id)
+    if not application_token.strip():
+        raise ConfigError("TOKEN: must not be empty")
     secrets = json.loads(office.box.open(row.secrets)) if row.secrets else {}
     secrets["application_token"] = application_token
     with transaction(office.engine) as connection:
@@ -155,12 +187,25 @@ def check(office: Office, account_id: str) -> list[Finding]:
     heard = row.last_event_at is not None
     advice = "" if heard else "change a deal in the CRM; if nothing comes, check the hook's address"
     findings = [Finding("hook arrived", heard, _ago(office, row.last_event_at), advice)]
+    findings += [_misnamed(sentence) for sentence in _problems(office, config)]
     try:
         findings = office.client(row, config).check("") + findings
     except SourceUnavailable as error:
         advice = "check --base-url and --token"
         findings.insert(0, Finding("portal answers", False, str(error), advice))
     return findings
+
+
+def _problems(office: Office, config: Config) -> list[str]:
+    """Names in the settings that mean nothing (any more); judging goes on without them."""
+    if not (config.directory.pipelines or config.directory.sellers):
+        return []
+    return [*config.problems, *office.book.problems(config)]
+
+
+def _misnamed(sentence: str) -> Finding:
+    advice = "it is ignored until then: mend the settings and run dozor account apply FILE"
+    return Finding("settings", False, sentence, advice)
 
 
 def _ago(office: Office, at: int | None) -> str:
@@ -274,8 +319,10 @@ def apply_document(office: Office, account_id: str, raw: Any, author: str) -> in
 def _check_rules(
     office: Office, connection: Any, row: AccountRow, document: AccountDocument
 ) -> None:
-    """Rule names, parameters and stages are checked before anything is stored."""
-    from service.domain.config import resolve
-
+    """Names, hours, rule parameters and stages are checked before anything is stored."""
     directory = accounts.directory(connection, row.account_id)
-    office.book.in_force(resolve(row.account_id, row.crm, directory, document))
+    config = resolve(row.account_id, row.crm, directory, document)
+    config.check_hours()
+    if directory.pipelines or directory.sellers:
+        config.check()
+        office.book.check(config)

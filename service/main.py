@@ -38,6 +38,7 @@ from service.api.router import Router, allowed_methods
 from service.clock import Clock
 from service.domain.ports import Adapter
 from service.errors import ApiError, ConfigError
+from service.files import read_text
 from service.rules.book import RuleBook, load_book
 from service.settings import Settings
 from service.store.handles import Engine
@@ -97,7 +98,7 @@ def create_app(
         settings=settings,
         engine=engine,
         clock=clock,
-        book=book or _load_book(settings),
+        book=book or read_book(settings),
         ready=ready,
         keys=KeyRing(engine, monotonic),
         limiter=Limiter(settings.rate_limit_per_minute, monotonic),
@@ -132,15 +133,20 @@ def _all_adapters() -> Mapping[str, Adapter]:
     return ADAPTERS
 
 
-def _load_book(settings: Settings) -> RuleBook:
+def read_book(settings: Settings) -> RuleBook:
+    """The built-in rules with the installation's file of rules, if any.
+
+    Raises:
+        ConfigError: the file cannot be read or used; names the setting, line and column.
+    """
     path = settings.rules_file
     if path is None:
         return load_book()
+    text = read_text(path, "DOZOR_RULES_FILE")
     try:
-        return load_book(path.read_text(encoding="utf-8"), path.name)
-    except OSError as error:
-        reason = error.strerror or "cannot be read"
-        raise ConfigError(f"DOZOR_RULES_FILE: {path}: {reason}") from None
+        return load_book(text, str(path))
+    except ConfigError as error:
+        raise ConfigError(f"DOZOR_RULES_FILE: {error}") from None
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

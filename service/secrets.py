@@ -8,6 +8,7 @@ import base64
 import os
 import secrets
 from hashlib import sha256
+from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
@@ -15,6 +16,7 @@ from service.errors import ConfigError
 from service.settings import Settings
 
 KEY_FILE = "secret.key"
+LEAST_KEY = 16
 
 
 class SecretBox:
@@ -37,7 +39,8 @@ class SecretBox:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
             raise ConfigError(
-                "DOZOR_SECRET_KEY: the stored credentials were sealed with another key"
+                "DOZOR_SECRET_KEY: the stored credentials were sealed with another key; "
+                "set the former one again (with SQLite it is secret.key in DOZOR_DATA_DIR)"
             ) from None
 
     def __repr__(self) -> str:
@@ -52,8 +55,8 @@ def load_box(settings: Settings) -> SecretBox:
     """
     given = settings.secret_key.get_secret_value()
     if given:
-        if len(given) < 16:
-            raise ConfigError("DOZOR_SECRET_KEY: must have at least 16 characters")
+        if len(given) < LEAST_KEY:
+            raise ConfigError(f"DOZOR_SECRET_KEY: must have at least {LEAST_KEY} characters")
         return SecretBox(given)
     if not settings.embedded:
         raise ConfigError("DOZOR_SECRET_KEY: is required with PostgreSQL; set a long random text")
@@ -67,10 +70,21 @@ def _own_key(settings: Settings) -> str:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return path.read_text(encoding="ascii").strip()
+            return _kept(path)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             key = secrets.token_urlsafe(48)
             file.write(key)
             return key
     except OSError as error:
-        raise ConfigError(f"DOZOR_DATA_DIR: cannot keep the key in {path}: {error}") from None
+        reason = error.strerror or str(error)
+        raise ConfigError(f"DOZOR_DATA_DIR: cannot keep the key in {path}: {reason}") from None
+    except ValueError:
+        raise ConfigError(f"DOZOR_DATA_DIR: the key in {path} cannot be read") from None
+
+
+def _kept(path: Path) -> str:
+    """The key as kept; one cut short by a fault is as bad as none."""
+    key = path.read_text(encoding="ascii").strip()
+    if len(key) < LEAST_KEY:
+        raise ConfigError(f"DOZOR_DATA_DIR: the key in {path} is cut short; restore the file")
+    return key

@@ -7,6 +7,7 @@ for the disk is committed, the worker finishes its slice.
 import asyncio
 import gc
 import os
+import re
 import secrets
 import signal
 import socket
@@ -29,12 +30,14 @@ from service.door import Door
 from service.entrances import Entrances
 from service.errors import ConfigError
 from service.ingest import Ingest, open_ingest
-from service.main import create_app
-from service.pipeline.office import Office, read_book
+from service.log import mask
+from service.main import create_app, read_book
+from service.pipeline.office import Office
 from service.secrets import load_box
 from service.settings import Settings
-from service.store import schema
+from service.store import accounts, schema
 from service.store.engine import open_engine, reading
+from service.store.handles import Engine
 from service.worker import WorkerThread
 
 log = structlog.get_logger()
@@ -46,19 +49,44 @@ def open_office(settings: Settings) -> Office:
     Raises:
         ConfigError: a setting cannot be used, or the database cannot be reached.
     """
-    if settings.embedded:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    engine = open_engine(settings.effective_database_url)
+    box = load_box(settings)
+    book = read_book(settings)
+    engine = _open_database(settings)
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    clock: Clock = settings.make_clock()
+    return Office(engine, settings, clock, box, book, worker)
+
+
+def _open_database(settings: Settings) -> Engine:
     try:
+        if settings.embedded:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"DOZOR_DATA_DIR: cannot make {settings.data_dir}: {reason}") from None
+    try:
+        engine = open_engine(settings.effective_database_url)
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except Exception as error:  # noqa: BLE001 - whatever the driver says, one sentence
-        reason = str(error).splitlines()[0]
+        reason = _DRIVER.sub("", mask(str(error).partition("\n")[0]))
         raise ConfigError(f"DOZOR_DATABASE_URL: the database cannot be opened: {reason}") from None
-    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    book = read_book(settings.rules_file)
-    clock: Clock = settings.make_clock()
-    return Office(engine, settings, clock, load_box(settings), book, worker)
+    return engine
+
+
+_DRIVER = re.compile(r"^\(\w+\.\w+\) ")
+
+
+def check_key(office: Office) -> None:
+    """Stop if the stored credentials were sealed with another key: no hook would be let in.
+
+    Raises:
+        ConfigError: names DOZOR_SECRET_KEY.
+    """
+    with reading(office.engine) as connection:
+        for row in accounts.accounts(connection):
+            if row.secrets:
+                office.box.open(row.secrets)
 
 
 @dataclass
@@ -74,6 +102,7 @@ class Service:
         """Serve until a signal comes."""
         settings = self.office.settings
         schema.require(self.office.engine, make_if_empty=settings.embedded)
+        check_key(self.office)
         listener = _listen(settings.host, settings.port)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(self._serve(listener))
@@ -175,16 +204,20 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else answers wait 40 ms
     try:
         listener.bind((host, port))
-    except (OSError, OverflowError) as error:
+        listener.listen(2048)
+    except (OSError, OverflowError, ValueError) as error:
         listener.close()
-        raise ConfigError(f"--host/--port: cannot listen on {host}:{port}: {error}") from None
-    listener.listen(2048)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"--host/--port (DOZOR_HOST, DOZOR_PORT): cannot listen on {host}:{port}: {reason}"
+        ) from None
     return listener
 
 
 def work(office: Office) -> None:
     """`dozor work`: normalise, store, derive, notify until a signal comes."""
     schema.require(office.engine, make_if_empty=office.settings.embedded)
+    check_key(office)
     worker = WorkerThread(office)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

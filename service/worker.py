@@ -14,10 +14,13 @@ import structlog
 
 from service.alerts.channels import make_channels
 from service.alerts.sender import Sender
-from service.errors import SourceUnavailable
-from service.pipeline import drain, fetch, rejudge, tick
+from service.pipeline import drain, rejudge
 from service.pipeline.drain import LeaseLost
-from service.pipeline.office import LEASE_SECONDS, Office
+from service.pipeline.errands import Errands
+from service.pipeline.fetch import DIRECTORY_EVERY_SECONDS
+from service.pipeline.holds import holding
+from service.pipeline.office import Office
+from service.pipeline.tick import due_accounts
 from service.store import accounts, inbox
 from service.store.engine import reading, transaction
 
@@ -32,7 +35,7 @@ class Worker:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._stop = threading.Event()
-        self._directory_tried: dict[str, float] = {}
+        self._errands = Errands(office)
         self._sender = Sender(
             office.engine, office.clock, office.box, make_channels(office.settings), office.config
         )
@@ -52,19 +55,23 @@ class Worker:
             office.wake.clear()
             if not self._safely(self.step, "worker_step_failed"):
                 office.wake.wait(longest)
+        self._errands.close()
         self._sender.close()
 
     def step(self) -> bool:
         """One round over all accounts that have something to do; whether anything was done."""
         office = self._office
+        now = office.now()
         with reading(office.engine) as connection:
-            waiting = accounts.waiting(connection, office.now(), office.real_now(), office.worker)
+            waiting = accounts.waiting(connection, office.real_now(), office.worker)
+            to_read = accounts.to_read(connection, now, now - DIRECTORY_EVERY_SECONDS)
+            to_tell = due_accounts(connection, now)
+        self._errands.start(dict.fromkeys([*to_tell, *to_read]))
         busy = False
         for account_id in waiting:
             if self._stop.is_set():
                 return True
             busy |= self._safely(lambda a=account_id: self._slice(a), "slice_failed")  # type: ignore[misc]
-        busy |= self._safely(lambda: tick.tick(office) > 0, "tick_failed")
         self._safely(lambda: self._sender.run_once() > 0, "sending_failed")
         self._sweep()
         return busy
@@ -85,55 +92,27 @@ class Worker:
 
     def _slice(self, account_id: str) -> bool:
         """Work on one account for a while."""
-        office = self._office
-        real = office.real_now()
-        with transaction(office.engine) as connection:
-            if not accounts.claim(connection, account_id, office.worker, real, LEASE_SECONDS):
+        with holding(self._office, account_id) as mine:
+            if not mine:
                 return False
-        try:
-            return self._work(account_id)
-        except LeaseLost:
-            log.warning("lease_lost", account=account_id)
-            return False
-        finally:
-            with transaction(office.engine) as connection:
-                accounts.release(connection, account_id, office.worker, real)
+            try:
+                return self._work(account_id)
+            except LeaseLost:
+                log.warning("lease_lost", account=account_id)
+                return False
 
     def _work(self, account_id: str) -> bool:
-        office = self._office
-        busy = self._read_directory(account_id)
         until = time.monotonic() + SLICE_SECONDS
         steps: tuple[Callable[[Office, str], int], ...] = (
             drain.drain,
-            fetch.fetch,
             rejudge.rejudge,
             rejudge.judge_dirty,
         )
-        done = 1
+        busy, done = False, 1
         while done and time.monotonic() < until and not self._stop.is_set():
-            done = sum(step(office, account_id) for step in steps)
+            done = sum(step(self._office, account_id) for step in steps)
             busy |= done > 0
         return busy
-
-    def _read_directory(self, account_id: str) -> bool:
-        """Read users, pipelines and fields when asked for or a day old; tried once a minute."""
-        office = self._office
-        with reading(office.engine) as connection:
-            row = accounts.account(connection, account_id)
-        if row is None or row.status == "disabled":
-            return False
-        age = office.now() - (row.directory_at or 0)
-        if not row.directory_wanted and age < fetch.DIRECTORY_EVERY_SECONDS:
-            return False
-        tried = self._directory_tried.get(account_id, -1e9)
-        if office.clock.monotonic() - tried < 60:
-            return False
-        self._directory_tried[account_id] = office.clock.monotonic()
-        try:
-            return fetch.read_directory(office, account_id)
-        except SourceUnavailable as error:
-            log.warning("directory_unreadable", account=account_id, error=str(error))
-            return False
 
     def _sweep(self) -> None:
         """Now and then: raw bodies past their time are dropped."""

@@ -10,12 +10,11 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from service.api.bodies import faults_of
 from service.api.yaml_bodies import place_of, read_text
 from service.errors import ConfigError
+from service.files import load_yaml
 from service.rules.book import parse_rules
 from service.rules.schema import RuleFile
 
@@ -36,13 +35,11 @@ def verdict(body: bytes) -> dict[str, Any]:
 def _faults(body: bytes) -> list[dict[str, Any]]:
     try:
         text = read_text(body)
-        document: Any = YAML(typ="rt").load(text)
+        document = load_yaml(text, "body", "rt")
     except yaml.YAMLError as error:
         return [_fault(*place_of(error))]
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        what = str(error.problem or "this is no YAML")
-        return [_fault(mark.line + 1, mark.column + 1, what) if mark else _fault(1, 1, what)]
+    except ConfigError as error:
+        return [_fault_of_meaning(str(error))]
     try:
         RuleFile.model_validate(_plain(document))
     except ValidationError as error:

@@ -8,16 +8,17 @@ _PLACEHOLDER = re.compile(r"\s*\{[a-z_]+\}")
 
 
 def rule_name(model: RuleModel | None, rule_id: str, lang: str) -> str:
-    """A rule's short name: what stands before the first colon of its title, without values.
+    """A rule's short name: its `name`, else what stands before the first colon of its title.
 
     A title that begins with a value has no such part; then the rule's id is its name.
     """
     if model is None:
         return rule_id
-    own = getattr(model, "name", None)
-    if own is not None:
-        return str(getattr(own, lang))
+    if model.name is not None:
+        return str(getattr(model.name, lang))
     title: str = getattr(model.title, lang)
+    if title.startswith("{"):
+        return rule_id
     name = _PLACEHOLDER.sub("", title.partition(":")[0]).strip()
     return name or rule_id
 

@@ -98,10 +98,10 @@ def _save(call: Call, connection: Connection, row: AccountRow, document: Account
         known = accounts.directory(connection, row.account_id)
         zone = call.settings.timezone
         config = resolve(row.account_id, row.crm, known, document, default_zone=zone)
-        config.calendar(None)
+        config.check_hours()
         if known.pipelines or known.sellers:
             config.check()
-            call.book.in_force(config)
+            call.book.check(config)
         accounts.save_settings(connection, row.account_id, document, author, call.now)
     except ConfigError as error:
         raise _as_problem(str(error)) from None

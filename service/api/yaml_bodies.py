@@ -29,6 +29,9 @@ def read_document(body: bytes, content_type: str) -> Any:
         line, column, what = place_of(error)
         detail = f"The body is not YAML: line {line}, column {column}: {what}."
         raise bad_body("#", detail, "bad_json") from None
+    except (ValueError, OverflowError) as error:
+        detail = f"The body is not YAML: a value cannot be read: {error}."
+        raise bad_body("#", detail, "bad_json") from None
     check_document(document)
     return document
 

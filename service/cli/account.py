@@ -2,20 +2,20 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from service import connect
 from service.cli import base
 from service.domain.account import AccountDocument
 from service.domain.config import parse_document
 from service.errors import ConfigError, SourceUnavailable
+from service.files import load_yaml, read_text
 from service.pipeline import verify as checking
 from service.store import accounts as store
 from service.store.engine import reading, transaction
@@ -42,7 +42,7 @@ def add(
 ) -> None:
     """Connect a portal; prints the hook address to paste, or registers it."""
     document = _first_document(timezone, currency)
-    chosen = connect.check_id(account_id) if account_id else connect.slug(name)
+    chosen = connect.check_id(account_id) if account_id is not None else connect.slug(name)
     secrets = {"token": token, "application_token": application_token}
     secrets = {key: value for key, value in secrets.items() if value}
     with base.office() as office:
@@ -63,11 +63,14 @@ def add(
 
 def _first_document(timezone: str | None, currency: str | None) -> AccountDocument:
     if timezone is not None and timezone not in available_timezones():
-        raise ConfigError(f"--timezone: there is no zone {timezone!r}; write Europe/Moscow")
-    if currency is not None and not (len(currency) == 3 and currency.isalpha()):
-        raise ConfigError(f"--currency: {currency!r} is no currency; write for example RUB")
-    raw = {"timezone": timezone, "currency": currency.upper() if currency else None}
-    return parse_document({key: value for key, value in raw.items() if value})
+        near = get_close_matches(timezone, available_timezones(), n=1)
+        hint = near[0] if near else "Europe/Moscow"
+        raise ConfigError(f"--timezone: there is no zone {timezone[:60]!r}; write {hint}")
+    raw = {"timezone": timezone, "currency": currency.upper() if currency is not None else None}
+    try:
+        return parse_document({key: value for key, value in raw.items() if value is not None})
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from None
 
 
 @app.command("list")
@@ -153,8 +156,10 @@ def apply_settings(
     as_json: Json = False,
 ) -> None:
     """Put a settings file in force."""
-    raw = _read_yaml(file)
-    chosen = account or (raw.get("account") if isinstance(raw, dict) else None)
+    raw = load_yaml(read_text(file, "FILE"), str(file))
+    if not isinstance(raw, dict):
+        raise ConfigError(f"FILE: {file} must be a map of settings, beginning with `account: ID`")
+    chosen = account or raw.get("account")
     if not chosen:
         raise ConfigError("account: the file does not say for which account; add `account: ID`")
     with base.office() as office:
@@ -163,17 +168,6 @@ def apply_settings(
         base.show_json({"id": chosen, "version": version})
     else:
         base.out.print(f"{chosen}: settings version {version} is in force.")
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"FILE: cannot read {path}: {error}") from None
-    except YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f"{path}:{place.line + 1}:{place.column + 1}" if place else str(path)
-        raise ConfigError(f"{where}: no YAML: {getattr(error, 'problem', error)}") from None
 
 
 @app.command()
@@ -231,9 +225,11 @@ def _since(text: str | None, zone: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"--since: {text!r} is no date; write 2026-01-01") from None
+        raise ConfigError(f"--since: {text[:40]!r} is no date; write 2026-01-01") from None
+    if not 1970 <= moment.year < 2200:
+        raise ConfigError(f"--since: {text[:40]!r} is out of range; write for example 2026-01-01")
     moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
-    return int(moment.astimezone(UTC).timestamp())
+    return max(0, int(moment.astimezone(UTC).timestamp()))
 
 
 def _read(account: str, pages: Any, as_json: bool) -> None:

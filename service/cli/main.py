@@ -7,7 +7,7 @@ import typer
 
 from service import __version__
 from service.cli import account, base, keys, plan, rules
-from service.errors import DozorError
+from service.cli.guard import guarded
 
 app = typer.Typer(
     name="dozor",
@@ -70,7 +70,7 @@ def demo(
     once: Annotated[bool, typer.Option(help="bounded, then compare with the simulator")] = False,
     deals: Annotated[int, typer.Option(min=10, help="open deals of each portal")] = 120,
     speed: Annotated[float, typer.Option(min=1, help="how fast the time runs")] = 600,
-    seed: Annotated[int, typer.Option(help="another seed, another department")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, another department")] = 1,
 ) -> None:
     """A simulated sales department behind two simulated portals, watched by a real Dozor."""
     from service.demo import run
@@ -88,11 +88,13 @@ def openapi(
     from service.api.openapi import build, dump
     from service.clock import Clock
     from service.main import create_app
+    from service.rules.book import load_book
     from service.settings import Settings
     from service.store.engine import open_engine
 
     engine = open_engine("sqlite:///never-opened.db")
-    text = dump(build(create_app(Settings(), engine, Clock(), ready=dict)))
+    app = create_app(Settings.model_construct(), engine, Clock(), ready=dict, book=load_book())
+    text = dump(build(app))
     if not check:
         sys.stdout.write(text)
         return
@@ -111,12 +113,4 @@ def version() -> None:
 
 def main() -> None:
     """Entry point: no traceback ever reaches a user."""
-    try:
-        app()
-    except DozorError as error:
-        base.err.print(f"dozor: {error}", markup=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
+    sys.exit(guarded(app))

@@ -7,6 +7,7 @@ import typer
 
 from service.cli import base
 from service.errors import ConfigError
+from service.files import read_text
 from service.rules.book import builtin_rules, parse_rules
 from service.rules.schema import RuleModel
 from service.rules.testing import run_tests
@@ -17,11 +18,7 @@ File = Annotated[Path, typer.Argument(help="a rule file (YAML)")]
 
 
 def _read(path: Path) -> list[RuleModel]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"FILE: cannot read {path}: {error}") from None
-    return parse_rules(text, str(path))
+    return parse_rules(read_text(path, "FILE"), str(path))
 
 
 @app.command("list")
@@ -71,6 +68,8 @@ def test(
         for outcome in failed:
             base.err.print(f"{outcome.rule}: {outcome.test}: {outcome.problem}", markup=False)
         base.out.print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+        if not outcomes:
+            base.err.print("There are no tests in the file; add `tests:` to its rules.")
     if failed or not outcomes:
         raise typer.Exit(1)
 

@@ -4,11 +4,21 @@ Names of pipelines, stages, fields and sellers may be given by CRM id or by titl
 `domain.config.resolve` turns them into ids against the portal's directory.
 """
 
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from service.domain.span import Span
+from service.faults import first_of, place_of, said
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_HOUR = r"(?:[01]?\d|2[0-3]):[0-5]\d"
+_QUIET = re.compile(f"{_HOUR}-(?:{_HOUR}|24:00)")
+_FIELDS = ("source", "budget", "loss_reason")
+_LIMITS = ("open_deals",)
+_MOST_DEALS = 1_000_000
 
 
 class _Model(BaseModel):
@@ -57,7 +67,7 @@ class Absence(_Model):
 class SellerSettings(_Model):
     """What differs for one seller."""
 
-    limit: int | None = Field(None, ge=0)  # open deals; 0 = not judged
+    limit: int | None = Field(None, ge=0, le=_MOST_DEALS)  # open deals; 0 = not judged
     telegram: int | str | None = None
     absent: list[Absence] = []
     week: str | None = None
@@ -97,6 +107,31 @@ class Alerts(_Model):
     quiet: str | None = None  # "20:00-09:00": told after it
     resolved: bool = True  # tell that a violation is over
 
+    @field_validator("quiet")
+    @classmethod
+    def _quiet_hours(cls, value: str | None) -> str | None:
+        if value is not None and not _QUIET.fullmatch(value):
+            msg = f"{value[:40]!r} is no span; write for example 20:00-09:00"
+            raise ValueError(msg)
+        return value
+
+
+def _check_names(given: Iterable[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            msg = f"there is no {name[:60]!r} here; there are {', '.join(known)}"
+            raise ValueError(msg)
+
+
+def _check_pipeline(name: str, own: Any) -> None:
+    try:
+        PipelineSettings.model_validate({} if own is None else own)
+    except ValidationError as error:
+        first = first_of(error)
+        place = ".".join(part for part in (name, place_of(first)) if part)
+        msg = f"{place}: {said(first)}"
+        raise ValueError(msg) from None
+
 
 class AccountDocument(_Model):
     """The whole document; every field has a default."""
@@ -116,7 +151,43 @@ class AccountDocument(_Model):
     telephony: bool | None = None  # None = as found
     spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"
 
-    @field_validator("sellers", mode="before")
+    @field_validator("currency")
+    @classmethod
+    def _currency_code(cls, value: str | None) -> str | None:
+        if value is not None and not _CURRENCY.fullmatch(value):
+            msg = f"{value[:20]!r} is no currency; write for example RUB"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("fields")
+    @classmethod
+    def _fields_known(cls, value: dict[str, str | int]) -> dict[str, str | int]:
+        _check_names(value, _FIELDS)
+        return value
+
+    @field_validator("limits")
+    @classmethod
+    def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
+        _check_names(value, _LIMITS)
+        for name, limit in value.items():
+            if not 0 <= limit <= _MOST_DEALS:
+                msg = f"{name}: must be 0 to {_MOST_DEALS}; 0 = not judged"
+                raise ValueError(msg)
+        return value
+
+    @field_validator("pipelines")
+    @classmethod
+    def _pipeline_settings(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Each one must be readable; it stays as written."""
+        for name, own in value.items():
+            if name != "exclude":
+                _check_pipeline(name, own)
+            elif not isinstance(own, list) or not all(isinstance(n, str | int) for n in own):
+                msg = "exclude must be a list of titles or ids"
+                raise ValueError(msg)
+        return value
+
+    @field_validator("sellers", "teams", "pipelines", mode="before")
     @classmethod
     def _seller_names(cls, value: Any) -> Any:
         return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value

@@ -1,16 +1,15 @@
 """One account's settings resolved against its portal's directory: what judging and counting ask.
 
-Titles become ids here; a title that does not exist or is not unique is a ConfigError that names the
-field and the near ones. A `Config` is immutable; a change of settings or directory makes a new one.
+Titles become ids here. `check` refuses a title that does not exist or is not unique and names the
+near ones; one that the portal lost later is ignored and told in `problems`. A `Config` is
+immutable; a change of settings or directory makes a new one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
-from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,8 +19,10 @@ from service.domain.account import AccountDocument, PipelineSettings, SellerSett
 from service.domain.calendar import WorkCalendar, make_calendar
 from service.domain.directory import Directory, Pipeline, StageKind
 from service.domain.instant import Instant
+from service.domain.named import find, first_fault, read_date
 from service.errors import ConfigError
 
+T = TypeVar("T")
 DEFAULT_LIMIT = 50
 VIRTUAL_FIELDS = frozenset({"contact", "phone", "budget", "source", "company"})
 _SPAM_WORDS = ("спам", "дубль", "нецелев", "тест", "spam", "duplicate", "test")
@@ -49,6 +50,7 @@ class Config:
     connected_at: Instant = 0
     lang: str = "ru"
     _calendars: dict[str, WorkCalendar] = field(default_factory=dict, repr=False, compare=False)
+    _faults: dict[str, None] = field(default_factory=dict, repr=False, compare=False)
 
     # --- people -------------------------------------------------------------------------------
 
@@ -70,7 +72,7 @@ class Config:
             shorten=work.shorten,
             exceptions=work.exceptions,
             absences=tuple(
-                (_date(a.from_, "sellers.absent.from"), _date(a.to, "sellers.absent.to"))
+                (read_date(a.from_, "sellers.absent.from"), read_date(a.to, "sellers.absent.to"))
                 for a in own.absent
             ),
         )
@@ -78,10 +80,11 @@ class Config:
     @cached_property
     def sellers(self) -> dict[str, SellerSettings]:
         """What the settings say of single sellers, by CRM id."""
-        return {
-            self.seller_id(name, f"sellers.{name}"): own
+        named = {
+            self._known(self.seller_id, name, f"sellers.{name}"): own
             for name, own in self.document.sellers.items()
         }
+        return {seller: own for seller, own in named.items() if seller is not None}
 
     @cached_property
     def _human_ids(self) -> frozenset[str]:
@@ -105,7 +108,7 @@ class Config:
         """Teams of the settings, else the CRM's groups."""
         if self.document.teams:
             return {
-                name: Team(name, name, tuple(self.seller_id(s, f"teams.{name}") for s in members))
+                name: Team(name, name, tuple(self._all(self.seller_id, members, f"teams.{name}")))
                 for name, members in self.document.teams.items()
             }
         groups: dict[str, Team] = {}
@@ -171,9 +174,7 @@ class Config:
     def excluded(self) -> frozenset[str]:
         """Pipelines whose deals are not judged and count nowhere."""
         named = self.document.pipelines.get("exclude", [])
-        if not isinstance(named, list):
-            raise ConfigError("pipelines.exclude: must be a list of titles or ids")
-        own = {self.pipeline_id(name, "pipelines.exclude").id for name in named}
+        own = {p.id for p in self._all(self.pipeline_id, named, "pipelines.exclude")}
         return frozenset(own | {p.id for p in self.directory.pipelines if p.archived})
 
     @cached_property
@@ -183,12 +184,9 @@ class Config:
         for name, raw in self.document.pipelines.items():
             if name == "exclude":
                 continue
-            where = f"pipelines.{name}"
-            pipeline = self.pipeline_id(name, where)
-            try:
+            pipeline = self._known(self.pipeline_id, name, f"pipelines.{name}")
+            if pipeline is not None:
                 found[pipeline.id] = PipelineSettings.model_validate(raw or {})
-            except ValidationError as error:
-                raise ConfigError(f"{where}: {_first_fault(error)}") from None
         return found
 
     @cached_property
@@ -197,12 +195,11 @@ class Config:
         for pipeline in self.directory.pipelines:
             asked: list[str] = []
             own = self.pipelines.get(pipeline.id, PipelineSettings()).required
-            by_stage = {
-                self.stage_id(pipeline, name, f"pipelines.{pipeline.name}.required"): tokens
-                for name, tokens in own.items()
-            }
+            where = f"pipelines.{pipeline.name}.required"
+            stage_id = partial(self.stage_id, pipeline)
+            by_stage = {self._known(stage_id, name, where): names for name, names in own.items()}
             for stage in sorted(pipeline.stages, key=lambda s: s.sort):
-                tokens = [self._token(t, pipeline) for t in by_stage.get(stage.id, [])]
+                tokens = self._all(self._token, by_stage.get(stage.id, []), where)
                 tokens += [
                     f.id for f in self.directory.fields if (pipeline.id, stage.id) in f.required
                 ]
@@ -214,10 +211,8 @@ class Config:
         """What a card must hold at a stage (cumulative): virtual names and custom field ids."""
         return self._required.get((pipeline, stage), ())
 
-    def _token(self, name: str, pipeline: Pipeline) -> str:
-        if name in VIRTUAL_FIELDS:
-            return name
-        return self.field_id(name, f"pipelines.{pipeline.name}.required")
+    def _token(self, name: str, where: str) -> str:
+        return name if name in VIRTUAL_FIELDS else self.field_id(name, where)
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -252,7 +247,7 @@ class Config:
         chosen = self.document.fields.get(name, "default")
         if str(chosen) in {"default", "price"}:
             return None
-        return self.field_id(str(chosen), f"fields.{name}")
+        return self._known(self.field_id, str(chosen), f"fields.{name}")
 
     @cached_property
     def spam_reasons(self) -> frozenset[str]:
@@ -275,40 +270,73 @@ class Config:
 
     # --- names to ids -------------------------------------------------------------------------
 
+    def _known(self, look_up: Callable[[Any, str], T], name: Any, where: str) -> T | None:
+        """What a name means; None = the portal does not know it (told in `problems`)."""
+        try:
+            return look_up(name, where)
+        except ConfigError as error:
+            self._faults[str(error)] = None
+            return None
+
+    def _all(self, look_up: Callable[[Any, str], T], names: list[Any], where: str) -> list[T]:
+        found = [self._known(look_up, name, where) for name in names]
+        return [item for item in found if item is not None]
+
     def seller_id(self, name: str | int, where: str) -> str:
         """The CRM id of a seller given by id or name."""
-        return _find(str(name), [(s.id, s.name) for s in self.directory.sellers], where, "seller")
+        return find(str(name), [(s.id, s.name) for s in self.directory.sellers], where, "seller")
 
     def pipeline_id(self, name: str | int, where: str) -> Pipeline:
         """The pipeline given by id or title."""
         pairs = [(p.id, p.name) for p in self.directory.pipelines]
-        chosen = _find(str(name), pairs, where, "pipeline")
+        chosen = find(str(name), pairs, where, "pipeline")
         return next(p for p in self.directory.pipelines if p.id == chosen)
 
     def stage_id(self, pipeline: Pipeline, name: str | int, where: str) -> str:
         """The CRM id of a stage given by id or title."""
-        return _find(str(name), [(s.id, s.name) for s in pipeline.stages], where, "stage")
+        return find(str(name), [(s.id, s.name) for s in pipeline.stages], where, "stage")
 
     def field_id(self, name: str, where: str) -> str:
         """The id of a custom field given by id, code or title."""
         fields = self.directory.fields
         pairs = [(f.id, f.name) for f in fields] + [(f.id, f.code) for f in fields if f.code]
-        return _find(name, pairs, where, "field")
+        return find(name, pairs, where, "field")
 
     # --- identity -----------------------------------------------------------------------------
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """Names in the settings that the portal does not know; they are ignored."""
+        for resolved in (self.sellers, self.teams, self.excluded, self.pipelines, self._required):
+            len(resolved)
+        _ = (self.source_field, self.loss_reason_field, self.budget_field)
+        for pipeline_id, own in self.pipelines.items():
+            pipeline = self.directory.pipeline(pipeline_id)
+            for name in ("qualified_from", "late_from"):
+                stage = getattr(own, name)
+                if pipeline is not None and stage is not None:
+                    where = f"pipelines.{pipeline.name}.{name}"
+                    self._known(partial(self.stage_id, pipeline), stage, where)
+        return tuple(self._faults)
+
+    def check_hours(self) -> None:
+        """Make every calendar now; the portal is not asked.
+
+        Raises:
+            ConfigError: hours, holidays or absences that cannot be read.
+        """
+        for own in (SellerSettings(), *self.document.sellers.values()):
+            self._make_calendar(own)
 
     def check(self) -> None:
         """Resolve everything now.
 
         Raises:
-            ConfigError: the first name that cannot be resolved.
+            ConfigError: the first name that cannot be resolved, or hours that cannot be read.
         """
-        for resolved in (self.sellers, self.teams, self.excluded, self.pipelines, self._required):
-            len(resolved)
-        _ = (self.source_field, self.loss_reason_field, self.budget_field)
-        self.calendar(None)
-        for seller in self.sellers:
-            self.calendar(seller)
+        self.check_hours()
+        if self.problems:
+            raise ConfigError(self.problems[0])
 
     @cached_property
     def judging_digest(self) -> str:
@@ -337,7 +365,7 @@ def parse_document(raw: Any) -> AccountDocument:
     try:
         return AccountDocument.model_validate(raw if raw is not None else {})
     except ValidationError as error:
-        raise ConfigError(_first_fault(error)) from None
+        raise ConfigError(first_fault(error)) from None
 
 
 def resolve(
@@ -364,21 +392,6 @@ def resolve(
     return Config(account_id, crm, zone, currency, directory, document, connected_at, lang)
 
 
-def _find(name: str, pairs: Iterable[tuple[str, str]], where: str, what: str) -> str:
-    known = list(pairs)
-    if any(name == key for key, _ in known):
-        return name
-    found = {key for key, title in known if title.casefold() == name.casefold()}
-    if len(found) == 1:
-        return found.pop()
-    if found:
-        ids = ", ".join(sorted(found))
-        raise ConfigError(f"{where}: several {what}s are called {name!r}; give the id ({ids})")
-    near = get_close_matches(name, [title for _, title in known], n=3, cutoff=0.5)
-    hint = f"; near ones: {', '.join(near)}" if near else ""
-    raise ConfigError(f"{where}: the portal has no {what} {name!r}{hint}")
-
-
 def _fixed_kind(crm: str, stage: str) -> StageKind:
     """Stages with a fixed meaning: amoCRM 142/143, Bitrix24 WON/LOSE/APOLOGY (also C10:WON)."""
     code = stage.rpartition(":")[2]
@@ -387,27 +400,3 @@ def _fixed_kind(crm: str, stage: str) -> StageKind:
     if (crm == "amocrm" and stage == "143") or code in {"LOSE", "APOLOGY"}:
         return StageKind.LOST
     return StageKind.OPEN
-
-
-def _date(text: str, where: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{where}: {text!r} is no date; write 2026-12-01") from None
-
-
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    text = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(first["loc"][-1]), _known_names(), n=1)
-        text = "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
-    return f"{where}: {text}"
-
-
-def _known_names() -> list[str]:
-    names: list[str] = []
-    for model in (AccountDocument, SellerSettings, PipelineSettings):
-        names += [f.alias or n for n, f in model.model_fields.items()]
-    return names

@@ -11,12 +11,15 @@ from service.domain.facts import Kind, Touched
 from service.domain.instant import Instant
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
 from service.pipeline.drain import store_facts
+from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.store import accounts
 from service.store import facts as fact_store
 from service.store.engine import reading, transaction
 
 BATCH = 50
+AGAIN_SECONDS = 60  # real: what a process took to read and did not, another one reads
+PATIENCE_SECONDS = 5
 DIRECTORY_EVERY_SECONDS = 24 * 3600
 _PAUSES = (5, 30, 120, 600, 1800)
 log = structlog.get_logger()
@@ -24,22 +27,31 @@ log = structlog.get_logger()
 
 def fetch(office: Office, account_id: str) -> int:
     """Read one batch of touched subjects; how many there were. A failure is tried again later."""
+    if office.breaker.is_open(account_id):
+        return 0
     now = office.now()
-    with reading(office.engine) as connection:
+    with transaction(office.engine) as connection:
         row = accounts.account(connection, account_id)
         waiting = fact_store.touched(connection, account_id, now, BATCH)
         if row is None or not waiting:
             return 0
         client = office.client(row, office.config(connection, account_id))
+        again = now + int(AGAIN_SECONDS * office.clock.speed)
+        fact_store.take(connection, account_id, waiting, again)
     touched = [Touched(Kind(kind), subject) for kind, subject, _, _ in waiting]
     try:
         facts = client.fetch(touched)
     except SourceUnavailable as error:
+        office.breaker.failed(account_id)
         _postpone(office, account_id, waiting, error)
         return 0
+    office.breaker.answered(account_id)
     facts = [replace_fact(fact, at=now) if fact.at == 0 else fact for fact in facts]
     seen = [(kind, subject, generation) for kind, subject, generation, _ in waiting]
-    store_facts(office, account_id, facts, lambda c: fact_store.fetched(c, account_id, seen))
+    with holding(office, account_id, patience=PATIENCE_SECONDS) as mine:
+        if not mine:
+            return 0  # they come back: what was taken is due again in a minute
+        store_facts(office, account_id, facts, lambda c: fact_store.fetched(c, account_id, seen))
     _mark_good(office, account_id)
     return len(waiting)
 

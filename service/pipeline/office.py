@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from service.clock import Clock
@@ -15,6 +16,7 @@ from service.domain.ports import Adapter, CrmClient
 from service.domain.ports import Connection as Portal
 from service.errors import ConfigError
 from service.http import make_portal_http
+from service.pipeline.breaker import Breaker
 from service.rules.book import RuleBook, Window, load_book
 from service.secrets import SecretBox
 from service.settings import Settings
@@ -39,6 +41,17 @@ class Office:
     _clients: dict[str, tuple[tuple[object, ...], CrmClient]] = field(default_factory=dict)
     _windows: dict[tuple[str, int], list[Window]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict)
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        """Which portals are left alone."""
+        return Breaker(self.clock)
+
+    def lock(self, account_id: str) -> threading.Lock:
+        """The lock that a thread of this process takes to work on an account."""
+        with self._lock:
+            return self._locks.setdefault(account_id, threading.Lock())
 
     def now(self) -> Instant:
         """The present instant in whole seconds."""

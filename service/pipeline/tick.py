@@ -9,11 +9,12 @@ import structlog
 from service.alerts import events, policy
 from service.alerts.policy import Event
 from service.domain.config import Config
-from service.domain.facts import Kind, Touched
+from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant, iso
 from service.errors import SourceUnavailable
 from service.pipeline.drain import LeaseLost, store_facts
-from service.pipeline.office import LEASE_SECONDS, Office
+from service.pipeline.holds import holding
+from service.pipeline.office import Office
 from service.rules.texts import Names, advice, render_title
 from service.store import accounts, announcements, images, outbox, remarks, subscriptions
 from service.store.accounts import AccountRow
@@ -22,57 +23,65 @@ from service.store.handles import Connection
 
 BATCH = 200
 REREAD = 50
+PATIENCE_SECONDS = 5
 LATE_SECONDS = policy.LATE_SECONDS
 log = structlog.get_logger()
 Row = dict[str, Any]
 
 
+def due_accounts(connection: Connection, now: Instant) -> list[str]:
+    """Accounts with violations to look at."""
+    return announcements.accounts_due(connection, now)
+
+
 def tick(office: Office) -> int:
     """Look at all violations that are due; how many."""
-    now = office.now()
     with reading(office.engine) as connection:
-        waiting = announcements.accounts_due(connection, now)
-    return sum(_account(office, account_id) for account_id in waiting)
+        waiting = due_accounts(connection, office.now())
+    return sum(tick_account(office, account_id) for account_id in waiting)
 
 
-def _account(office: Office, account_id: str) -> int:
-    real = office.real_now()
-    with transaction(office.engine) as connection:
+def tick_account(office: Office, account_id: str) -> int:
+    """Look at an account's violations that are due; how many."""
+    with reading(office.engine) as connection:
         row = accounts.account(connection, account_id)
         if row is None or row.backfill_state == "running":
             return 0
-        if not accounts.claim(connection, account_id, office.worker, real, LEASE_SECONDS):
-            return 0
-    try:
-        _reread(office, row)
-        with transaction(office.engine) as connection:
-            if not accounts.hold(connection, account_id, office.worker):
-                return 0
-            return announce(office, connection, row)
-    except LeaseLost:
+        due = announcements.due(connection, account_id, office.now(), REREAD + 1)
+        config = office.config(connection, account_id)
+    if not due:
         return 0
-    finally:
-        with transaction(office.engine) as connection:
-            accounts.release(connection, account_id, office.worker, real)
+    facts = _reread(office, row, config, due)
+    with holding(office, account_id, patience=PATIENCE_SECONDS) as mine:
+        if not mine:
+            return 0
+        try:
+            store_facts(office, account_id, facts)
+            with transaction(office.engine) as connection:
+                if accounts.hold(connection, account_id, office.worker):
+                    return announce(office, connection, row)
+        except LeaseLost:
+            log.warning("lease_lost", account=account_id)
+    return 0
 
 
-def _reread(office: Office, row: AccountRow) -> None:
+def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row]) -> list[Fact]:
     """The subjects of fresh breaches, as the CRM has them now; without the CRM as we know them."""
     now = office.now()
-    with reading(office.engine) as connection:
-        due = announcements.due(connection, row.account_id, now, REREAD + 1)
-        config = office.config(connection, row.account_id)
     fresh = [v for v in due if _is_fresh(v, config, now)]
     if not fresh or len(fresh) > REREAD or not row.secrets:
-        return
+        return []
+    if office.breaker.is_open(row.account_id):
+        return []
     touched = {t for v in fresh for t in _subjects_of(v)}
     try:
         facts = office.client(row, config).fetch(sorted(touched, key=lambda t: (t.kind, t.id)))
     except SourceUnavailable as error:
+        office.breaker.failed(row.account_id)
         log.info("reread_failed", account=row.account_id, error=str(error))
-        return
-    facts = [replace_fact(fact, at=now) if fact.at == 0 else fact for fact in facts]
-    store_facts(office, row.account_id, facts)
+        return []
+    office.breaker.answered(row.account_id)
+    return [replace_fact(fact, at=now) if fact.at == 0 else fact for fact in facts]
 
 
 def _is_fresh(row: Row, config: Config, now: Instant) -> bool:

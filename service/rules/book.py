@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from hashlib import blake2b
 from importlib import resources
@@ -9,17 +10,17 @@ from typing import Any
 
 import msgspec
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from service.domain.account import RuleSettings
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.span import Span
 from service.errors import ConfigError
+from service.faults import first_of, place_of, said
+from service.files import load_yaml
 from service.rules.attributes import ATTRIBUTES, Attribute
 from service.rules.expression import Condition
-from service.rules.schema import ByStage, RuleFile, RuleModel
+from service.rules.schema import ByStage, RuleFile, RuleModel, RuleTest, Text
 
 LEVELS = ("deals_open", "tasks_overdue")
 
@@ -101,22 +102,34 @@ class RuleBook:
         self._compiled: dict[tuple[str, str], Condition] = {}
         for model in models:
             self._condition(model, dict(model.params))
-        self._in_force: dict[tuple[str, str], list[Rule]] = {}
+        self._in_force: dict[tuple[str, str], tuple[list[Rule], list[str]]] = {}
 
     def in_force(self, config: Config) -> list[Rule]:
-        """The rules that an account is judged by, its own changes applied.
+        """The rules that an account is judged by, its own changes applied."""
+        return self._look_up(config)[0]
+
+    def problems(self, config: Config) -> list[str]:
+        """What the account says of rules, parameters or stages that there are not; ignored."""
+        return self._look_up(config)[1]
+
+    def check(self, config: Config) -> None:
+        """Apply the account's changes now.
 
         Raises:
             ConfigError: `rules.<id>`: no such rule, a wrong parameter or stage.
         """
+        problems = self.problems(config)
+        if problems:
+            raise ConfigError(problems[0])
+
+    def _look_up(self, config: Config) -> tuple[list[Rule], list[str]]:
         key = (config.account_id, config.judging_digest)
         if key not in self._in_force:
             if len(self._in_force) > 1000:
                 self._in_force.clear()
-            for name in config.document.rules:
-                self._check_known(name)
-            rules = [self._for_account(model, config) for model in self.models.values()]
-            self._in_force[key] = [rule for rule in rules if rule is not None]
+            problems = [self._stranger(n) for n in config.document.rules if n not in self.models]
+            made = [self._for_account(model, config, problems) for model in self.models.values()]
+            self._in_force[key] = ([rule for rule in made if rule is not None], problems)
         return self._in_force[key]
 
     def is_on(self, rule_id: str, config: Config) -> str:
@@ -127,12 +140,12 @@ class RuleBook:
             return "off"
         return "on" if set(model.needs) <= config.needs else "no facts"
 
-    def _for_account(self, model: RuleModel, config: Config) -> Rule | None:
+    def _for_account(self, model: RuleModel, config: Config, problems: list[str]) -> Rule | None:
+        own = config.document.rules.get(model.id) or RuleSettings.model_validate({})
+        params = _merge_params(model, own, problems)
+        default, by_place = _spans(model, own, config, problems)
         if self.is_on(model.id, config) != "on":
             return None
-        own = config.document.rules.get(model.id) or RuleSettings.model_validate({})
-        params = _merge_params(model, own)
-        default, by_place = _spans(model, own, config)
         return Rule(
             model,
             self._condition(model, params),
@@ -142,13 +155,10 @@ class RuleBook:
             by_place,
         )
 
-    def _check_known(self, name: str) -> None:
-        if name not in self.models:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, self.models, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"rules.{name}: there is no such rule{hint}")
+    def _stranger(self, name: str) -> str:
+        near = get_close_matches(name, self.models, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"rules.{name}: there is no such rule{hint}"
 
     def _condition(self, model: RuleModel, params: dict[str, Any]) -> Condition:
         key = (model.id, repr(sorted(params.items())))
@@ -160,19 +170,24 @@ class RuleBook:
         return self._compiled[key]
 
 
-def _merge_params(model: RuleModel, own: RuleSettings) -> dict[str, Any]:
-    for name in own.params:
-        if name not in model.params:
-            known = ", ".join(model.params) or "it has none"
-            raise ConfigError(f"rules.{model.id}.params.{name}: no such parameter ({known})")
-        if type(own.params[name]) is not type(model.params[name]):
-            kind = type(model.params[name]).__name__
-            raise ConfigError(f"rules.{model.id}.params.{name}: must be {kind}")
-    return {**model.params, **own.params}
+def _merge_params(model: RuleModel, own: RuleSettings, problems: list[str]) -> dict[str, Any]:
+    params = dict(model.params)
+    for name, value in own.params.items():
+        where = f"rules.{model.id}.params.{name}"
+        if name not in params:
+            problems.append(f"{where}: no such parameter ({', '.join(params) or 'it has none'})")
+        elif type(value) is not type(params[name]):
+            problems.append(f"{where}: must be {_KINDS[type(params[name])]}")
+        else:
+            params[name] = value
+    return params
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def _spans(
-    model: RuleModel, own: RuleSettings, config: Config
+    model: RuleModel, own: RuleSettings, config: Config, problems: list[str]
 ) -> tuple[Span, dict[tuple[str, str], Span]]:
     base = model.for_ if isinstance(model.for_, ByStage) else ByStage(default=model.for_)
     default, named = base.default, dict(base.values)
@@ -185,9 +200,16 @@ def _spans(
     for name, text in named.items():
         places = _places(name, config)
         if not places:
-            raise ConfigError(f"rules.{model.id}.for.{name}: no pipeline has a stage {name!r}")
+            where = f"rules.{model.id}.for.{name}"
+            problems.append(f"{where}: no pipeline has a stage {name!r}{_near(name, config)}")
         by_place |= dict.fromkeys(places, Span.parse(text))
     return Span.parse(default), by_place
+
+
+def _near(name: str, config: Config) -> str:
+    titles = {s.name for p in config.directory.pipelines for s in p.stages}
+    found = get_close_matches(name, sorted(titles), n=3, cutoff=0.5)
+    return f"; near ones: {', '.join(found)}" if found else ""
 
 
 def _places(name: str, config: Config) -> list[tuple[str, str]]:
@@ -206,19 +228,15 @@ def parse_rules(text: str, name: str) -> list[RuleModel]:
     Raises:
         ConfigError: file, line and column of the first fault, and the nearest known name.
     """
-    try:
-        document: Any = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigError(f"{place}: {error.problem or 'no YAML'}") from None
+    document = load_yaml(text, name, "rt")
     try:
         models = RuleFile.model_validate(_plain(document)).rules
     except ValidationError as error:
         raise ConfigError(_locate(error, document, name)) from None
+    seen: set[str] = set()
     for index, model in enumerate(models):
         try:
-            _check(model)
+            _check(model, seen)
             Condition(model.when, ATTRIBUTES[model.on], model.params)
         except ConfigError as error:
             line, column = _position(document, ("rules", index, "when"))
@@ -235,7 +253,10 @@ def _plain(document: Any) -> Any:
     return document
 
 
-def _check(model: RuleModel) -> None:
+def _check(model: RuleModel, seen: set[str]) -> None:
+    if model.id in seen:
+        raise ConfigError("this id stands twice in the file")
+    seen.add(model.id)
     for name in model.since_names:
         attribute = ATTRIBUTES[model.on].get(name)
         if attribute is None or attribute.type != "instant":
@@ -247,10 +268,20 @@ def _check(model: RuleModel) -> None:
 
 
 def _locate(error: ValidationError, document: Any, name: str) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = first_of(error)
     line, column = _position(document, first["loc"])
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{name}:{line}:{column}: {where}: {first['msg'].removeprefix('Value error, ')}"
+    where = place_of(first)
+    text = _no_field(first) if first["type"] == "extra_forbidden" else said(first)
+    if not where:
+        where, text = "the file", "must be a map with the list `rules`"
+    return f"{name}:{line}:{column}: {where}: {text}"
+
+
+def _no_field(first: Any) -> str:
+    models = (RuleModel, ByStage, Text, RuleTest, RuleFile)
+    known = {f.alias or name for model in models for name, f in model.model_fields.items()}
+    near = get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
+    return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _position(document: Any, path: tuple[Any, ...]) -> tuple[int, int]:
@@ -259,8 +290,8 @@ def _position(document: Any, path: tuple[Any, ...]) -> tuple[int, int]:
     for part in path:
         try:
             marks: Any = node.lc
-            place = marks.key(part) if isinstance(node, dict) else marks.item(part)
-            node = node[part]
+            found = marks.key(part) if isinstance(node, dict) else marks.item(part)
+            node, place = node[part], found or place
         except (KeyError, IndexError, AttributeError, TypeError):
             break
     return place[0] + 1, place[1] + 1

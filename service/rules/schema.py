@@ -70,6 +70,7 @@ class RuleModel(_Model):
     enabled: bool = True
     needs: list[str] = []  # facts that must be connected
     notice: bool = False
+    name: Text | None = None  # a short noun phrase without values
     title: Text
     advice: Text
     tests: list[RuleTest] = []

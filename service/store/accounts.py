@@ -271,7 +271,7 @@ def load_configs(
 # --- claims ---------------------------------------------------------------------------------------
 
 
-def waiting(connection: Connection, now: Instant, real: int, worker: str) -> list[str]:
+def waiting(connection: Connection, real: int, worker: str) -> list[str]:
     """Accounts that nobody else works on and that have something to do, longest waiting first."""
     pending = exists().where(
         and_(
@@ -279,9 +279,6 @@ def waiting(connection: Connection, now: Instant, real: int, worker: str) -> lis
             _INBOX.c.state == "pending",
             text(f"inbox.{IS_OPEN}"),
         )
-    )
-    touched = exists().where(
-        and_(_TOUCHED.c.account_id == _ACCOUNT.c.account_id, _TOUCHED.c.next_try_at <= now)
     )
     dirty = exists().where(_DIRTY.c.account_id == _ACCOUNT.c.account_id)
     query = (
@@ -291,13 +288,30 @@ def waiting(connection: Connection, now: Instant, real: int, worker: str) -> lis
         .where(
             or_(
                 pending,
-                touched,
                 and_(dirty, _ACCOUNT.c.backfill_state != "running"),
                 _ACCOUNT.c.judged_version < _ACCOUNT.c.config_version,
-                _ACCOUNT.c.directory_wanted,
             )
         )
         .order_by(_ACCOUNT.c.claimed_until)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def to_read(connection: Connection, now: Instant, directory_before: Instant) -> list[str]:
+    """Accounts of whose portals something is to be read: touched subjects, or the directory."""
+    touched = exists().where(
+        and_(_TOUCHED.c.account_id == _ACCOUNT.c.account_id, _TOUCHED.c.next_try_at <= now)
+    )
+    query = (
+        select(_ACCOUNT.c.account_id)
+        .where(_ACCOUNT.c.status != "disabled")
+        .where(
+            or_(
+                touched,
+                _ACCOUNT.c.directory_wanted,
+                func.coalesce(_ACCOUNT.c.directory_at, 0) < directory_before,
+            )
+        )
     )
     return list(connection.execute(query).scalars())
 

@@ -188,6 +188,26 @@ def touched(
     return [(str(k), str(i), int(g), int(a)) for k, i, g, a in connection.execute(query)]
 
 
+def take(
+    connection: Connection,
+    account_id: str,
+    waiting: Sequence[tuple[str, str, int, int]],
+    until: int,
+) -> None:
+    """These are being read: nobody else reads them before `until` (unless touched again)."""
+    rows = [{"k": kind, "i": subject} for kind, subject, _, _ in waiting]
+    query = (
+        update(_TOUCHED)
+        .where(
+            _TOUCHED.c.account_id == account_id,
+            _TOUCHED.c.kind == bindparam("k"),
+            _TOUCHED.c.id == bindparam("i"),
+        )
+        .values(next_try_at=until)
+    )
+    connection.execute(query, rows)
+
+
 def fetched(connection: Connection, account_id: str, seen: Iterable[tuple[str, str, int]]) -> None:
     """Forget touches answered by a fetch, unless touched again meanwhile."""
     rows = [{"k": kind, "i": subject, "g": generation} for kind, subject, generation in seen]

@@ -53,8 +53,8 @@ def test_wrong_rule_is_refused_with_its_place(
 
 
 def test_no_yaml_is_refused_with_its_place() -> None:
-    with pytest.raises(ConfigError, match=r"f\.yaml:1:"):
-        parse_rules("rules: [", "f.yaml")
+    with pytest.raises(ConfigError, match=r"f\.yaml:2:3: "):
+        parse_rules("rules:\n  - [id\n  }\n", "f.yaml")
 
 
 def test_file_of_rules_extends_the_built_in_ones() -> None:

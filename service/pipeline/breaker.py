@@ -1,0 +1,33 @@
+"""A portal that does not answer is left alone for a while, so that it holds nobody up."""
+
+import threading
+
+from service.clock import Clock
+
+PAUSES = (5.0, 15.0, 60.0, 120.0)  # seconds of the portal's time
+
+
+class Breaker:
+    """Which accounts' portals are down, as far as this process has seen."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._down: dict[str, tuple[int, float]] = {}  # failures, until when
+        self._lock = threading.Lock()
+
+    def is_open(self, account_id: str) -> bool:
+        """Whether the portal is not to be asked now."""
+        known = self._down.get(account_id)
+        return known is not None and self._clock.monotonic() < known[1]
+
+    def failed(self, account_id: str) -> None:
+        """The portal did not answer."""
+        with self._lock:
+            failures = self._down.get(account_id, (0, 0.0))[0]
+            pause = PAUSES[min(failures, len(PAUSES) - 1)]
+            self._down[account_id] = (failures + 1, self._clock.monotonic() + pause)
+
+    def answered(self, account_id: str) -> None:
+        """The portal answers."""
+        with self._lock:
+            self._down.pop(account_id, None)

@@ -1,0 +1,82 @@
+"""Errands: what waits for a portal (reading it, re-reading before an alert), apart from judging.
+
+At most one errand an account, several accounts at once: a portal that is slow or down delays its
+own account's news and nothing else.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from service.errors import SourceUnavailable
+from service.pipeline import fetch, tick
+from service.pipeline.office import Office
+from service.store import accounts
+from service.store.engine import reading
+
+THREADS = 8
+DIRECTORY_AGAIN_SECONDS = 60
+log = structlog.get_logger()
+
+
+class Errands:
+    """Runs errands in threads of its own."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="errand")
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
+        self._directory_tried: dict[str, float] = {}
+
+    def start(self, account_ids: Iterable[str]) -> None:
+        """Begin an errand for each account that is not on one."""
+        for account_id in account_ids:
+            with self._lock:
+                if account_id in self._running:
+                    continue
+                self._running.add(account_id)
+            self._pool.submit(self._run, account_id)
+
+    def close(self) -> None:
+        """Let what has begun come to its end."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self, account_id: str) -> None:
+        done = 0
+        try:
+            done = tick.tick_account(self._office, account_id)
+            done += self._read_directory(account_id)
+            done += fetch.fetch(self._office, account_id)
+        except Exception:
+            log.exception("errand_failed", account=account_id)
+            time.sleep(1.0)
+        finally:
+            with self._lock:
+                self._running.discard(account_id)
+        if done:
+            self._office.wake.set()  # there may be more
+
+    def _read_directory(self, account_id: str) -> int:
+        """Read users, pipelines and fields when asked for or a day old; tried once a minute."""
+        office = self._office
+        with reading(office.engine) as connection:
+            row = accounts.account(connection, account_id)
+        if row is None or row.status == "disabled" or office.breaker.is_open(account_id):
+            return 0
+        age = office.now() - (row.directory_at or 0)
+        if not row.directory_wanted and age < fetch.DIRECTORY_EVERY_SECONDS:
+            return 0
+        tried = self._directory_tried.get(account_id, -1e9)
+        if office.clock.monotonic() - tried < DIRECTORY_AGAIN_SECONDS:
+            return 0
+        self._directory_tried[account_id] = office.clock.monotonic()
+        try:
+            return int(fetch.read_directory(office, account_id))
+        except SourceUnavailable as error:
+            office.breaker.failed(account_id)
+            log.warning("directory_unreadable", account=account_id, error=str(error))
+            return 0

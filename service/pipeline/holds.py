@@ -1,0 +1,38 @@
+"""An account belongs to one thread at a time: among threads by a lock, among processes by a lease.
+
+Whoever plans and commits holds the account; nobody holds one while waiting for a portal.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.pipeline.office import LEASE_SECONDS, Office
+from service.store import accounts
+from service.store.engine import transaction
+
+_LOOK_SECONDS = 0.05
+
+
+@contextmanager
+def holding(office: Office, account_id: str, patience: float = 0.0) -> Iterator[bool]:
+    """Hold the account; False: another process has it and kept it for `patience` seconds."""
+    with office.lock(account_id):
+        until = time.monotonic() + patience
+        while not (taken := _claim(office, account_id)) and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        if not taken:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            with transaction(office.engine) as connection:
+                accounts.release(connection, account_id, office.worker, office.real_now())
+
+
+def _claim(office: Office, account_id: str) -> bool:
+    with transaction(office.engine) as connection:
+        return accounts.claim(
+            connection, account_id, office.worker, office.real_now(), LEASE_SECONDS
+        )
