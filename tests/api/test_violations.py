@@ -132,7 +132,7 @@ def test_summary_adds_up_to_the_list(both: Api) -> None:
             assert sum(row["count"] for row in rows) == listed["total"]
     by_rule = client.get("/v1/violations/summary", params={"by": "rule,seller"}).json()["data"]
     assert by_rule[0] == {
-        "rule": "deal-stuck", "rule_name": "deal-stuck", "seller": "romashka.9",
+        "rule": "deal-stuck", "rule_name": "Сделка застряла на этапе", "seller": "romashka.9",
         "seller_name": "Петрова", "count": 1, "amount": 12_500_000, "currency": "RUB",
         "oldest_breach_at": "2026-11-20T06:00:00Z",
     }  # fmt: skip

@@ -62,14 +62,17 @@ def test_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
         ({"rules": {"deal-stuck": {"for": {"Нет такого": "3wd"}}}}, "no pipeline has a stage"),
         ({"rules": {"deal-stuck": {"for": "3x"}}}, "no span of time"),
         ({"rules": {"call-without-note": {"params": {"seconds": 5}}}}, "min_seconds"),
-        ({"rules": {"call-without-note": {"params": {"min_seconds": "5"}}}}, "must be int"),
+        (
+            {"rules": {"call-without-note": {"params": {"min_seconds": "5"}}}},
+            "must be a whole number",
+        ),
     ],
 )
 def test_wrong_account_settings_name_the_field(document: dict[str, Any], words: str) -> None:
     def use() -> None:
         config = resolve("a", "amocrm", world.DIRECTORY, parse_document(document))
         config.check()
-        load_book().in_force(config)
+        load_book().check(config)
 
     with pytest.raises(ConfigError) as caught:
         use()

@@ -282,7 +282,10 @@ def test_two_accounts_of_one_name_are_refused_and_a_half_done_setup_can_be_repea
     first = ("account", "add", "amocrm", "--name", "Ромашка", "--base-url", "http://127.0.0.1:9",
              "--token", "T", "--json")  # fmt: skip
     dozor.command(*first)
-    done = dozor.command(*first, code=2)
+    again = dozor.command(*first)
+    assert again["id"] == "romashka"
+    other = tuple("http://127.0.0.1:10" if a == "http://127.0.0.1:9" else a for a in first)
+    done = dozor.command(*other, code=2)
     assert "there is an account 'romashka' already" in done.stderr
     assert dozor.command("account", "rotate-hook", "romashka", "--json")["id"] == "romashka"
     assert [a["id"] for a in dozor.command("account", "list", "--json")] == ["romashka"]

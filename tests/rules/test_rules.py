@@ -53,7 +53,7 @@ def test_wrong_rule_is_refused_with_its_place(
 
 
 def test_no_yaml_is_refused_with_its_place() -> None:
-    with pytest.raises(ConfigError, match=r"f\.yaml:2:3: "):
+    with pytest.raises(ConfigError, match=r"f\.yaml:3:3: "):
         parse_rules("rules:\n  - [id\n  }\n", "f.yaml")
 
 
