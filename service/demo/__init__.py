@@ -9,7 +9,7 @@ from service.demo.compare import compare
 from service.demo.show import watch
 from service.demo.stage import Stage
 
-ONCE_SECONDS = 35.0
+ONCE_SECONDS = 25.0
 
 
 def run(*, once: bool, deals: int, speed: float, seed: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from service.demo.stage import ACCOUNTS, BEGIN, Stage
+from service.demo.stage import ACCOUNTS, Stage
 
 METRICS = (
     "inquiries", "deals_created", "deals_won", "deals_lost", "receipts", "calls", "talk_seconds",
@@ -39,7 +39,7 @@ def compare(stage: Stage) -> int:
     stop = stage.clock.now().replace(microsecond=0)
     for account in ACCOUNTS:
         stage.stop_living(account, stop)
-    _settle(stage)
+    _settle(stage, stop)
     lines = [line for account in ACCOUNTS for line in _lines(stage, account, stop)]
     table = Table("Счёт", "что", "Dozor", "учёт отдела", "", title="Сверка")
     for line in lines:
@@ -55,15 +55,15 @@ def compare(stage: Stage) -> int:
     return 1 if wrong else 0
 
 
-def _settle(stage: Stage) -> None:
-    """Wait until everything received has been worked on and told."""
+def _settle(stage: Stage, stop: datetime) -> None:
+    """Wait until everything that was sent before `stop` has been worked on and told."""
     end = time.monotonic() + SETTLE_SECONDS
     quiet = 0
     seen = -1
     while time.monotonic() < end and quiet < 4:
         pending = sum(stage.get(f"/v1/accounts/{account}")["pending"] for account in ACCOUNTS)
         waiting = sum(sum(_open_deliveries(stage.portal(account, "stats"))) for account in ACCOUNTS)
-        told = len(stage.receiver.received)
+        told = sum(len(_told(stage, account, stop)) for account in ACCOUNTS)
         quiet = quiet + 1 if pending == 0 and waiting == 0 and told == seen else 0
         seen = told
         time.sleep(0.5)
@@ -71,7 +71,7 @@ def _settle(stage: Stage) -> None:
 
 def _open_deliveries(stats: dict[str, Any]) -> Iterator[int]:
     found = stats["deliveries"]
-    yield int(found.get("waiting", 0))
+    yield int(found["pending"])
 
 
 def _lines(stage: Stage, account: str, stop: datetime) -> Iterator[Line]:
@@ -85,7 +85,7 @@ def _lines(stage: Stage, account: str, stop: datetime) -> Iterator[Line]:
         yield _violations(stage, account, told, at)
     yield _workload(stage, account, told, stop, ends[days[-1]])
     yield from _figures(stage, account, told, days, ends, stop)
-    yield _alerts(stage, account, told, stop)
+    yield from _alerts(stage, account, told, stop)
 
 
 _BACK = ((0, 0), (0, 1), (0, 3), (1, 0), (3, 2), (5, 0), (8, 1))
@@ -167,28 +167,33 @@ def _figures(
         yield Line(account, f"{metric} по дням", len(found), len(truth[metric]), differences)
 
 
-def _alerts(stage: Stage, account: str, told: dict[str, Any], stop: datetime) -> Line:
+def _alerts(stage: Stage, account: str, told: dict[str, Any], stop: datetime) -> Iterator[Line]:
     """Every breach that began while Dozor watched and lasted was told; nothing else was."""
     key_of = {
         (v["rule"], f"{account}.{v['subject']}", v["breach_at"]): v for v in told["violations"]
     }
-    found = set()
-    for event in stage.receiver.events:
-        if event["type"] != "violation.opened" or event["data"]["account"] != account:
-            continue
-        violation = event["data"]["violation"]
-        found.add((violation["rule"]["id"], violation["subject"]["id"], violation["breach_at"]))
-    since = _text(max(stage.connected[account], BEGIN))
+    found = _told(stage, account, stop)
+    since = _text(stage.connected[account])
     latest = _text(stop - timedelta(seconds=SHORTEST_SECONDS))
     due = {key for key, v in key_of.items() if since < v["breach_at"] <= latest and _lasts(v, stop)}
-    differences = [f"not told: {key}" for key in sorted(due - found)]
+    missing = [f"not told: {key}" for key in sorted(due - found)]
+    yield Line(account, "оповещения, которые должны уйти", len(due & found), len(due), missing)
     news = _news(stage, account)
-    differences += [
-        f"told, but not so: {key}"
-        for key in sorted(found - set(key_of))
-        if not _was_under_way(key, news)
-    ]
-    return Line(account, "оповещения о новых нарушениях", len(found), len(due), differences)
+    doubtful = sorted(found - set(key_of))
+    wrong = [f"told, but not so: {key}" for key in doubtful if not _was_under_way(key, news)]
+    right = len(found) - len(wrong)
+    yield Line(account, "оповещения, которые ушли верно", len(found), right, wrong)
+
+
+def _told(stage: Stage, account: str, stop: datetime) -> set[tuple[str, str, str]]:
+    """What Dozor told of breaches before `stop`: rule, subject, breach."""
+    data = [e["data"] for e in stage.receiver.events if e["type"] == "violation.opened"]
+    told = [d["violation"] for d in data if d["account"] == account]
+    return {
+        (v["rule"]["id"], v["subject"]["id"], v["breach_at"])
+        for v in told
+        if v["breach_at"] <= _text(stop)
+    }
 
 
 def _news(stage: Stage, account: str) -> dict[str, list[datetime]]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from service.clock import Clock
 from service.errors import ConfigError
 from service.portal.receivers import HookReceiver, TelegramStandIn
 
-BEGIN = datetime(2026, 3, 16, 6, 0, tzinfo=UTC)  # Monday 09:00 in Moscow
+BEGIN = datetime(2026, 3, 16, 7, 0, tzinfo=UTC)  # Monday 10:00 in Moscow: work begins
+LEAD_SECONDS = 25  # real: connected in the small hours, while the department sleeps
 ACCOUNTS = {"romashka": "amocrm", "vasilek": "bitrix24"}
 NAMES = {"romashka": "Ромашка", "vasilek": "Василёк"}
 TOKEN = {"amocrm": "demo-long-lived-token", "bitrix24": "1/demosecret"}
@@ -55,7 +57,8 @@ class Stage:
     connected: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._clock_text = f"{BEGIN.isoformat().replace('+00:00', 'Z')}x{self.speed}@{time.time()}"
+        begin, anchor = BEGIN.isoformat().replace("+00:00", "Z"), time.time() + LEAD_SECONDS
+        self._clock_text = f"{begin}x{self.speed}@{anchor}"
         self.clock = Clock.parse(self._clock_text)
         kept = {k: v for k, v in os.environ.items() if not k.startswith("DOZOR_")}
         self._environment = kept | {
@@ -80,17 +83,19 @@ class Stage:
         for account, crm in ACCOUNTS.items():
             self._open_portal(account, crm)
         self._serve()
-        for account, crm in ACCOUNTS.items():
-            say(f"Connecting {NAMES[account]} ({crm}) ...")
-            self._connect(account, crm)
         made = self.command("key", "create", "--name", "demo", "--scope", "admin", "--json")
         self.key = made["key"]
         self._subscribe()
+        with ThreadPoolExecutor(len(ACCOUNTS)) as pool:
+            list(pool.map(lambda account: self._take_on(account, say), ACCOUNTS))
         self._plan()
-        for account in ACCOUNTS:
-            say(f"Reading the history of {NAMES[account]} ...")
-            self.command("backfill", account, "--json")
-            self.connected[account] = self.clock.now()
+
+    def _take_on(self, account: str, say: Callable[[str], None]) -> None:
+        say(f"Connecting {NAMES[account]} ({ACCOUNTS[account]}) ...")
+        self._connect(account, ACCOUNTS[account])
+        say(f"Reading the history of {NAMES[account]} ...")
+        self.command("backfill", account, "--json")
+        self.connected[account] = self.clock.now()
 
     def tear_down(self) -> None:
         """Stop everything, in the order that loses nothing; remove the folder."""
@@ -142,6 +147,7 @@ class Stage:
         code = "from service.cli import main; main()"
         process = self._start(["-c", code, "serve", "--port", "0"], "dozor.log")
         self.url = self._first_line(process, "dozor.log").rsplit(" ", 1)[1]
+        self._environment["DOZOR_PUBLIC_URL"] = self.url
 
     def _connect(self, account: str, crm: str) -> None:
         arguments = [
@@ -149,7 +155,6 @@ class Stage:
             "--base-url", self.portals[account], "--token", TOKEN[crm], "--json",
         ]  # fmt: skip
         if crm == "amocrm":
-            self._environment["DOZOR_PUBLIC_URL"] = self.url
             self.command(*arguments, "--subscribe")
         else:
             made = self.command(*arguments, "--application-token", APPLICATION_TOKEN)

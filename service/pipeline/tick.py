@@ -1,4 +1,7 @@
-"""The tick: violations whose instant has come are re-read, judged once more, claimed and told."""
+"""The tick: violations whose instant has come are re-read, judged once more, claimed and told.
+
+Nothing is told while hooks that could disprove it wait in the inbox: they are worked on first.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace as replace_fact
@@ -12,9 +15,11 @@ from service.domain.config import Config
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant, iso
 from service.errors import SourceUnavailable
-from service.pipeline.drain import LeaseLost, store_facts
+from service.pipeline.drain import BATCH as INBOX_BATCH
+from service.pipeline.drain import LeaseLost, drain, store_facts
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
+from service.pipeline.rejudge import judge_dirty
 from service.rules.texts import Names, advice, render_title
 from service.store import accounts, announcements, images, outbox, remarks, subscriptions
 from service.store.accounts import AccountRow
@@ -22,7 +27,8 @@ from service.store.engine import reading, transaction
 from service.store.handles import Connection
 
 BATCH = 200
-REREAD = 50
+REREAD = 50  # subjects in one reading
+CATCH_UP = 20  # batches of the inbox worked on before telling; a longer backlog is told as known
 PATIENCE_SECONDS = 5
 LATE_SECONDS = policy.LATE_SECONDS
 log = structlog.get_logger()
@@ -47,7 +53,7 @@ def tick_account(office: Office, account_id: str) -> int:
         row = accounts.account(connection, account_id)
         if row is None or row.backfill_state == "running":
             return 0
-        due = announcements.due(connection, account_id, office.now(), REREAD + 1)
+        due = announcements.due(connection, account_id, office.now(), BATCH)
         config = office.config(connection, account_id)
     if not due:
         return 0
@@ -57,6 +63,7 @@ def tick_account(office: Office, account_id: str) -> int:
             return 0
         try:
             store_facts(office, account_id, facts)
+            _catch_up(office, account_id)
             with transaction(office.engine) as connection:
                 if accounts.hold(connection, account_id, office.worker):
                     return announce(office, connection, row)
@@ -69,19 +76,27 @@ def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row])
     """The subjects of fresh breaches, as the CRM has them now; without the CRM as we know them."""
     now = office.now()
     fresh = [v for v in due if _is_fresh(v, config, now)]
-    if not fresh or len(fresh) > REREAD or not row.secrets:
+    if not fresh or not row.secrets or office.breaker.is_open(row.account_id):
         return []
-    if office.breaker.is_open(row.account_id):
-        return []
-    touched = {t for v in fresh for t in _subjects_of(v)}
+    touched = sorted({t for v in fresh for t in _subjects_of(v)}, key=lambda t: (t.kind, t.id))
+    client = office.client(row, config)
+    facts: list[Fact] = []
     try:
-        facts = office.client(row, config).fetch(sorted(touched, key=lambda t: (t.kind, t.id)))
+        for start in range(0, len(touched), REREAD):
+            facts += client.fetch(touched[start : start + REREAD])
     except SourceUnavailable as error:
         office.breaker.failed(row.account_id)
         log.info("reread_failed", account=row.account_id, error=str(error))
-        return []
-    office.breaker.answered(row.account_id)
+    else:
+        office.breaker.answered(row.account_id)
     return [replace_fact(fact, at=now) if fact.at == 0 else fact for fact in facts]
+
+
+def _catch_up(office: Office, account_id: str) -> None:
+    for _ in range(CATCH_UP):
+        if drain(office, account_id) < INBOX_BATCH:
+            break
+    judge_dirty(office, account_id)
 
 
 def _is_fresh(row: Row, config: Config, now: Instant) -> bool:
