@@ -48,9 +48,9 @@ class Errands:
     def _run(self, account_id: str) -> None:
         done = 0
         try:
-            done = tick.tick_account(self._office, account_id)
-            done += self._read_directory(account_id)
+            done = self._read_directory(account_id)
             done += fetch.fetch(self._office, account_id)
+            done += tick.tick_account(self._office, account_id)
         except Exception:
             log.exception("errand_failed", account=account_id)
             time.sleep(1.0)
