@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from service.store.inbox import Ids
+from service.store.turns import turns_of
 
 log = structlog.get_logger()
 
@@ -89,14 +90,15 @@ class SqliteWriter:
         self._forget()
 
     def _write(self, rows: Sequence[Entry]) -> None:
-        connection = self._connection or self._connect()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_SQLITE_INSERT, rows)
-            connection.execute("COMMIT")
-        except BaseException:
-            self._forget()
-            raise
+        with turns_of(self._path).turn(urgent=True):
+            connection = self._connection or self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(_SQLITE_INSERT, rows)
+                connection.execute("COMMIT")
+            except BaseException:
+                self._forget()
+                raise
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)

@@ -5,12 +5,14 @@ write begin with BEGIN IMMEDIATE there, so that two writers queue instead of fai
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+
+from service.store.turns import turns_of
 
 BUSY_MILLISECONDS = 15_000
 
@@ -54,7 +56,7 @@ def is_sqlite(engine_or_connection: Engine | Connection) -> bool:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """A writing transaction: committed at the end, rolled back on an exception."""
-    with engine.connect() as connection:
+    with _turn(engine), engine.connect() as connection:
         begin(connection)
         try:
             yield connection
@@ -62,6 +64,10 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             connection.rollback()
             raise
         connection.commit()
+
+
+def _turn(engine: Engine) -> AbstractContextManager[None]:
+    return turns_of(engine.url.database or "").turn() if is_sqlite(engine) else nullcontext()
 
 
 @contextmanager
