@@ -325,4 +325,4 @@ def _check_rules(
     config.check_hours()
     if directory.pipelines or directory.sellers:
         config.check()
-        office.book.check(config)
+    office.book.check(config)

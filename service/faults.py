@@ -27,8 +27,9 @@ _WITH_VALUE: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def first_of(error: ValidationError) -> Any:
-    """The first fault: `loc`, `type`, `msg`, `ctx`."""
-    return error.errors(include_url=False, include_input=False)[0]
+    """The first fault: `loc`, `type`, `msg`, `ctx`; a misspelt name before what it left missing."""
+    found = error.errors(include_url=False, include_input=False)
+    return min(found, key=lambda fault: fault["type"] != "extra_forbidden")
 
 
 def said(fault: Any) -> str:

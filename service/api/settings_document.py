@@ -101,7 +101,7 @@ def _save(call: Call, connection: Connection, row: AccountRow, document: Account
         config.check_hours()
         if known.pipelines or known.sellers:
             config.check()
-            call.book.check(config)
+        call.book.check(config)
         accounts.save_settings(connection, row.account_id, document, author, call.now)
     except ConfigError as error:
         raise _as_problem(str(error)) from None

@@ -37,8 +37,9 @@ def list_rules(as_json: Json = False) -> None:
 @app.command()
 def check(file: File, as_json: Json = False) -> None:
     """Load and type-check a file; errors carry line and column."""
+    text = read_text(file, "FILE")
     try:
-        models = _read(file)
+        models = parse_rules(text, str(file))
     except ConfigError as error:
         if as_json:
             base.show_json({"valid": False, "error": str(error)})

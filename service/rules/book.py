@@ -199,7 +199,7 @@ def _spans(
     by_place: dict[tuple[str, str], Span] = {}
     for name, text in named.items():
         places = _places(name, config)
-        if not places:
+        if not places and config.directory.pipelines:
             where = f"rules.{model.id}.for.{name}"
             problems.append(f"{where}: no pipeline has a stage {name!r}{_near(name, config)}")
         by_place |= dict.fromkeys(places, Span.parse(text))
