@@ -3,22 +3,23 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Integer, Table, cast, delete, func, insert, select
 
 from service.store.tables import Contribution, RollupDay, RollupMonth
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
-_COLUMNS = ("account_id", "metric", "{}", "seller", "pipeline", "currency", "value", "n")
+_COLUMNS = ("account_id", "metric", "{}", "currency", "seller", "pipeline", "value", "n")
 
 
 def _sums(account_id: str, *, by_month: bool) -> Any:
     columns = _CONTRIBUTION.c
     # `//` would be a true division with a floor on SQLite; day - day % 100 is exact on both.
-    period = (columns.day - columns.day % 100) / 100 if by_month else columns.day
-    keys = [columns.account_id, columns.metric, period, columns.seller, columns.pipeline,
-            columns.currency]  # fmt: skip
+    month = cast((columns.day - columns.day % 100) / 100, Integer)
+    period = month if by_month else columns.day
+    keys = [columns.account_id, columns.metric, period, columns.currency, columns.seller,
+            columns.pipeline]  # fmt: skip
     return (
         select(*keys, func.sum(columns.value), func.count())
         .where(columns.account_id == account_id)
@@ -49,11 +50,6 @@ def rebuild(connection: Connection, account_id: str) -> None:
     """Make both rollups anew from the contributions."""
     for table, name in ((_DAY, "day"), (_MONTH, "month")):
         connection.execute(delete(table).where(table.c.account_id == account_id))
-        cells = _cells(connection, _sums(account_id, by_month=name == "month"))
-        rows = [
-            {"account_id": account_id, "metric": key[0], name: key[1], "seller": key[2],
-             "pipeline": key[3], "currency": key[4], "value": value, "n": n}
-            for key, (value, n) in cells.items()
-        ]  # fmt: skip
-        if rows:
-            connection.execute(insert(table), rows)
+        columns = [column.format(name) for column in _COLUMNS]
+        sums = _sums(account_id, by_month=name == "month")
+        connection.execute(insert(table).from_select(columns, sums))

@@ -326,9 +326,9 @@ class RollupDay(SQLModel, table=True):
     account_id: str = account_column()
     metric: str = key_column(32)
     day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    currency: str = key_column(3)  # before the seller: totals by period are read in key order
     seller: str = key_column()
     pipeline: str = key_column()
-    currency: str = key_column(3)
     value: int = number()
     n: int = number()
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -341,9 +341,9 @@ class RollupMonth(SQLModel, table=True):
     account_id: str = account_column()
     metric: str = key_column(32)
     month: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    currency: str = key_column(3)  # before the seller: totals by period are read in key order
     seller: str = key_column()
     pipeline: str = key_column()
-    currency: str = key_column(3)
     value: int = number()
     n: int = number()
     __table_args__ = ({"sqlite_with_rowid": False},)
