@@ -17,6 +17,7 @@ import psycopg
 import structlog
 from sqlalchemy.engine import make_url
 
+from service.metrics import HOOK_SECONDS
 from service.store.inbox import Ids
 from service.store.turns import turns_of
 
@@ -260,6 +261,7 @@ class Ingest:
                 if not done.done():
                     done.set_exception(InboxUnavailable())
             return
+        HOOK_SECONDS.observe(self._loop.time() - batch[0][2])
         for _, done, _ in batch:
             if not done.done():
                 done.set_result(None)

@@ -48,7 +48,10 @@ class HookCounts:
 HOOKS = HookCounts()
 REGISTRY.register(HOOKS)
 HOOK_SECONDS = Histogram(
-    "dozor_hook_seconds", "Time until a hook was durable", ["crm"], buckets=_FAST, registry=REGISTRY
+    "dozor_hook_seconds",
+    "Time until a hook was durable: the longest of each group commit",
+    buckets=_FAST,
+    registry=REGISTRY,
 )
 INBOX_DEPTH = Gauge("dozor_inbox_depth", "Hooks not yet worked on", registry=REGISTRY)
 INBOX_OLDEST = Gauge(
@@ -63,7 +66,7 @@ PIPELINE_LAG = Gauge(
 )
 ALERT_LATENCY = Histogram(
     "dozor_alert_latency_seconds",
-    "From the breach to the message leaving",
+    "From the breach or resolution to its message delivered; without digests and quiet hours",
     buckets=_SLOW,
     registry=REGISTRY,
 )

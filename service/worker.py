@@ -21,11 +21,11 @@ from service.pipeline.fetch import DIRECTORY_EVERY_SECONDS
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.pipeline.tick import due_accounts
-from service.store import accounts, inbox
+from service.pipeline.upkeep import Upkeep
+from service.store import accounts
 from service.store.engine import reading, transaction
 
 SLICE_SECONDS = 2.0
-SWEEP_SECONDS = 3600
 log = structlog.get_logger()
 
 
@@ -36,10 +36,10 @@ class Worker:
         self._office = office
         self._stop = threading.Event()
         self._errands = Errands(office)
+        self._upkeep = Upkeep(office)
         self._sender = Sender(
             office.engine, office.clock, office.box, make_channels(office.settings), office.config
         )
-        self._swept_at = 0
 
     def stop(self) -> None:
         """End after the slice at hand."""
@@ -73,7 +73,7 @@ class Worker:
                 return True
             busy |= self._safely(lambda a=account_id: self._slice(a), "slice_failed")  # type: ignore[misc]
         self._safely(lambda: self._sender.run_once() > 0, "sending_failed")
-        self._sweep()
+        self._safely(self._upkeep.run, "upkeep_failed")
         return busy
 
     def _free_the_dead(self) -> bool:
@@ -114,24 +114,10 @@ class Worker:
             busy |= done > 0
         return busy
 
-    def _sweep(self) -> None:
-        """Now and then: raw bodies past their time are dropped."""
-        office = self._office
-        now = office.now()
-        if now - self._swept_at < SWEEP_SECONDS:
-            return
-        self._swept_at = now
-        before = now - office.settings.inbox_keep_days * 86400
-        with reading(office.engine) as connection:
-            known = [row.account_id for row in accounts.accounts(connection)]
-        for account_id in known:
-            with transaction(office.engine) as connection:
-                inbox.forget(connection, account_id, before)
-
-    def _safely(self, work: Callable[[], bool], event: str) -> bool:
+    def _safely(self, work: Callable[[], object], event: str) -> bool:
         """Do a piece of work; a fault is logged and followed by a pause, never by the end."""
         try:
-            return work()
+            return bool(work())
         except Exception:
             log.exception(event)
             self._stop.wait(1.0)

@@ -67,6 +67,7 @@ def upgrade() -> None:
     sa.Column('text', sa.Text(), nullable=False),
     sa.Column('body', sa.LargeBinary(), nullable=False),
     sa.Column('violations', service.store.types.Json(), nullable=False),
+    sa.Column('event_at', sa.BigInteger(), nullable=False),
     sa.Column('created_at', sa.BigInteger(), nullable=False),
     sa.Column('sent_at', sa.BigInteger(), nullable=True),
     sa.Column('next_try_at', sa.BigInteger(), nullable=True),

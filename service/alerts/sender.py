@@ -136,6 +136,8 @@ class Sender:
         )  # fmt: skip
         if fault is None:
             outbox.settle(connection, row, state="sent", sent_at=now, next_try_at=None, reason="")
+            if row["kind"] != "digest" and row["reason"] != "quiet_hours":
+                metrics.ALERT_LATENCY.observe(now - row["event_at"])
             if row["channel"] == "webhook":
                 subscriptions.change(connection, row["receiver"], failing_since=None)
             return

@@ -192,16 +192,22 @@ def _tell(
                 frozenset(told),
             )
         )
-    rows = [_outbox_row(row.account_id, message) for message in policy.plan(made, config, now)]
+    at = {event.id: _event_at(event) for event in made}
+    rows = [_outbox_row(row.account_id, message, at) for message in policy.plan(made, config, now)]
     rows += _for_subscribers(connection, row.account_id, made, config, now)
     outbox.put(connection, rows, now)
 
 
-def _outbox_row(account_id: str, message: policy.Outgoing) -> Row:
+def _event_at(event: Event) -> Instant:
+    return int(event.row["breach_at"] if event.kind == "opened" else event.row["resolved_at"])
+
+
+def _outbox_row(account_id: str, message: policy.Outgoing, at: Mapping[str, Instant]) -> Row:
     return {
         "account_id": account_id, "key": message.key, "receiver": message.receiver,
         "channel": message.channel, "kind": message.kind, "text": message.text,
         "violations": list(message.violations),
+        "event_at": min(at[violation] for violation in message.violations),
         "state": "suppressed" if message.suppressed else "pending",
         "reason": message.suppressed or message.reason,
         "next_try_at": None if message.suppressed else message.not_before,
@@ -223,8 +229,7 @@ def _for_subscribers(
                 continue  # what is older than the connection never alerts singly
             if not events.wants(subscription, kind, account_id, event.row):
                 continue
-            row = event.row
-            at = row["breach_at"] if event.kind == "opened" else row["resolved_at"]
+            at = _event_at(event)
             data = {
                 "account": account_id,
                 "version": 1 if event.kind == "opened" else 2,
@@ -234,7 +239,7 @@ def _for_subscribers(
                 "account_id": account_id, "key": f"{subscription['id']}.{event.kind}.{event.id}",
                 "receiver": subscription["id"], "channel": "webhook", "kind": "event",
                 "text": event.title[config.lang], "body": events.body(kind, at, data),
-                "violations": [event.id],
+                "violations": [event.id], "event_at": at,
             })  # fmt: skip
     return rows
 

@@ -49,6 +49,27 @@ def verify(
     return found
 
 
+def sample(
+    office: Office, account_id: str, after: str | None, limit: int
+) -> tuple[list[str], dict[str, list[Drift]]]:
+    """The next timelines after `after`, and the differences by timeline.
+
+    While a change of settings is still being worked on, differences mean nothing: none are told.
+    """
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None or row.judged_version < row.config_version:
+            return [], {}
+        windows = office.windows(connection, row)
+        keys = fact_store.timelines(connection, account_id, after, limit)
+        found = {}
+        for key in keys:
+            made = apply.plan(connection, account_id, [], windows, force=[key])
+            if drifts := _drifts(account_id, made.difference):
+                found[key] = drifts
+    return keys, found
+
+
 def rebuild(
     office: Office, account_id: str, progress: Callable[[int], None] = lambda _: None
 ) -> None:

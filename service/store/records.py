@@ -83,6 +83,7 @@ class Alert(SQLModel, table=True):
     text: str = Field(sa_column=Column(Text, nullable=False))
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     violations: Any = json_column()
+    event_at: int = instant()  # of the earliest breach or resolution told
     created_at: int = instant()
     sent_at: int | None = instant(nullable=True)
     next_try_at: int | None = instant(nullable=True)

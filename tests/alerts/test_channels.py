@@ -155,7 +155,7 @@ def office_with_receiver(url: str) -> Office:
 def put(office: Office, key: str = "k1", **row: Any) -> None:
     base = {
         "account_id": world.ACCOUNT, "key": key, "receiver": "head", "channel": "telegram",
-        "kind": "opened", "text": "текст", "violations": ["vio_1"],
+        "kind": "opened", "text": "текст", "violations": ["vio_1"], "event_at": 0,
     }  # fmt: skip
     with transaction(office.engine) as connection:
         outbox.put(connection, [base | row], office.now())

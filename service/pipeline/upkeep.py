@@ -1,0 +1,68 @@
+"""What nobody waits for: old bodies and answers go; what is derived is proven, bit by bit."""
+
+import time
+
+import structlog
+
+from service import metrics
+from service.pipeline import verify
+from service.pipeline.office import Office
+from service.store import accounts, idempotency, inbox
+from service.store.engine import reading, transaction
+
+SWEEP_SECONDS = 3600  # of the account's time
+PATROL_SECONDS = 60  # real
+TIMELINES = 200
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Called often; does something now and then."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._swept_at = 0
+        self._patrolled_at = time.monotonic()
+        self._account = ""  # the patrol goes round all accounts and all their timelines
+        self._timeline: str | None = None
+        self._drifting: set[tuple[str, str]] = set()
+
+    def run(self) -> None:
+        """Do what is due."""
+        if self._office.now() - self._swept_at >= SWEEP_SECONDS:
+            self._swept_at = self._office.now()
+            self.sweep()
+        if time.monotonic() - self._patrolled_at >= PATROL_SECONDS:
+            self._patrolled_at = time.monotonic()
+            self.patrol()
+
+    def sweep(self) -> None:
+        """Raw bodies past their time, and answers kept for repeated requests, are dropped."""
+        office = self._office
+        now = office.now()
+        before = now - office.settings.inbox_keep_days * 86400
+        with reading(office.engine) as connection:
+            known = [row.account_id for row in accounts.accounts(connection)]
+        for account_id in known:
+            with transaction(office.engine) as connection:
+                inbox.forget(connection, account_id, before)
+        with transaction(office.engine) as connection:
+            idempotency.prune(connection, now)
+
+    def patrol(self) -> None:
+        """Derive the next timelines again and compare; `dozor_derive_drift` counts what differs."""
+        if self._timeline is None:
+            self._account = self._next_account()
+        keys, drifts = verify.sample(self._office, self._account, self._timeline, TIMELINES)
+        self._timeline = keys[-1] if keys else None
+        self._drifting -= {(self._account, key) for key in keys}
+        for key, found in drifts.items():
+            self._drifting.add((self._account, key))
+            log.error("derive_drift", account=self._account, timeline=key, what=found[0].detail)
+        metrics.DERIVE_DRIFT.set(len(self._drifting))
+
+    def _next_account(self) -> str:
+        with reading(self._office.engine) as connection:
+            known = sorted(row.account_id for row in accounts.accounts(connection))
+        later = [account_id for account_id in known if account_id > self._account]
+        return (later or known or [""])[0]
