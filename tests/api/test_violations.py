@@ -208,7 +208,8 @@ def test_alerting_says_sent_or_why_not(both: Api) -> None:
             {"account_id": "romashka", "id": f"alr_{number}", "key": f"k{number}",
              "receiver": "head", "channel": "telegram", "kind": "opened", "state": state,
              "reason": reason, "text": "", "body": b"", "violations": [row["id"]],
-             "event_at": 0, "created_at": claimed, "sent_at": claimed + 2 if state == "sent" else None,
+             "event_at": 0, "created_at": claimed,
+             "sent_at": claimed + 2 if state == "sent" else None,
              "next_try_at": None, "attempts": 1},
         )  # fmt: skip
     client = both.client("violations:read")
