@@ -42,7 +42,8 @@ def load(
             _FACT.c.timeline, _FACT.c.kind, _FACT.c.id, _FACT.c.at, _FACT.c.rank, _FACT.c.digest,
             _FACT.c.seen_at, _FACT.c.body,
         ).where(_FACT.c.account_id == account_id, _FACT.c.timeline.in_(part))  # fmt: skip
-        for timeline, kind, subject, at, rank, digest, seen_at, body in connection.execute(query):
+        rows = connection.execute(query).all()
+        for timeline, kind, subject, at, rank, digest, seen_at, body in rows:
             fact = Fact(_KINDS[kind], subject, at, _decode(body), _RANKS[rank], seen_at)
             found.setdefault(timeline, {})[kind, subject, at, rank, digest] = fact
     return found

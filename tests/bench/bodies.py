@@ -90,8 +90,12 @@ def _stage(deal: int, at: int, to: str, old: str) -> bytes:
     return lead("status", deal, at, status_id=to, old_status_id=old)
 
 
-def events(deals: int, count: int, at: int, seed: int) -> Iterator[tuple[int, bytes]]:
+def events(
+    deals: int, count: int, at: int, seed: int, newest: int | None = None
+) -> Iterator[tuple[int, bytes]]:
     """(instant, body) of what happens next to open deals drawn at random, two seconds apart.
+
+    Drawn from all `deals`, or from the `newest` so many: what a department works on.
 
     As amoCRM tells it (reference amocrm.md 4): a stage change is two hooks, `status` and `update`;
     a talk leaves a note and an update of the deal; a finished task is followed by the next one.
@@ -100,7 +104,8 @@ def events(deals: int, count: int, at: int, seed: int) -> Iterator[tuple[int, by
     number_told = 0
     while number_told < count:
         told: list[tuple[int, bytes]] = []
-        deal, now = chance.randrange(deals // 3) * 3, at + 2 * number_told
+        live = newest or deals
+        deal, now = deals - live + chance.randrange(live // 3) * 3, at + 2 * number_told
         kind, number = chance.random(), 4 + chance.randrange(5)
         if kind < 0.3:
             told.append((now, lead("update", deal, now, price=chance.randrange(10_000, 90_000))))
