@@ -320,6 +320,16 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('account_id', 'metric', 'month', 'currency', 'seller', 'pipeline'),
     sqlite_with_rowid=False
     )
+    op.create_table('rollup_total',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('metric', sa.String(length=32), nullable=False),
+    sa.Column('day', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('value', sa.BigInteger(), nullable=False),
+    sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'metric', 'day', 'currency'),
+    sqlite_with_rowid=False
+    )
     op.create_table('rule_health',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('rule', sa.String(length=64), nullable=False),
@@ -437,6 +447,7 @@ def downgrade() -> None:
     op.drop_table('subscription')
     op.drop_table('setting')
     op.drop_table('rule_health')
+    op.drop_table('rollup_total')
     op.drop_table('rollup_month')
     op.drop_table('rollup_day')
     with op.batch_alter_table('remark', schema=None) as batch_op:

@@ -1,7 +1,8 @@
 """Sums of contributions by period and group: the only SQL of the figures.
 
-Whole months come from `rollup_month`, whole days from `rollup_day`, the day that `as_of` lies in
-from the contributions up to it. What needs stage or source reads contributions throughout.
+Whole months come from `rollup_month`, whole days from `rollup_day` (of the whole account from
+`rollup_total`), the day that `as_of` lies in from the contributions up to it. What needs stage or
+source reads contributions throughout.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,11 @@ from sqlalchemy import Connection, Table, and_, func, or_, select, tuple_
 
 from service.domain.instant import Instant
 from service.domain.period import to_date, to_day
-from service.store.tables import Contribution, RollupDay, RollupMonth
+from service.store.tables import Contribution, RollupDay, RollupMonth, RollupTotal
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
+_TOTAL: Table = RollupTotal.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
 
 
@@ -67,7 +69,9 @@ def sums(
         yield from _read(connection, ask, _CONTRIBUTION, "day", begin, end, cut)
         return
     before_cut = min(end, to_day(to_date(cut.day) - timedelta(days=1)))
-    for table, name, start, stop in _pieces(begin, before_cut, months=months):
+    whole = not ask.columns and not ask.filters
+    for rollup, name, start, stop in _pieces(begin, before_cut, months=months):
+        table = _TOTAL if whole and rollup is _DAY else rollup
         yield from _read(connection, ask, table, name, start, stop, None)
     if end == cut.day:
         yield from _read(connection, ask, _CONTRIBUTION, "day", cut.day, cut.day, cut)

@@ -4,22 +4,21 @@
 applies the difference and moves the rollups by the same amounts. Nothing else writes these tables.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, select, update
 
+from service.store import rollups
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
-from service.store.tables import Contribution, Deal, RollupDay, RollupMonth, Task, Violation
+from service.store.tables import Contribution, Deal, Task, Violation
 
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _TASK: Table = Task.__table__  # type: ignore[attr-defined]
-_DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
-_MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
 
 Row = dict[str, Any]
 _CONTRIBUTION_KEY = ("metric", "subject_kind", "subject_id", "key")
@@ -156,7 +155,7 @@ def write(connection: Connection, account_id: str, difference: Difference) -> No
     """Apply a difference: rows, images, rollups."""
     _write_violations(connection, account_id, difference)
     _write_contributions(connection, account_id, difference)
-    _write_rollups(connection, account_id, difference)
+    rollups.move(connection, account_id, difference.added, difference.removed)
     for table, rows in ((_DEAL, difference.deals), (_TASK, difference.tasks)):
         keyed = [{"account_id": account_id, **row} for row in rows]
         names = [c.name for c in table.columns if not c.primary_key]
@@ -222,64 +221,3 @@ def _write_contributions(connection: Connection, account_id: str, difference: Di
         for timeline, key, rest in difference.added
     ]
     insert_or_update(connection, _CONTRIBUTION, rows, update=_CONTRIBUTION_REST)
-
-
-def _write_rollups(connection: Connection, account_id: str, difference: Difference) -> None:
-    days: dict[tuple[Any, ...], list[int]] = {}
-    for sign, rows in ((1, difference.added), (-1, difference.removed)):
-        for _, key, rest in rows:
-            _, day, seller, pipeline, _, _, value, currency = rest
-            cell = days.setdefault((key[0], day, seller, pipeline, currency), [0, 0])
-            cell[0] += sign * value
-            cell[1] += sign
-    months: dict[tuple[Any, ...], list[int]] = {}
-    for (metric, day, *rest_key), (value, n) in days.items():
-        cell = months.setdefault((metric, day // 100, *rest_key), [0, 0])
-        cell[0] += value
-        cell[1] += n
-    for table, name, cells in ((_DAY, "day", days), (_MONTH, "month", months)):
-        moved = {key: cell for key, cell in cells.items() if cell != [0, 0]}
-        add_to_rollup(connection, account_id, table, name, moved)
-
-
-def add_to_rollup(
-    connection: Connection,
-    account_id: str,
-    table: Table,
-    name: str,
-    cells: Mapping[tuple[Any, ...], Sequence[int]],
-) -> None:
-    """Add (value, n) to cells of a rollup; a cell that nothing contributes to any more goes."""
-    if not cells:
-        return
-    columns = ("metric", name, "seller", "pipeline", "currency")
-    rows = [
-        {"account_id": account_id, **dict(zip(columns, key, strict=True)), "value": v, "n": n}
-        for key, (v, n) in sorted(cells.items())
-    ]
-    insert_or_update(connection, table, rows, update=(), add=("value", "n"))
-    if any(n < 0 for _, n in cells.values()):
-        keys = [
-            {f"k_{c}": part for c, part in zip(columns, key, strict=True)}
-            for key, (_, n) in cells.items()
-            if n < 0
-        ]
-        query = delete(table).where(
-            table.c.account_id == account_id,
-            table.c.n == 0,
-            *(table.c[c] == bindparam(f"k_{c}") for c in columns),
-        )
-        connection.execute(query, keys)
-
-
-def clear(connection: Connection, account_id: str) -> None:
-    """Throw all derived rows of an account away (`rebuild`)."""
-    for table in (_VIOLATION, _CONTRIBUTION, _DEAL, _TASK, _DAY, _MONTH):
-        connection.execute(delete(table).where(table.c.account_id == account_id))
-
-
-def put_rows(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    """Plain insert of many rows."""
-    values = list(rows)
-    if values:
-        connection.execute(insert(table), values)

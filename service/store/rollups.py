@@ -1,25 +1,36 @@
-"""The rollups against the contributions that they are sums of."""
+"""The rollups: sums of contributions, moved with them, proven against them, made anew."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, cast, delete, func, insert, select
+from sqlalchemy import Connection, Integer, Table, bindparam, cast, delete, func, insert, select
 
-from service.store.tables import Contribution, RollupDay, RollupMonth
+from service.store.engine import insert_or_update
+from service.store.tables import Contribution, RollupDay, RollupMonth, RollupTotal
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
-_COLUMNS = ("account_id", "metric", "{}", "currency", "seller", "pipeline", "value", "n")
+_TOTAL: Table = RollupTotal.__table__  # type: ignore[attr-defined]
+_ROLLUPS: tuple[tuple[str, Table, str, tuple[str, ...]], ...] = (
+    ("day", _DAY, "day", ("seller", "pipeline")),
+    ("month", _MONTH, "month", ("seller", "pipeline")),
+    ("total", _TOTAL, "day", ()),
+)
+Moved = tuple[str, tuple[Any, ...], tuple[Any, ...]]  # timeline, key, the rest of a contribution
 
 
-def _sums(account_id: str, *, by_month: bool) -> Any:
+def _names(period: str, places: tuple[str, ...]) -> list[str]:
+    return ["account_id", "metric", period, "currency", *places, "value", "n"]
+
+
+def _sums(account_id: str, period_name: str, places: tuple[str, ...]) -> Any:
     columns = _CONTRIBUTION.c
     # `//` would be a true division with a floor on SQLite; day - day % 100 is exact on both.
     month = cast((columns.day - columns.day % 100) / 100, Integer)
-    period = month if by_month else columns.day
-    keys = [columns.account_id, columns.metric, period, columns.currency, columns.seller,
-            columns.pipeline]  # fmt: skip
+    period = month if period_name == "month" else columns.day
+    keys = [columns.account_id, columns.metric, period, columns.currency]
+    keys += [columns[place] for place in places]
     return (
         select(*keys, func.sum(columns.value), func.count())
         .where(columns.account_id == account_id)
@@ -29,16 +40,16 @@ def _sums(account_id: str, *, by_month: bool) -> Any:
 
 def _cells(connection: Connection, query: Any) -> dict[tuple[Any, ...], tuple[int, int]]:
     return {
-        (row[1], int(row[2]), *row[3:6]): (int(row[6]), int(row[7]))
+        (row[1], int(row[2]), *row[3:-2]): (int(row[-2]), int(row[-1]))
         for row in connection.execute(query)
     }
 
 
 def differences(connection: Connection, account_id: str) -> Iterator[tuple[str, str]]:
-    """(cell, what is wrong) of both rollups."""
-    for table, name in ((_DAY, "day"), (_MONTH, "month")):
-        should = _cells(connection, _sums(account_id, by_month=name == "month"))
-        columns = [table.c[c.format(name)] for c in _COLUMNS]
+    """(cell, what is wrong) of all rollups."""
+    for name, table, period, places in _ROLLUPS:
+        should = _cells(connection, _sums(account_id, period, places))
+        columns = [table.c[column] for column in _names(period, places)]
         stored = _cells(connection, select(*columns).where(table.c.account_id == account_id))
         for cell in sorted(set(should) | set(stored)):
             if should.get(cell) != stored.get(cell):
@@ -47,9 +58,77 @@ def differences(connection: Connection, account_id: str) -> Iterator[tuple[str, 
 
 
 def rebuild(connection: Connection, account_id: str) -> None:
-    """Make both rollups anew from the contributions."""
-    for table, name in ((_DAY, "day"), (_MONTH, "month")):
+    """Make the rollups anew from the contributions."""
+    for _, table, period, places in _ROLLUPS:
         connection.execute(delete(table).where(table.c.account_id == account_id))
-        columns = [column.format(name) for column in _COLUMNS]
-        sums = _sums(account_id, by_month=name == "month")
-        connection.execute(insert(table).from_select(columns, sums))
+        sums = _sums(account_id, period, places)
+        connection.execute(insert(table).from_select(_names(period, places), sums))
+
+
+def move(
+    connection: Connection,
+    account_id: str,
+    added: Sequence[Moved],
+    removed: Sequence[Moved],
+) -> None:
+    """Keep the rollups equal to the contributions that came and went."""
+    days: dict[tuple[Any, ...], list[int]] = {}
+    for sign, rows in ((1, added), (-1, removed)):
+        for _, key, rest in rows:
+            _, day, seller, pipeline, _, _, value, currency = rest
+            cell = days.setdefault((key[0], day, seller, pipeline, currency), [0, 0])
+            cell[0] += sign * value
+            cell[1] += sign
+    months = _added_up(days, lambda metric, day, *rest: (metric, day // 100, *rest))
+    totals = _added_up(days, lambda metric, day, _seller, _pipeline, cur: (metric, day, cur))
+    places = ("seller", "pipeline", "currency")
+    for table, columns, cells in (
+        (_DAY, ("metric", "day", *places), days),
+        (_MONTH, ("metric", "month", *places), months),
+        (_TOTAL, ("metric", "day", "currency"), totals),
+    ):
+        moved = {key: cell for key, cell in cells.items() if cell != [0, 0]}
+        _add_to_rollup(connection, account_id, table, columns, moved)
+
+
+_Cells = Mapping[tuple[Any, ...], Sequence[int]]
+
+
+def _added_up(
+    cells: _Cells, key_of: Callable[..., tuple[Any, ...]]
+) -> dict[tuple[Any, ...], list[int]]:
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for key, (value, n) in cells.items():
+        cell = found.setdefault(key_of(*key), [0, 0])
+        cell[0] += value
+        cell[1] += n
+    return found
+
+
+def _add_to_rollup(
+    connection: Connection,
+    account_id: str,
+    table: Table,
+    columns: tuple[str, ...],
+    cells: _Cells,
+) -> None:
+    """Add (value, n) to cells of a rollup; a cell that nothing contributes to any more goes."""
+    if not cells:
+        return
+    rows = [
+        {"account_id": account_id, **dict(zip(columns, key, strict=True)), "value": v, "n": n}
+        for key, (v, n) in sorted(cells.items())
+    ]
+    insert_or_update(connection, table, rows, update=(), add=("value", "n"))
+    if any(n < 0 for _, n in cells.values()):
+        keys = [
+            {f"k_{c}": part for c, part in zip(columns, key, strict=True)}
+            for key, (_, n) in cells.items()
+            if n < 0
+        ]
+        query = delete(table).where(
+            table.c.account_id == account_id,
+            table.c.n == 0,
+            *(table.c[c] == bindparam(f"k_{c}") for c in columns),
+        )
+        connection.execute(query, keys)

@@ -334,6 +334,19 @@ class RollupDay(SQLModel, table=True):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
+class RollupTotal(SQLModel, table=True):
+    """Sums of contributions of the whole account by local day, kept by the same deltas."""
+
+    __tablename__ = "rollup_total"
+    account_id: str = account_column()
+    metric: str = key_column(32)
+    day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    currency: str = key_column(3)
+    value: int = number()
+    n: int = number()
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
 class RollupMonth(SQLModel, table=True):
     """Sums of contributions by local month (`month` = yyyymm), kept by the same deltas."""
 

@@ -24,6 +24,7 @@ DERIVED = (
     "task",
     "rollup_day",
     "rollup_month",
+    "rollup_total",
     "deal_contact",
 )
 
