@@ -16,7 +16,7 @@ def run(*, once: bool, deals: int, speed: float, seed: int) -> int:
     """Run the demonstration; the exit code (1: Dozor and the simulator count differently)."""
     stage = Stage(deals=deals, speed=speed, seed=seed)
     try:
-        stage.set_up(lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
+        stage.set_up(lambda text: sys.stderr.write(f"{text}\n"))
         if not once:
             watch(stage, None)
             return 0

@@ -47,7 +47,7 @@ def _picture(stage: Stage, hooks: int, rate: float) -> Group:
         f"{len(stage.receiver.events)} events"
     )
     address = (
-        f"curl -H 'Authorization: Bearer {stage.key}' '{stage.url}/v1/violations?limit=5'\n"
+        f"curl -H 'Authorization: Bearer {stage.key}' \\\n  '{stage.url}/v1/violations?limit=5'\n"
         f"portals: {', '.join(stage.portals.values())}"
     )
     return Group(head, _violations(stage), _workload(stage), _plan(stage), _alerts(stage), address)

@@ -74,7 +74,7 @@ class Stage:
 
     # --- up and down ------------------------------------------------------------------------------
 
-    def set_up(self, say: Callable[[str], None]) -> None:
+    def set_up(self, say: Callable[[str], object]) -> None:
         """Start everything and connect it as an administrator would."""
         self.telegram.start()
         self.receiver.start()
@@ -90,7 +90,7 @@ class Stage:
             list(pool.map(lambda account: self._take_on(account, say), ACCOUNTS))
         self._plan()
 
-    def _take_on(self, account: str, say: Callable[[str], None]) -> None:
+    def _take_on(self, account: str, say: Callable[[str], object]) -> None:
         say(f"Connecting {NAMES[account]} ({ACCOUNTS[account]}) ...")
         self._connect(account, ACCOUNTS[account])
         say(f"Reading the history of {NAMES[account]} ...")
