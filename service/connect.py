@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from service.domain.account import AccountDocument
 from service.domain.config import Config, parse_document, resolve
+from service.domain.named import check_nudges
 from service.domain.ports import Finding, Page
 from service.errors import ConfigError, SourceRefused, SourceUnavailable
 from service.pipeline import fetch, rejudge
@@ -323,6 +324,7 @@ def _check_rules(
     directory = accounts.directory(connection, row.account_id)
     config = resolve(row.account_id, row.crm, directory, document)
     config.check_hours()
+    check_nudges(document, row.crm, office.adapter(row.crm).nudges)
     if directory.pipelines or directory.sellers:
         config.check()
     office.book.check(config)

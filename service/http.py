@@ -83,8 +83,9 @@ class PortalClient:
         params: Any = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
+        once: bool = False,
     ) -> PortalResponse:
-        """One call under the limit.
+        """One call under the limit. `once`: not tried again after a fault.
 
         Raises:
             SourceUnavailable: no useful answer after three tries, or a redirect.
@@ -93,7 +94,7 @@ class PortalClient:
         given = {"params": params, "json": json, "headers": dict(headers or {})}
         waited, turn = 0.0, 1
         while True:
-            answer = self._answer(method, path, given)
+            answer = self._answer(method, path, given, 1 if once else TRIES)
             pause = asked_pause(answer)
             if pause is None:
                 break
@@ -106,11 +107,13 @@ class PortalClient:
             raise SourceUnavailable(f"{self.base_url} redirects; check --base-url")
         return answer
 
-    def _answer(self, method: str, path: str, given: Mapping[str, Any]) -> PortalResponse:
+    def _answer(
+        self, method: str, path: str, given: Mapping[str, Any], tries: int
+    ) -> PortalResponse:
         """An answer, of whatever status; transport faults and 5xx are tried again."""
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, tries + 1):
             self.sleep(self.limiter.take())
-            last = attempt == TRIES
+            last = attempt == tries
             try:
                 answer = self._once(method, path, given)
             except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:

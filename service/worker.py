@@ -22,7 +22,7 @@ from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.pipeline.tick import due_accounts
 from service.pipeline.upkeep import Upkeep
-from service.store import accounts
+from service.store import accounts, nudges
 from service.store.engine import reading, transaction
 
 SLICE_SECONDS = 2.0
@@ -66,7 +66,8 @@ class Worker:
             waiting = accounts.waiting(connection, office.real_now(), office.worker)
             to_read = accounts.to_read(connection, now, now - DIRECTORY_EVERY_SECONDS)
             to_tell = due_accounts(connection, now)
-        self._errands.start(dict.fromkeys([*to_tell, *to_read]))
+            to_write = nudges.accounts_due(connection, now)
+        self._errands.start(dict.fromkeys([*to_tell, *to_read, *to_write]))
         busy = False
         for account_id in waiting:
             if self._stop.is_set():

@@ -250,6 +250,25 @@ def upgrade() -> None:
     sa.Column('from_at', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'seller')
     )
+    op.create_table('nudge',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('violation_id', sa.String(length=32), nullable=False),
+    sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('deal', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('seller', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('mark', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('text', sa.Text(), nullable=False),
+    sa.Column('state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('reason', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('crm_id', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('next_try_at', sa.BigInteger(), nullable=True),
+    sa.PrimaryKeyConstraint('account_id', 'violation_id')
+    )
+    with op.batch_alter_table('nudge', schema=None) as batch_op:
+        batch_op.create_index('ix_nudge_next', ['account_id', 'next_try_at'], unique=False, sqlite_where=sa.text('next_try_at IS NOT NULL'), postgresql_where=sa.text('next_try_at IS NOT NULL'))
+
     op.create_table('plan',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('metric', sa.String(length=32), nullable=False),
@@ -456,6 +475,10 @@ def downgrade() -> None:
     op.drop_table('remark')
     op.drop_table('plan_version')
     op.drop_table('plan')
+    with op.batch_alter_table('nudge', schema=None) as batch_op:
+        batch_op.drop_index('ix_nudge_next', sqlite_where=sa.text('next_try_at IS NOT NULL'), postgresql_where=sa.text('next_try_at IS NOT NULL'))
+
+    op.drop_table('nudge')
     op.drop_table('level_dirty')
     with op.batch_alter_table('inbox', schema=None) as batch_op:
         batch_op.drop_index('ix_inbox_open', sqlite_where=sa.text("state IN ('pending', 'parked')"), postgresql_where=sa.text("state IN ('pending', 'parked')"))

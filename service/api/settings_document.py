@@ -18,6 +18,7 @@ from service.api.router import Router
 from service.api.yaml_bodies import read_document
 from service.domain.account import AccountDocument
 from service.domain.config import resolve
+from service.domain.named import check_nudges
 from service.errors import ApiError, ConfigError
 from service.store import accounts
 from service.store.accounts import AccountRow
@@ -99,6 +100,8 @@ def _save(call: Call, connection: Connection, row: AccountRow, document: Account
         zone = call.settings.timezone
         config = resolve(row.account_id, row.crm, known, document, default_zone=zone)
         config.check_hours()
+        adapter = call.services.adapters.get(row.crm)
+        check_nudges(document, row.crm, adapter.nudges if adapter else ())
         if known.pipelines or known.sellers:
             config.check()
         call.book.check(config)

@@ -1,6 +1,6 @@
 """Names in settings become ids; faults of settings become sentences with the near names."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from difflib import get_close_matches
 
@@ -41,6 +41,18 @@ def read_date(text: str, where: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{where}: {text!r} is no date; write 2026-12-01") from None
+
+
+def check_nudges(document: AccountDocument, crm: str, takes: Collection[str]) -> None:
+    """Whether the CRM takes what the rules want to write into it.
+
+    Raises:
+        ConfigError: `rules.<id>.nudge`, and what would be right.
+    """
+    for name, own in document.rules.items():
+        if own.nudge is not None and own.nudge not in takes:
+            can = ", ".join(sorted(takes)) or "nothing"
+            raise ConfigError(f"rules.{name}.nudge: {crm} takes {can}, not {own.nudge}")
 
 
 def first_fault(error: ValidationError) -> str:

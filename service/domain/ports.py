@@ -65,6 +65,18 @@ class Page:
     step: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Something to write into the CRM because of a violation. `text` is signed (domain.own)."""
+
+    kind: str  # task | note | chat
+    deal: str
+    seller: str
+    text: str
+    due_at: Instant
+    mark: str
+
+
 class CrmClient(Protocol):
     """REST of one portal. Every method may raise SourceUnavailable or its children."""
 
@@ -83,6 +95,12 @@ class CrmClient(Protocol):
     def subscribe(self, hook_url: str) -> None:
         """Register the hook through the CRM's API; SourceRefused says what to do by hand."""
 
+    def nudge(self, nudge: Nudge) -> str:
+        """Write it; the id that the CRM gave. SourceRefused: the CRM will never take it."""
+
+    def find_nudge(self, nudge: Nudge) -> str | None:
+        """The id under which it stands in the CRM already (a try whose answer was lost)."""
+
     def check(self, hook_url: str) -> list[Finding]:
         """Address, token, rights, hook: what works and what does not."""
 
@@ -91,9 +109,10 @@ class CrmClient(Protocol):
 
 
 class Adapter(Protocol):
-    """The pure half of a CRM adapter."""
+    """The pure half of a CRM adapter. `nudges`: what can be written into the CRM."""
 
     name: str
+    nudges: frozenset[str]
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]
@@ -137,8 +156,12 @@ class PortalHttp(Protocol):
         params: Any = None,
         json: Any = None,
         headers: dict[str, str] | None = None,
+        once: bool = False,
     ) -> "PortalResponse":
-        """One call under the limit; SourceUnavailable on transport faults."""
+        """One call under the limit; SourceUnavailable on transport faults.
+
+        `once`: what must not be done twice is not tried again after a fault.
+        """
 
     def close(self) -> None:
         """Close connections."""

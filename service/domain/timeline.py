@@ -9,11 +9,20 @@ from operator import attrgetter
 
 from service.domain.dealfold import DealFold
 from service.domain.facts import Fact, Kind
+from service.domain.own import is_own
 from service.domain.story import Context, Story, World
 from service.domain.subjects import fold_lead, fold_task
 from service.domain.told import Told
 
+_SIGNED = {Kind.TASK, Kind.NOTE}
 _ORDER = attrgetter("at", "rank", "seen_at")
+
+
+def _of_others(facts: Iterable[Fact]) -> list[Fact]:
+    """Without tasks and notes that Dozor wrote itself."""
+    told = list(facts)
+    ours = {(f.kind, f.id) for f in told if f.kind in _SIGNED and is_own(f.body.get("text"))}
+    return [f for f in told if (f.kind, f.id) not in ours] if ours else told
 
 
 def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None = None) -> Story:
@@ -21,8 +30,8 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     context = context or Context()
     kind, _, subject = key.partition(":")
     story = Story(key, kind, subject, is_repeat=context.earlier_deal, deal_of=context.deal_of)
-    own = sorted(facts, key=_ORDER)
-    lent = sorted(context.facts, key=_ORDER)
+    own = sorted(_of_others(facts), key=_ORDER)
+    lent = sorted(_of_others(context.facts), key=_ORDER)
     story.updated_at = own[-1].at if own else 0
     by_subject: dict[tuple[Kind, str], list[Fact]] = {}
     for fact in own:

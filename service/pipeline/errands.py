@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from service.errors import SourceUnavailable
-from service.pipeline import fetch, tick
+from service.pipeline import fetch, nudges, tick
 from service.pipeline.office import Office
 from service.store import accounts
 from service.store.engine import reading
@@ -51,6 +51,7 @@ class Errands:
             done = self._read_directory(account_id)
             done += fetch.fetch(self._office, account_id)
             done += tick.tick_account(self._office, account_id)
+            done += nudges.write(self._office, account_id)
         except Exception:
             log.exception("errand_failed", account=account_id)
             time.sleep(1.0)

@@ -15,13 +15,22 @@ from service.domain.config import Config
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant, iso
 from service.errors import SourceUnavailable
+from service.pipeline import nudges as writing
 from service.pipeline.drain import BATCH as INBOX_BATCH
 from service.pipeline.drain import LeaseLost, drain, store_facts
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.pipeline.rejudge import judge_dirty
 from service.rules.texts import Names, advice, render_title
-from service.store import accounts, announcements, images, outbox, remarks, subscriptions
+from service.store import (
+    accounts,
+    announcements,
+    images,
+    nudges,
+    outbox,
+    remarks,
+    subscriptions,
+)
 from service.store.accounts import AccountRow
 from service.store.engine import reading, transaction
 from service.store.handles import Connection
@@ -196,6 +205,15 @@ def _tell(
     rows = [_outbox_row(row.account_id, message, at) for message in policy.plan(made, config, now)]
     rows += _for_subscribers(connection, row.account_id, made, config, now)
     outbox.put(connection, rows, now)
+    nudges.put(connection, _nudges(made, config, now), now)
+
+
+def _nudges(made: Sequence[Event], config: Config, now: Instant) -> list[Row]:
+    """What goes into the CRM: of fresh openings whose rules ask for it."""
+    fresh = [e for e in made if e.kind == "opened" and not e.muted]
+    fresh = [e for e in fresh if not policy.is_old(e, config, now)]
+    found = [writing.wanted(dict(e.row), e.title[config.lang], config) for e in fresh]
+    return [row for row in found if row is not None]
 
 
 def _event_at(event: Event) -> Instant:

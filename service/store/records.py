@@ -101,6 +101,34 @@ class Alert(SQLModel, table=True):
     )
 
 
+class NudgeRow(SQLModel, table=True):
+    """Something to write into the CRM because of a violation; `mark` finds it again there."""
+
+    __tablename__ = "nudge"
+    account_id: str = account_column()
+    violation_id: str = key_column(32)
+    kind: str  # task | note | chat
+    deal: str
+    seller: str
+    mark: str
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    state: str = "pending"  # pending | done | dropped | failed
+    reason: str = ""
+    crm_id: str | None = None
+    attempts: int = 0
+    created_at: int = instant()
+    next_try_at: int | None = instant(nullable=True)
+    __table_args__ = (
+        Index(
+            "ix_nudge_next",
+            "account_id",
+            "next_try_at",
+            sqlite_where=sql("next_try_at IS NOT NULL"),
+            postgresql_where=sql("next_try_at IS NOT NULL"),
+        ),
+    )
+
+
 class Delivery(SQLModel, table=True):
     """One attempt to send an alert."""
 

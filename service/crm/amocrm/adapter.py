@@ -15,6 +15,7 @@ class AmoCrm:
     """amoCRM (amocrm.ru) and Kommo (kommo.com)."""
 
     name = "amocrm"
+    nudges = frozenset({"task", "note"})
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]

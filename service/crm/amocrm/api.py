@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from service.crm.amocrm import directory
+from service.crm.amocrm import directory, nudges
 from service.crm.amocrm.past import Past
 from service.crm.amocrm.readers import Readers
 from service.crm.amocrm.rest import Rest, refuse
@@ -10,7 +10,7 @@ from service.crm.steps import Cursor, read_all, read_changes
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant
-from service.domain.ports import Connection, Finding, Page, PortalHttp
+from service.domain.ports import Connection, Finding, Nudge, Page, PortalHttp
 from service.errors import SourceRefused
 from service.http import usable
 
@@ -77,6 +77,16 @@ class AmoClient:
         raise SourceRefused(
             "the portal did not take the hook; add it by hand: settings -> WebHooks"
         )
+
+    def nudge(self, nudge: Nudge) -> str:
+        """A task or a note on the deal."""
+        with usable("nudge"):
+            return nudges.write(self._rest, nudge)
+
+    def find_nudge(self, nudge: Nudge) -> str | None:
+        """The task or note with the mark."""
+        with usable("nudge"):
+            return nudges.find(self._rest, nudge)
 
     def check(self, hook_url: str) -> list[Finding]:
         """Token and rights, as far as reading shows them. `hook_url` "": any hook will do."""

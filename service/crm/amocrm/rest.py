@@ -32,9 +32,9 @@ class Rest:
         refuse(answer)
         return {} if answer.status == 204 else _object(answer)
 
-    def post(self, path: str, body: Any) -> PortalResponse:
-        """An answer of whatever status."""
-        return self._http.request("POST", path, json=body, headers=self._headers)
+    def post(self, path: str, body: Any, *, once: bool = False) -> PortalResponse:
+        """An answer of whatever status. `once`: not tried again after a fault."""
+        return self._http.request("POST", path, json=body, headers=self._headers, once=once)
 
     def pages(self, path: str, name: str, params: Params) -> Iterator[tuple[list[Row], int]]:
         """Pages of a list with their numbers, from the `page` in `params` (else 1) on."""

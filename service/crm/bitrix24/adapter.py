@@ -23,6 +23,7 @@ class Bitrix24:
     """Bitrix24 in the cloud or on premises, connected by two webhooks."""
 
     name = "bitrix24"
+    nudges = frozenset({"task", "note", "chat"})
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from service.crm.bitrix24 import directory
+from service.crm.bitrix24 import directory, nudges
 from service.crm.bitrix24.past import Past
 from service.crm.bitrix24.readers import Readers
 from service.crm.bitrix24.rest import Rest
@@ -10,7 +10,7 @@ from service.crm.steps import Cursor, read_all, read_changes
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant
-from service.domain.ports import Connection, Finding, Page, PortalHttp
+from service.domain.ports import Connection, Finding, Nudge, Page, PortalHttp
 from service.errors import SourceRefused
 from service.http import usable
 
@@ -76,6 +76,16 @@ class BitrixClient:
             SourceRefused: always; says how.
         """
         raise SourceRefused(BY_HAND)
+
+    def nudge(self, nudge: Nudge) -> str:
+        """A to-do or a comment on the deal, or a notification to the seller."""
+        with usable("nudge"):
+            return nudges.write(self._rest, nudge)
+
+    def find_nudge(self, nudge: Nudge) -> str | None:
+        """The to-do or comment with the mark; a notification replaces itself."""
+        with usable("nudge"):
+            return nudges.find(self._rest, nudge)
 
     def check(self, hook_url: str) -> list[Finding]:
         """Rights and scopes, as far as reading shows them."""

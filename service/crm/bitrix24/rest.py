@@ -40,6 +40,11 @@ class Rest:
         """`result` of one method."""
         return self.answer(method, params).get("result")
 
+    def write(self, method: str, params: Mapping[str, Any]) -> Any:
+        """`result` of a method that must not be done twice: not tried again after a fault."""
+        path = f"{self._prefix}/{method}"
+        return _read(self._http.request("POST", path, json=dict(params), once=True)).get("result")
+
     def answer(self, method: str, params: Mapping[str, Any] | None = None) -> Row:
         """The whole answer of one method."""
         response = self._http.request("POST", f"{self._prefix}/{method}", json=dict(params or {}))
