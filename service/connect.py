@@ -2,18 +2,18 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any
 
 from service.domain.account import AccountDocument
 from service.domain.config import Config, parse_document, resolve
 from service.domain.named import check_nudges
 from service.domain.ports import Finding, Page
 from service.errors import ConfigError, SourceRefused, SourceUnavailable
-from service.pipeline import fetch, rejudge
+from service.pipeline import fetch, rejudge, sync
 from service.pipeline.drain import store_facts
-from service.pipeline.office import LEASE_SECONDS, Office
+from service.pipeline.holds import held
+from service.pipeline.office import Office
 from service.store import accounts, inbox
 from service.store.accounts import AccountRow
 from service.store.engine import reading, transaction
@@ -30,7 +30,6 @@ _LATIN = dict(
         strict=True,
     )
 )
-_CLAIM_WAIT_SECONDS = 90
 MOST_NAME = 100
 
 
@@ -233,71 +232,34 @@ def backfill(office: Office, account_id: str, since: int | None) -> Iterator[Pag
     row = known(office, account_id)
     with reading(office.engine) as connection:
         client = office.client(row, office.config(connection, account_id))
-    cursor: Any = row.backfill_cursor if row.backfill_state == "running" else None
-    with _Claim(office, account_id) as claim:
-        with transaction(office.engine) as connection:
-            accounts.change(connection, account_id, backfill_state="running")
-        for page in client.backfill(since, cursor):
-            claim.renew()
+    goes_on = row.backfill_state == "running" and row.synced_at is not None
+    began = row.synced_at if goes_on and row.synced_at is not None else office.now()
+    with transaction(office.engine) as connection:
+        accounts.change(connection, account_id, backfill_state="running", synced_at=began)
+    page = Page([], None, 0)
+    for page in client.backfill(since, row.backfill_cursor if goes_on else None):
+        with held(office, account_id):
             store_facts(
                 office,
                 account_id,
                 page.facts,
                 lambda c, p=page: accounts.change(c, account_id, backfill_cursor=p.cursor),  # type: ignore[misc]
             )
-            yield page
+        yield page
+    marks = {name: mark or began for name, mark in page.marks.items()}
+    with held(office, account_id):
         with transaction(office.engine) as connection:
-            accounts.change(connection, account_id, backfill_state="done", backfill_cursor=None)
+            accounts.change(
+                connection, account_id, backfill_state="done", backfill_cursor=None,
+                changes_cursor={"marks": marks},
+            )  # fmt: skip
         rejudge.judge_dirty(office, account_id)
 
 
 def reconcile(office: Office, account_id: str) -> Iterator[Page]:
     """Read what changed since the last time; each page is stored before it is yielded."""
-    row = known(office, account_id)
-    with reading(office.engine) as connection:
-        client = office.client(row, office.config(connection, account_id))
-    with _Claim(office, account_id) as claim:
-        for page in client.changes(row.changes_cursor):
-            claim.renew()
-            store_facts(
-                office,
-                account_id,
-                page.facts,
-                lambda c, p=page: accounts.change(c, account_id, changes_cursor=p.cursor),  # type: ignore[misc]
-            )
-            yield page
-        rejudge.judge_dirty(office, account_id)
-
-
-class _Claim:
-    """Holds an account while a command works on it; waits for a worker's slice to end."""
-
-    def __init__(self, office: Office, account_id: str) -> None:
-        self._office = office
-        self._account_id = account_id
-
-    def __enter__(self) -> Self:
-        until = time.monotonic() + _CLAIM_WAIT_SECONDS
-        while not self._take():
-            if time.monotonic() > until:
-                raise ConfigError(f"account {self._account_id} is busy; try again in a minute")
-            time.sleep(0.05)
-        return self
-
-    def renew(self) -> None:
-        """Hold it for another while."""
-        self._take()
-
-    def _take(self) -> bool:
-        office = self._office
-        with transaction(office.engine) as connection:
-            real = office.real_now()
-            return accounts.claim(connection, self._account_id, office.worker, real, LEASE_SECONDS)
-
-    def __exit__(self, *_: object) -> None:
-        office = self._office
-        with transaction(office.engine) as connection:
-            accounts.release(connection, self._account_id, office.worker, office.real_now())
+    known(office, account_id)
+    yield from sync.reconcile(office, account_id)
 
 
 def apply_document(office: Office, account_id: str, raw: Any, author: str) -> int:

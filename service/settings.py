@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     allow_private_hosts: bool = Field(False, description="portals and subscriptions on loopback")
     inbox_keep_days: int = Field(14, ge=1, le=3650, description="raw bodies are dropped after that")
     clock: str = Field("", description="<instant>x<speed>: accelerated clock, only with DOZOR_DEMO")
+    reconcile_minutes: int = Field(
+        5, ge=0, le=1440, description="what changed in the CRM is read so often; 0 = never"
+    )
     demo: bool = Field(False, description="allow DOZOR_CLOCK")
     timezone: str = Field("Europe/Moscow", description="zone of accounts whose portal tells none")
     host: str = Field("127.0.0.1", description="address to listen on")

@@ -22,8 +22,9 @@ from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.pipeline.tick import due_accounts
 from service.pipeline.upkeep import Upkeep
-from service.store import accounts, nudges
+from service.store import accounts, due, nudges
 from service.store.engine import reading, transaction
+from service.store.handles import Connection
 
 SLICE_SECONDS = 2.0
 log = structlog.get_logger()
@@ -63,10 +64,12 @@ class Worker:
         office = self._office
         now = office.now()
         with reading(office.engine) as connection:
-            waiting = accounts.waiting(connection, office.real_now(), office.worker)
-            to_read = accounts.to_read(connection, now, now - DIRECTORY_EVERY_SECONDS)
+            waiting = due.waiting(connection, office.real_now(), office.worker)
+            to_read = due.to_read(connection, now, now - DIRECTORY_EVERY_SECONDS)
             to_tell = due_accounts(connection, now)
             to_write = nudges.accounts_due(connection, now)
+            to_sync = self._to_sync(connection)
+        self._errands.reconcile(to_sync)
         self._errands.start(dict.fromkeys([*to_tell, *to_read, *to_write]))
         busy = False
         for account_id in waiting:
@@ -76,6 +79,12 @@ class Worker:
         self._safely(lambda: self._sender.run_once() > 0, "sending_failed")
         self._safely(self._upkeep.run, "upkeep_failed")
         return busy
+
+    def _to_sync(self, connection: Connection) -> list[str]:
+        office = self._office
+        minutes = office.settings.reconcile_minutes
+        before = office.now() - minutes * 60
+        return due.to_sync(connection, before, office.real_now()) if minutes else []
 
     def _free_the_dead(self) -> bool:
         """Accounts that a killed process of this machine held are not kept waiting for its lease.

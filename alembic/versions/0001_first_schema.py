@@ -42,6 +42,11 @@ def upgrade() -> None:
     sa.Column('backfill_cursor', service.store.types.Json(), nullable=True),
     sa.Column('backfill_state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('changes_cursor', service.store.types.Json(), nullable=True),
+    sa.Column('synced_at', sa.BigInteger(), nullable=True),
+    sa.Column('sync_until', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('sync_error', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('hooks_received', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('hooks_lost', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id')
     )
     with op.batch_alter_table('account', schema=None) as batch_op:

@@ -45,18 +45,22 @@ def read_all(steps: Sequence[Step], since: Instant | None, cursor: Cursor | None
     start = dict(cursor or {})
     begin = int(start.get("since", since or 0))
     first, done = int(start.get("step", 0)), int(start.get("done", 0))
-    position = start.get("position")
+    position, marks = start.get("position"), dict(start.get("marks") or {})
     for number, step in enumerate(steps):
         if number < first:
             continue
         with usable(step.name):
             for piece in step.read(begin, position if number == first else None):
                 done += len(piece.facts)
-                here = {"step": number, "since": begin, "position": piece.position, "done": done}
+                newest = max(int(marks.get(step.name, 0)), piece.mark)
+                marks[step.name] = newest if step.by_id else 0
+                here = {"step": number, "since": begin, "done": done, "marks": dict(marks)}
+                here["position"] = piece.position
                 yield Page(piece.facts, here, done, None, step.name)
+        marks.setdefault(step.name, 0)
         last = number + 1 == len(steps)
-        following = {"step": number + 1, "since": begin, "done": done}
-        yield Page([], None if last else following, done, None, step.name)
+        following = {"step": number + 1, "since": begin, "done": done, "marks": dict(marks)}
+        yield Page([], None if last else following, done, None, step.name, dict(marks))
 
 
 def read_changes(steps: Sequence[Step], cursor: Cursor | None) -> Iterator[Page]:

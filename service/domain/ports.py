@@ -56,13 +56,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A piece of a long reading. `cursor` resumes after this page; None = all is read."""
+    """A piece of a long reading. `cursor` resumes after this page; None = all is read.
+
+    `marks` (of a backfill's last page): how far lists kept by ids were read; 0 = kept by time.
+    """
 
     facts: list[Fact]
     cursor: dict[str, Any] | None
     done: int
     total: int | None = None
     step: str = ""
+    marks: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def drain(office: Office, account_id: str) -> int:
         if said.directory_changed:
             values["directory_wanted"] = True
         accounts.change(connection, account_id, **values)
+        accounts.count(connection, account_id, hooks_received=len(rows))
     return len(rows)
 
 

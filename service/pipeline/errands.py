@@ -1,23 +1,25 @@
 """Errands: what waits for a portal (reading it, re-reading before an alert), apart from judging.
 
-At most one errand an account, several accounts at once: a portal that is slow or down delays its
-own account's news and nothing else.
+At most one errand of a kind an account, several accounts at once: a portal that is slow or down
+delays its own account's news and nothing else; a long reconciliation delays no news.
 """
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
 from service.errors import SourceUnavailable
-from service.pipeline import fetch, nudges, tick
+from service.pipeline import fetch, nudges, sync, tick
 from service.pipeline.office import Office
 from service.store import accounts
 from service.store.engine import reading
 
 THREADS = 8
+SYNC_THREADS = 3
 DIRECTORY_AGAIN_SECONDS = 60
 log = structlog.get_logger()
 
@@ -28,36 +30,58 @@ class Errands:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="errand")
-        self._running: set[str] = set()
+        self._syncs = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="sync")
+        self._running: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+        self._stop = threading.Event()
         self._directory_tried: dict[str, float] = {}
 
     def start(self, account_ids: Iterable[str]) -> None:
-        """Begin an errand for each account that is not on one."""
+        """Begin to read and to tell for each account that is not on that errand."""
+        self._begin(self._pool, "news", self._news, account_ids)
+
+    def reconcile(self, account_ids: Iterable[str]) -> None:
+        """Begin to reconcile each account that is not on that errand."""
+        self._begin(
+            self._syncs, "sync", partial(sync.reconcile_due, self._office, self._stop), account_ids
+        )
+
+    def _begin(
+        self,
+        pool: ThreadPoolExecutor,
+        kind: str,
+        work: Callable[[str], int],
+        account_ids: Iterable[str],
+    ) -> None:
         for account_id in account_ids:
             with self._lock:
-                if account_id in self._running:
+                if (kind, account_id) in self._running:
                     continue
-                self._running.add(account_id)
-            self._pool.submit(self._run, account_id)
+                self._running.add((kind, account_id))
+            pool.submit(self._run, kind, work, account_id)
 
     def close(self) -> None:
-        """Let what has begun come to its end."""
+        """Let what has begun come to its end; a reconciliation ends after its page."""
+        self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._syncs.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, account_id: str) -> None:
+    def _news(self, account_id: str) -> int:
+        done = self._read_directory(account_id)
+        done += fetch.fetch(self._office, account_id)
+        done += tick.tick_account(self._office, account_id)
+        return done + nudges.write(self._office, account_id)
+
+    def _run(self, kind: str, work: Callable[[str], int], account_id: str) -> None:
         done = 0
         try:
-            done = self._read_directory(account_id)
-            done += fetch.fetch(self._office, account_id)
-            done += tick.tick_account(self._office, account_id)
-            done += nudges.write(self._office, account_id)
+            done = work(account_id)
         except Exception:
             log.exception("errand_failed", account=account_id)
             time.sleep(1.0)
         finally:
             with self._lock:
-                self._running.discard(account_id)
+                self._running.discard((kind, account_id))
         if done:
             self._office.wake.set()  # there may be more
 

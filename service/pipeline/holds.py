@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from service.errors import ConfigError
 from service.pipeline.office import LEASE_SECONDS, Office
 from service.store import accounts
 from service.store.engine import transaction
 
 _LOOK_SECONDS = 0.05
+WAIT_SECONDS = 90.0
 
 
 @contextmanager
@@ -29,6 +31,19 @@ def holding(office: Office, account_id: str, patience: float = 0.0) -> Iterator[
         finally:
             with transaction(office.engine) as connection:
                 accounts.release(connection, account_id, office.worker, office.real_now())
+
+
+@contextmanager
+def held(office: Office, account_id: str) -> Iterator[None]:
+    """Hold the account.
+
+    Raises:
+        ConfigError: another process kept it all the time.
+    """
+    with holding(office, account_id, patience=WAIT_SECONDS) as mine:
+        if not mine:
+            raise ConfigError(f"account {account_id} is busy; try again in a minute")
+        yield
 
 
 def _claim(office: Office, account_id: str) -> bool:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, exists, func, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
 
 from service.domain.account import AccountDocument
 from service.domain.config import Config, parse_document, resolve
@@ -60,6 +60,10 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     changes_cursor: Any
     external_id: str | None
     subdomain: str | None
+    synced_at: Instant | None
+    sync_error: str | None
+    hooks_received: int
+    hooks_lost: int
 
 
 _FIELDS = [_ACCOUNT.c[name] for name in AccountRow.__struct_fields__]
@@ -126,6 +130,13 @@ def change(connection: Connection, account_id: str, **values: Any) -> None:
     """Set columns of an account."""
     where = _ACCOUNT.c.account_id == account_id
     connection.execute(update(_ACCOUNT).where(where).values(**values))
+
+
+def count(connection: Connection, account_id: str, **more: int) -> None:
+    """Add to counters of an account."""
+    values = {name: _ACCOUNT.c[name] + n for name, n in more.items() if n}
+    if values:
+        change(connection, account_id, **values)
 
 
 def bump(connection: Connection, account_id: str, *, config: bool = False) -> None:
@@ -269,51 +280,6 @@ def load_configs(
 
 
 # --- claims ---------------------------------------------------------------------------------------
-
-
-def waiting(connection: Connection, real: int, worker: str) -> list[str]:
-    """Accounts that nobody else works on and that have something to do, longest waiting first."""
-    pending = exists().where(
-        and_(
-            _INBOX.c.account_id == _ACCOUNT.c.account_id,
-            _INBOX.c.state == "pending",
-            text(f"inbox.{IS_OPEN}"),
-        )
-    )
-    dirty = exists().where(_DIRTY.c.account_id == _ACCOUNT.c.account_id)
-    query = (
-        select(_ACCOUNT.c.account_id)
-        .where(_ACCOUNT.c.status != "disabled")
-        .where(or_(_ACCOUNT.c.claimed_until < real, _ACCOUNT.c.claimed_by == worker))
-        .where(
-            or_(
-                pending,
-                and_(dirty, _ACCOUNT.c.backfill_state != "running"),
-                _ACCOUNT.c.judged_version < _ACCOUNT.c.config_version,
-            )
-        )
-        .order_by(_ACCOUNT.c.claimed_until)
-    )
-    return list(connection.execute(query).scalars())
-
-
-def to_read(connection: Connection, now: Instant, directory_before: Instant) -> list[str]:
-    """Accounts of whose portals something is to be read: touched subjects, or the directory."""
-    touched = exists().where(
-        and_(_TOUCHED.c.account_id == _ACCOUNT.c.account_id, _TOUCHED.c.next_try_at <= now)
-    )
-    query = (
-        select(_ACCOUNT.c.account_id)
-        .where(_ACCOUNT.c.status != "disabled")
-        .where(
-            or_(
-                touched,
-                _ACCOUNT.c.directory_wanted,
-                func.coalesce(_ACCOUNT.c.directory_at, 0) < directory_before,
-            )
-        )
-    )
-    return list(connection.execute(query).scalars())
 
 
 def claim(connection: Connection, account_id: str, worker: str, real: int, seconds: int) -> bool:

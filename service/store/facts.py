@@ -8,7 +8,7 @@ tells its link; when it moves, its rows move.
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
 from service.domain.facts import Fact, Kind, Rank
 from service.store.chunks import chunks
@@ -67,6 +67,38 @@ def homes(
             )
             found |= {(kind, row.id): row.timeline for row in connection.execute(query)}
     return found
+
+
+def latest(
+    connection: Connection, account_id: str, subjects: Iterable[Subject]
+) -> dict[Subject, int]:
+    """The newest instant of what is stored of each subject. Index: ix_fact_subject."""
+    by_kind: dict[str, list[str]] = {}
+    for kind, subject in subjects:
+        by_kind.setdefault(kind, []).append(subject)
+    found: dict[Subject, int] = {}
+    for kind, ids in by_kind.items():
+        for part in chunks(ids):
+            query = (
+                select(_FACT.c.id, func.max(_FACT.c.at))
+                .where(_FACT.c.account_id == account_id, _FACT.c.kind == kind)
+                .where(_FACT.c.id.in_(part))
+                .group_by(_FACT.c.id)
+            )
+            found |= {(kind, row[0]): int(row[1]) for row in connection.execute(query)}
+    return found
+
+
+def waiting(connection: Connection, account_id: str, subjects: Iterable[Subject]) -> set[Subject]:
+    """Which of these wait to be fetched."""
+    asked = set(subjects)
+    found: set[Subject] = set()
+    for part in chunks([subject for _, subject in asked]):
+        query = select(_TOUCHED.c.kind, _TOUCHED.c.id).where(
+            _TOUCHED.c.account_id == account_id, _TOUCHED.c.id.in_(part)
+        )
+        found |= {(str(kind), str(subject)) for kind, subject in connection.execute(query)}
+    return found & asked
 
 
 def write(connection: Connection, account_id: str, rows: Sequence[tuple[str, Fact]]) -> None:

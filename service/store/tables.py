@@ -52,6 +52,11 @@ class Account(SQLModel, table=True):
     backfill_cursor: Any = json_column(nullable=True)
     backfill_state: str = "none"  # none | running | done
     changes_cursor: Any = json_column(nullable=True)
+    synced_at: int | None = instant(nullable=True)  # all that changed before is known
+    sync_until: int = number(default=0)  # real-time lease of a reconciliation
+    sync_error: str | None = None
+    hooks_received: int = number(default=0)
+    hooks_lost: int = number(default=0)  # changes that only reconciliation brought
 
 
 class LevelDirty(SQLModel, table=True):
