@@ -68,6 +68,7 @@ class Stage:
             "DOZOR_ALLOW_PRIVATE_HOSTS": "1",
             "DOZOR_LOG_LEVEL": "warning",
             "DOZOR_TICK_MILLISECONDS": "50",
+            "DOZOR_RECONCILE_MINUTES": "60",
             "DOZOR_RATE_LIMIT_PER_MINUTE": "100000",
             "DOZOR_TELEGRAM_TOKEN": "12345:demo",
         }
