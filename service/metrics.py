@@ -64,6 +64,12 @@ PIPELINE_LAG = Gauge(
     ["account"],
     registry=REGISTRY,
 )
+HOOKS_LOST = Gauge(
+    "dozor_hooks_lost",
+    "Changes that no hook told, repaired by reconciliation, since the account was added",
+    ["account"],
+    registry=REGISTRY,
+)
 ALERT_LATENCY = Histogram(
     "dozor_alert_latency_seconds",
     "From the breach or resolution to its message delivered; without digests and quiet hours",

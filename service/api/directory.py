@@ -12,6 +12,7 @@ from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
 from service.api.directory_schemas import (
     Account,
+    AccountHealth,
     AccountList,
     Pipeline,
     PipelineList,
@@ -32,7 +33,7 @@ from service.domain.span import Span
 from service.rules.book import RuleBook
 from service.store.accounts import pending_counts
 from service.store.handles import Connection
-from service.store.reads.ops import waiting_since
+from service.store.reads.ops import troubles, waiting_since
 
 router = Router(prefix="/v1", tags=["Directory"])
 SELLERS = FilterSet(ids("account"), ids("team"), flag("active"))
@@ -72,6 +73,29 @@ def get_account(call: CallDep, account_id: str) -> Response:
             raise not_found()
         rows = _accounts(call, connection, {account_id: names[account_id]})
     return json_answer(rows[0])
+
+
+@router.get("/accounts/{account_id}/health", response_model=AccountHealth, dependencies=_READ)
+def account_health(call: CallDep, account_id: str) -> Response:
+    """Hooks received, lost and repaired; the last reconciliation; what waits."""
+    with call.read() as connection:
+        names = visible_names(call, connection)
+        if account_id not in names:
+            raise not_found()
+        row = names[account_id].account
+        pending = pending_counts(connection, [account_id])[account_id]
+        through = waiting_since(connection).get(account_id, call.now)
+        parked, waiting = troubles(connection, account_id)
+    answer = {
+        "account": row.account_id, "status": row.status, "error": row.error,
+        "backfill": row.backfill_state, "hooks_received": row.hooks_received,
+        "hooks_lost": row.hooks_lost, "last_event_at": iso(row.last_event_at),
+        "reconciled_at": iso(row.synced_at if row.backfill_state == "done" else None),
+        "reconcile_error": row.sync_error,
+        "lag_seconds": max(0, call.now - through), "pending": pending, "parked": parked,
+        "waiting_to_be_fetched": waiting,
+    }  # fmt: skip
+    return json_answer(answer)
 
 
 def _accounts(call: Call, connection: Connection, names: Mapping[str, Names]) -> list[Row]:

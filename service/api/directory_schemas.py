@@ -21,6 +21,24 @@ class Account(Wire):
     pending: int = Field(description="received and not yet worked on; 0 = all is in the answers")
 
 
+class AccountHealth(Wire):
+    """How true our picture of a portal is."""
+
+    account: str = Field(examples=["romashka"])
+    status: str = Field(description="active, disabled, error")
+    error: str | None = Field(description="what to do about it")
+    backfill: str = Field(description="none, running, done")
+    hooks_received: int = Field(description="hooks that were worked on")
+    hooks_lost: int = Field(description="changes that no hook told, repaired by reconciliation")
+    last_event_at: Instant | None
+    reconciled_at: Instant | None = Field(description="all that changed in the CRM before is known")
+    reconcile_error: str | None = Field(description="why the last reconciliation failed")
+    lag_seconds: int
+    pending: int
+    parked: int = Field(description="hooks that nobody understood")
+    waiting_to_be_fetched: int = Field(description="subjects to read from the CRM")
+
+
 class AccountList(Listed):
     """A page of accounts."""
 

@@ -14,6 +14,7 @@ from service.api.problems import not_found
 from service.api.router import Router
 from service.api.schemas import Health, Ready, Version
 from service.metrics import (
+    HOOKS_LOST,
     INBOX_DEPTH,
     INBOX_OLDEST,
     INBOX_PARKED,
@@ -24,7 +25,7 @@ from service.metrics import (
 )
 from service.store.engine import reading
 from service.store.reads.faults import is_unavailable
-from service.store.reads.ops import inbox_figures, lags
+from service.store.reads.ops import inbox_figures, lags, lost_hooks
 
 router = Router(tags=["Operations"])
 _LOG = log.get(__name__)
@@ -98,6 +99,7 @@ def _set_gauges(services: Services) -> None:
         with reading(services.engine) as connection:
             figures = inbox_figures(connection)
             lag_by_account = lags(connection, services.now())
+            lost_by_account = lost_hooks(connection)
     except Exception as error:
         if not is_unavailable(error):
             raise
@@ -110,6 +112,9 @@ def _set_gauges(services: Services) -> None:
     PIPELINE_LAG.clear()
     for account, seconds in lag_by_account.items():
         PIPELINE_LAG.labels(account).set(seconds)
+    HOOKS_LOST.clear()
+    for account, lost in lost_by_account.items():
+        HOOKS_LOST.labels(account).set(lost)
 
 
 @router.post("/hooks/{crm}/{token}", include_in_schema=False)

@@ -4,6 +4,7 @@ from sqlalchemy import update
 
 from service.domain.config import parse_document
 from service.store import accounts
+from service.store import facts as fact_store
 from service.store.engine import transaction
 from service.store.tables import Account, Inbox
 from tests.api.conftest import Api, at
@@ -27,6 +28,32 @@ def test_accounts_tell_how_far_behind_they_are(both: Api) -> None:
     assert busy["data_through"] == "2026-11-23T06:59:30Z"
     listed = client.get("/v1/accounts").json()["data"]
     assert [(a["id"], a["pending"]) for a in listed] == [("romashka", 2), ("vasilek", 0)]
+
+
+def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
+    client = both.client("crm:read")
+    body = {"received_at": at("2026-11-23T06:59:30Z"), "content_type": "", "body": b"x", "facts": 0}
+    both.insert(Inbox, {"account_id": "romashka", "id": 1, "state": "parked"} | body)
+    with transaction(both.engine) as connection:
+        accounts.change(
+            connection, "romashka", hooks_received=950, synced_at=at("2026-11-23T06:55:00Z"),
+            backfill_state="done", sync_error="https://romashka.amocrm.ru does not answer",
+        )  # fmt: skip
+        accounts.count(connection, "romashka", hooks_lost=49)
+        accounts.count(connection, "romashka", hooks_lost=1, hooks_received=50)
+        fact_store.touch(connection, "romashka", [("deal", "1"), ("deal", "2")], 0)
+    assert client.get("/v1/accounts/romashka/health").json() == {
+        "account": "romashka", "status": "active", "error": None, "backfill": "done",
+        "hooks_received": 1000, "hooks_lost": 50, "last_event_at": None,
+        "reconciled_at": "2026-11-23T06:55:00Z",
+        "reconcile_error": "https://romashka.amocrm.ru does not answer",
+        "lag_seconds": 0, "pending": 2, "parked": 1, "waiting_to_be_fetched": 2,
+    }  # fmt: skip
+    with transaction(both.engine) as connection:
+        accounts.change(connection, "romashka", backfill_state="running")
+    assert client.get("/v1/accounts/romashka/health").json()["reconciled_at"] is None
+    check_problem(client.get("/v1/accounts/nobody/health"), 404, "not_found")
+    assert 'dozor_hooks_lost{account="romashka"} 50.0' in client.get("/metrics").text
 
 
 NOW = "2026-11-23T07:00:00Z"

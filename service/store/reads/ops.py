@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from service.domain.instant import Instant
-from service.store.tables import Account, Inbox
+from service.store.tables import IS_OPEN, Account, Inbox, TouchedRow
 
 _INBOX: Any = Inbox.__table__  # type: ignore[attr-defined]
+_TOUCHED: Any = TouchedRow.__table__  # type: ignore[attr-defined]
 _ACCOUNTS: Any = Account.__table__  # type: ignore[attr-defined]
 
 
@@ -22,12 +23,12 @@ class InboxFigures:
 
 
 def inbox_figures(connection: Connection) -> InboxFigures:
-    """Over all accounts. Indexes: ix_inbox_pending, ix_inbox_state."""
+    """Over all accounts. Index: ix_inbox_open."""
     waiting = select(func.count(), func.min(_INBOX.c.received_at)).where(
-        _INBOX.c.state == "pending"
+        _INBOX.c.state == "pending", text(IS_OPEN)
     )
     pending, oldest = connection.execute(waiting).one()
-    parked = select(func.count()).where(_INBOX.c.state == "parked")
+    parked = select(func.count()).where(_INBOX.c.state == "parked", text(IS_OPEN))
     return InboxFigures(pending, oldest, connection.scalar(parked) or 0)
 
 
@@ -42,7 +43,22 @@ def waiting_since(connection: Connection) -> dict[str, Instant]:
     """By account: receipt of the oldest hook not yet worked on; accounts without one are absent."""
     query = (
         select(_INBOX.c.account_id, func.min(_INBOX.c.received_at))
-        .where(_INBOX.c.state == "pending")
+        .where(_INBOX.c.state == "pending", text(IS_OPEN))
         .group_by(_INBOX.c.account_id)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def troubles(connection: Connection, account_id: str) -> tuple[int, int]:
+    """Of an account: hooks that nobody understood, subjects that wait to be fetched."""
+    parked = select(func.count()).where(
+        _INBOX.c.account_id == account_id, _INBOX.c.state == "parked", text(IS_OPEN)
+    )
+    waiting = select(func.count()).where(_TOUCHED.c.account_id == account_id)
+    return connection.scalar(parked) or 0, connection.scalar(waiting) or 0
+
+
+def lost_hooks(connection: Connection) -> dict[str, int]:
+    """By account: changes that only reconciliation brought."""
+    query = select(_ACCOUNTS.c.account_id, _ACCOUNTS.c.hooks_lost)
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
