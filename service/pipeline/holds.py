@@ -1,4 +1,4 @@
-"""An account belongs to one thread at a time: among threads by a lock, among processes by a lease.
+"""An account belongs to one thread at a time: among threads by turns, among processes by a lease.
 
 Whoever plans and commits holds the account; nobody holds one while waiting for a portal.
 """
@@ -19,7 +19,7 @@ WAIT_SECONDS = 90.0
 @contextmanager
 def holding(office: Office, account_id: str, patience: float = 0.0) -> Iterator[bool]:
     """Hold the account; False: another process has it and kept it for `patience` seconds."""
-    with office.lock(account_id):
+    with office.turns(account_id).turn():
         until = time.monotonic() + patience
         while not (taken := _claim(office, account_id)) and time.monotonic() < until:
             time.sleep(_LOOK_SECONDS)

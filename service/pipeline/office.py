@@ -23,6 +23,7 @@ from service.settings import Settings
 from service.store import accounts
 from service.store.accounts import AccountRow
 from service.store.handles import Connection, Engine
+from service.store.turns import Turns
 
 LEASE_SECONDS = 60
 
@@ -41,17 +42,17 @@ class Office:
     _clients: dict[str, tuple[tuple[object, ...], CrmClient]] = field(default_factory=dict)
     _windows: dict[tuple[str, int], list[Window]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _locks: dict[str, threading.Lock] = field(default_factory=dict)
+    _turns: dict[str, Turns] = field(default_factory=dict)
 
     @cached_property
     def breaker(self) -> Breaker:
         """Which portals are left alone."""
         return Breaker(self.clock)
 
-    def lock(self, account_id: str) -> threading.Lock:
-        """The lock that a thread of this process takes to work on an account."""
+    def turns(self, account_id: str) -> Turns:
+        """The turns that threads of this process take to work on an account."""
         with self._lock:
-            return self._locks.setdefault(account_id, threading.Lock())
+            return self._turns.setdefault(account_id, Turns())
 
     def now(self) -> Instant:
         """The present instant in whole seconds."""

@@ -1,5 +1,6 @@
-"""Writers of one SQLite file within a process take turns, in the order they came.
+"""Turns: threads of a process do one thing at a time, in the order they came.
 
+Writers of one SQLite file take turns, and those who work on one account.
 SQLite's own waiting is a lottery of growing pauses: of several threads that write all the time, one
 may wait for seconds. Processes still wait for each other SQLite's way.
 """

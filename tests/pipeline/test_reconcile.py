@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -221,3 +222,55 @@ def subscribe(stage: Stage) -> None:
         f"{stage.server.base_url}/_control/outgoing-webhook",
         json={"url": "http://127.0.0.1:9/x", "events": list(EVENTS), "application_token": "app"},
     ).raise_for_status()
+
+
+@pytest.fixture
+def office(stage: Stage, tmp_path: Path) -> Iterator[Office]:
+    made = connected(stage, f"sqlite:///{tmp_path / 'due.db'}")
+    stage.clock.at = END + timedelta(minutes=6)
+    yield made
+    made.close()
+
+
+def row_of(office: Office) -> accounts.AccountRow:
+    with office.engine.connect() as connection:
+        row = accounts.account(connection, world.ACCOUNT)
+    assert row is not None
+    return row
+
+
+def test_it_is_due_every_few_minutes_and_one_at_a_time(office: Office, stage: Stage) -> None:
+    go_on = threading.Event()
+    assert sync.reconcile_due(office, go_on, world.ACCOUNT) > 0  # the overlap is read again
+    assert row_of(office).synced_at == office.now()
+    assert sync.reconcile_due(office, go_on, world.ACCOUNT) == 0
+    stage.clock.at += timedelta(minutes=6)
+    with transaction(office.engine) as connection:
+        until = office.real_now() + 60
+        accounts.change(connection, world.ACCOUNT, sync_until=until)  # another process is at it
+    assert sync.reconcile_due(office, go_on, world.ACCOUNT) == 0
+    with transaction(office.engine) as connection:
+        accounts.change(connection, world.ACCOUNT, sync_until=0)
+    assert sync.reconcile_due(office, go_on, world.ACCOUNT) > 0
+
+
+def test_portal_that_is_down_is_told_and_tried_again(office: Office, stage: Stage) -> None:
+    stage.server.office.faults.status = 500
+    before = row_of(office).synced_at
+    assert sync.reconcile_due(office, threading.Event(), world.ACCOUNT) == 0
+    assert "500" in str(row_of(office).sync_error) or "answer" in str(row_of(office).sync_error)
+    assert row_of(office).synced_at == before
+    stage.server.office.faults.status = 0
+    office.breaker.answered(world.ACCOUNT)
+    assert sync.reconcile_due(office, threading.Event(), world.ACCOUNT) > 0
+    assert row_of(office).sync_error is None
+
+
+def test_it_ends_after_its_page_when_the_service_stops(office: Office) -> None:
+    stop = threading.Event()
+    stop.set()
+    before = row_of(office).synced_at
+    sync.reconcile_due(office, stop, world.ACCOUNT)
+    assert row_of(office).synced_at == before
+    stop.clear()
+    assert sync.reconcile_due(office, stop, world.ACCOUNT) > 0
