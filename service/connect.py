@@ -147,6 +147,8 @@ def known(office: Office, account_id: str) -> AccountRow:
 
 def read_directory(office: Office, account_id: str) -> str | None:
     """Read users, pipelines and fields; None, or one sentence why it did not work."""
+    if not office.adapter(known(office, account_id).crm).has_rest:
+        return None  # they come by hook
     try:
         fetch.read_directory(office, account_id)
     except SourceUnavailable as error:

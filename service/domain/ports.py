@@ -41,6 +41,7 @@ class Decoded:
     facts: list[Fact] = field(default_factory=list)
     touched: list[Touched] = field(default_factory=list)
     directory_changed: bool = False  # users, pipelines or fields must be read again
+    directory: Directory | None = None  # the directory itself, where hooks carry it
     ignored: str | None = None  # an event we have no use for: done, counted, with its name
 
 
@@ -113,10 +114,14 @@ class CrmClient(Protocol):
 
 
 class Adapter(Protocol):
-    """The pure half of a CRM adapter. `nudges`: what can be written into the CRM."""
+    """The pure half of a CRM adapter. `nudges`: what can be written into the CRM.
+
+    Without `has_rest` everything is pushed: nothing is read, fetched or reconciled.
+    """
 
     name: str
     nudges: frozenset[str]
+    has_rest: bool
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from service.domain.config import Config
+from service.domain.directory import Directory
 from service.domain.facts import Fact
 from service.domain.instant import Instant
+from service.domain.merging import merge
 from service.domain.ports import RawHook
 from service.errors import PayloadNotUnderstood
 from service.pipeline import apply
@@ -35,6 +37,7 @@ class Normalised:
     touched: list[tuple[str, str]] = field(default_factory=list)
     settled: list[tuple[int, str, str | None, int]] = field(default_factory=list)
     directory_changed: bool = False
+    directory: Directory | None = None
     newest: Instant | None = None
 
 
@@ -59,6 +62,9 @@ def drain(office: Office, account_id: str) -> int:
         inbox.settle(connection, account_id, said.settled)
         fact_store.touch(connection, account_id, said.touched, office.now())
         note_failures(connection, account_id, made.failures, office.now())
+        if said.directory is not None:
+            fresh = merge(config.directory, said.directory, office.now())
+            accounts.save_directory(connection, account_id, fresh, office.now())
         values: dict[str, object] = {"last_event_at": said.newest}
         if said.directory_changed:
             values["directory_wanted"] = True
@@ -92,9 +98,10 @@ def normalise(
         said.facts += decoded.facts
         said.touched += [(str(t.kind), t.id) for t in decoded.touched]
         said.directory_changed |= decoded.directory_changed
+        said.directory = decoded.directory or said.directory
         reason = f"ignored:{decoded.ignored}" if decoded.ignored else None
         said.settled.append((item.id, "done", reason, len(decoded.facts)))
-    said.directory_changed |= names_strangers(said.facts, config)
+    said.directory_changed |= adapter.has_rest and names_strangers(said.facts, config)
     return said
 
 

@@ -16,7 +16,7 @@ from service.errors import SourceUnavailable
 from service.pipeline import fetch, nudges, sync, tick
 from service.pipeline.office import Office
 from service.store import accounts
-from service.store.engine import reading
+from service.store.engine import reading, transaction
 
 THREADS = 8
 SYNC_THREADS = 3
@@ -91,6 +91,11 @@ class Errands:
         with reading(office.engine) as connection:
             row = accounts.account(connection, account_id)
         if row is None or row.status == "disabled" or office.breaker.is_open(account_id):
+            return 0
+        if not office.adapter(row.crm).has_rest:
+            with transaction(office.engine) as connection:
+                values = {"directory_wanted": False, "directory_at": office.now()}
+                accounts.change(connection, account_id, **values)
             return 0
         age = office.now() - (row.directory_at or 0)
         if not row.directory_wanted and age < fetch.DIRECTORY_EVERY_SECONDS:

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace as replace_fact
 
 import structlog
-from msgspec.structs import replace
 
-from service.domain.directory import Directory, Pipeline, Seller, Stage
 from service.domain.facts import Kind, Touched
-from service.domain.instant import Instant
+from service.domain.merging import merge
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
 from service.pipeline.drain import store_facts
 from service.pipeline.holds import holding
@@ -96,48 +94,3 @@ def read_directory(office: Office, account_id: str) -> bool:
         accounts.save_directory(connection, account_id, fresh, office.now())
     _mark_good(office, account_id)
     return True
-
-
-def merge(old: Directory, new: Directory, now: Instant) -> Directory:
-    """The new directory, with what the CRM no longer lists kept by name (and marked so)."""
-    known = {seller.id: seller for seller in old.sellers}
-    sellers = [_with_activity(known.get(s.id), s, now) for s in new.sellers]
-    listed = {seller.id for seller in new.sellers}
-    gone = [s for s in old.sellers if s.id not in listed]
-    sellers += [_gone_seller(s, new.complete_users, now) for s in gone]
-    reasons = {reason.id: reason for reason in (*old.loss_reasons, *new.loss_reasons)}
-    return replace(
-        new,
-        sellers=tuple(sorted(sellers, key=lambda s: s.id)),
-        pipelines=_merge_pipelines(old.pipelines, new.pipelines),
-        loss_reasons=tuple(sorted(reasons.values(), key=lambda r: r.id)),
-        telephony=old.telephony or new.telephony,
-    )
-
-
-def _with_activity(old: Seller | None, new: Seller, now: Instant) -> Seller:
-    if old is None or old.active == new.active:
-        return replace(new, activity=old.activity if old else ())
-    steps = old.activity or ((0, old.active),)
-    return replace(new, activity=(*steps, (now, new.active)))
-
-
-def _gone_seller(seller: Seller, complete: bool, now: Instant) -> Seller:
-    """Absent from a complete list = inactive; else nothing is known."""
-    if not complete or not seller.active:
-        return replace(seller, listed=False)
-    steps = seller.activity or ((0, True),)
-    return replace(seller, listed=False, active=False, activity=(*steps, (now, False)))
-
-
-def _merge_pipelines(old: tuple[Pipeline, ...], new: tuple[Pipeline, ...]) -> tuple[Pipeline, ...]:
-    known = {pipeline.id: pipeline for pipeline in old}
-    found = []
-    for pipeline in new:
-        before = known.pop(pipeline.id, None)
-        listed = {stage.id for stage in pipeline.stages}
-        kept: list[Stage] = [s for s in (before.stages if before else ()) if s.id not in listed]
-        stages = (*pipeline.stages, *(replace(stage, listed=False) for stage in kept))
-        found.append(replace(pipeline, stages=stages))
-    found += [replace(pipeline, listed=False) for pipeline in known.values()]
-    return tuple(found)

@@ -94,10 +94,10 @@ class Office:
                 return known[1]
             if known is not None:
                 known[1].close()
-            http = make_portal_http(
-                row.base_url, row.crm, self.clock, allow_private=self.settings.allow_private_hosts
-            )
-            client = self.adapter(row.crm).client(self.portal(row, config), http)
+            adapter = self.adapter(row.crm)
+            allowed = self.settings.allow_private_hosts or not adapter.has_rest
+            http = make_portal_http(row.base_url, row.crm, self.clock, allow_private=allowed)
+            client = adapter.client(self.portal(row, config), http)
             self._clients[row.account_id] = (key, client)
             return client
 

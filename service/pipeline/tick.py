@@ -85,7 +85,7 @@ def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row])
     """The subjects of fresh breaches, as the CRM has them now; without the CRM as we know them."""
     now = office.now()
     fresh = [v for v in due if _is_fresh(v, config, now)]
-    if not fresh or not row.secrets or office.breaker.is_open(row.account_id):
+    if not fresh or not _can_ask(office, row) or office.breaker.is_open(row.account_id):
         return []
     touched = sorted({t for v in fresh for t in _subjects_of(v)}, key=lambda t: (t.kind, t.id))
     client = office.client(row, config)
@@ -99,6 +99,10 @@ def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row])
     else:
         office.breaker.answered(row.account_id)
     return [replace_fact(fact, at=now) if fact.at == 0 else fact for fact in facts]
+
+
+def _can_ask(office: Office, row: AccountRow) -> bool:
+    return bool(row.secrets) and office.adapter(row.crm).has_rest
 
 
 def _catch_up(office: Office, account_id: str) -> None:

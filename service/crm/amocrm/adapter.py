@@ -16,6 +16,7 @@ class AmoCrm:
 
     name = "amocrm"
     nudges = frozenset({"task", "note"})
+    has_rest = True
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]

@@ -24,6 +24,7 @@ class Bitrix24:
 
     name = "bitrix24"
     nudges = frozenset({"task", "note", "chat"})
+    has_rest = True
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]

@@ -1,0 +1,1 @@
+"""Any other CRM: facts as JSON, pushed; there is no REST to ask."""
