@@ -8,8 +8,8 @@ from typing import Any
 from service.domain.account import AccountDocument
 from service.domain.config import Config, parse_document, resolve
 from service.domain.named import check_nudges
-from service.domain.ports import Finding, Page
-from service.errors import ConfigError, SourceRefused, SourceUnavailable
+from service.domain.ports import Finding, HookState, Page
+from service.errors import ConfigError, SourceUnavailable
 from service.pipeline import fetch, rejudge, sync
 from service.pipeline.drain import store_facts
 from service.pipeline.holds import held
@@ -74,6 +74,7 @@ def add_account(
     if not office.settings.allow_private_hosts and not base.startswith("https://"):
         raise ConfigError(f"--base-url: must begin with https://, not {base_url!r}")
     token = accounts.new_hook_token()
+    clean["hook_token"] = token  # to subscribe again, and to be shown again
     new = accounts.NewAccount(
         account_id=account_id,
         name=name,
@@ -117,17 +118,16 @@ def _add_again(connection: Any, new: accounts.NewAccount, now: int) -> None:
 
 def hook_url(office: Office, crm: str, token: str) -> str:
     """The address that the CRM has to call."""
-    settings = office.settings
-    base = settings.public_url or f"http://{settings.host}:{settings.port}"
-    return f"{base}/hooks/{crm}/{token}"
+    return f"{office.settings.outside}/hooks/{crm}/{token}"
 
 
 def rotate_hook(office: Office, account_id: str) -> str:
     """A new hook token; the old address stops working within seconds."""
     row = known(office, account_id)
     token = accounts.new_hook_token()
+    sealed = office.with_secrets(row, {"hook_token": token})
     with transaction(office.engine) as connection:
-        accounts.change(connection, account_id, hook_hash=accounts.hook_hash(token))
+        accounts.change(connection, account_id, hook_hash=accounts.hook_hash(token), secrets=sealed)
     return hook_url(office, row.crm, token)
 
 
@@ -161,11 +161,15 @@ def subscribe(office: Office, account_id: str, url: str) -> str | None:
     row = known(office, account_id)
     with reading(office.engine) as connection:
         config = office.config(connection, account_id)
+    fault: str | None = None
     try:
         office.client(row, config).subscribe(url)
-    except (SourceRefused, SourceUnavailable) as error:
-        return str(error)
-    return None
+    except SourceUnavailable as error:
+        fault = str(error)
+    with transaction(office.engine) as connection:
+        state = HookState.ON if fault is None else HookState(row.hook_state)
+        accounts.change(connection, account_id, hook_wanted=True, hook_state=str(state))
+    return fault
 
 
 def give_token(office: Office, account_id: str, application_token: str) -> None:
@@ -173,10 +177,8 @@ def give_token(office: Office, account_id: str, application_token: str) -> None:
     row = known(office, account_id)
     if not application_token.strip():
         raise ConfigError("TOKEN: must not be empty")
-    secrets = json.loads(office.box.open(row.secrets)) if row.secrets else {}
-    secrets["application_token"] = application_token
+    sealed = office.with_secrets(row, {"application_token": application_token})
     with transaction(office.engine) as connection:
-        sealed = office.box.seal(json.dumps(secrets))
         accounts.change(connection, account_id, secrets=sealed)
         inbox.replay_reason(connection, account_id, "token_missing")
 

@@ -32,6 +32,7 @@ from service.errors import ConfigError
 from service.ingest import Ingest, open_ingest
 from service.log import mask
 from service.main import create_app, read_book
+from service.oauth_pages import OAuthPages
 from service.pipeline.office import Office
 from service.secrets import load_box
 from service.settings import Settings
@@ -118,7 +119,8 @@ class Service:
         app = create_app(settings, office.engine, office.clock, book=office.book, ready=self.ready)
         entrances = Entrances(office)
         await asyncio.to_thread(entrances.refresh)
-        behind: Any = ProxyHeadersMiddleware(cast("Any", app), "127.0.0.1")  # hooks need none
+        pages = OAuthPages(app, office)
+        behind: Any = ProxyHeadersMiddleware(cast("Any", pages), "127.0.0.1")  # hooks need none
         door = Door(behind, self._ingest, entrances, office.clock, metrics.HOOKS.add)
         config = uvicorn.Config(
             door,

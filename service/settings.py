@@ -123,6 +123,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{(self.data_dir / 'dozor.db').absolute()}"
 
     @property
+    def outside(self) -> str:
+        """The address of this service as others reach it, as far as it is told."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
     def embedded(self) -> bool:
         """Whether the database is SQLite: receive, work and answer in one process."""
         return self.effective_database_url.startswith("sqlite")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from service import connect
+from service import authorise, connect
 from service.cli import base
 from service.domain.account import AccountDocument
 from service.domain.config import parse_document
@@ -35,6 +35,9 @@ def add(
         str | None, typer.Option("--id", help="default: made of the name")
     ] = None,
     application_token: Annotated[str, typer.Option(help="Bitrix24 outgoing webhook")] = "",
+    client_id: Annotated[str, typer.Option(help="OAuth: id of your application")] = "",
+    client_secret: Annotated[str, typer.Option(help="OAuth: its secret")] = "",
+    oauth_server: Annotated[str, typer.Option(hidden=True)] = "",
     subscribe: Annotated[bool, typer.Option(help="register the hook over the API")] = False,
     timezone: Annotated[str | None, typer.Option(help="default: the portal's")] = None,
     currency: Annotated[str | None, typer.Option(help="default: the portal's")] = None,
@@ -43,17 +46,26 @@ def add(
     """Connect a portal; prints the hook address to paste, or registers it."""
     document = _first_document(timezone, currency)
     chosen = connect.check_id(account_id) if account_id is not None else connect.slug(name)
-    secrets = {"token": token, "application_token": application_token}
+    secrets = {
+        "token": token, "application_token": application_token, "client_id": client_id,
+        "client_secret": client_secret, "oauth_server": oauth_server,
+    }  # fmt: skip
     secrets = {key: value for key, value in secrets.items() if value}
     with base.office() as office:
         url = connect.add_account(office, crm, name, chosen, base_url, secrets, document)
-        trouble = connect.read_directory(office, chosen)
+        invitation = authorise.invite(office, chosen) if client_id and not token else None
+        trouble = None if invitation else connect.read_directory(office, chosen)
         if trouble:
             base.err.print(f"The portal does not answer yet: {trouble}", markup=False)
             base.err.print("Nothing is lost: Dozor goes on trying.")
-        by_hand = connect.subscribe(office, chosen, url) if subscribe else None
+        now = subscribe and not invitation
+        by_hand = connect.subscribe(office, chosen, url) if now else None
     if as_json:
-        base.show_json({"id": chosen, "hook_url": url})
+        told = asdict(invitation) if invitation else {}
+        base.show_json({"id": chosen, "hook_url": url, **told})
+    elif invitation:
+        base.out.print(f"Account {chosen} is added; it waits to be authorised.", markup=False)
+        _show_invitation(invitation)
     else:
         base.out.print(f"Account {chosen} is connected.\nHook address: {url}", markup=False)
     if by_hand:
@@ -106,6 +118,51 @@ def check(account: Account, as_json: Json = False) -> None:
                 base.out.print(f"     -> {f.advice}", markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command("authorise")
+def authorise_portal(
+    account: Account,
+    code: Annotated[str, typer.Option(help="the code that the CRM shows, if you have one")] = "",
+    as_json: Json = False,
+) -> None:
+    """OAuth: where to say yes (again), or take a code; then the hook is subscribed."""
+    if code:
+        _redeem(account, code, as_json)
+        return
+    with base.office() as office:
+        invitation = authorise.invite(office, account)
+    if as_json:
+        base.show_json(asdict(invitation))
+    else:
+        _show_invitation(invitation)
+
+
+def _redeem(account: str, code: str, as_json: bool) -> None:
+    with base.office() as office:
+        try:
+            by_hand = authorise.accept(office, account, {"code": code})
+        except SourceUnavailable as error:
+            base.err.print(str(error), markup=False)
+            raise typer.Exit(1) from None
+    if as_json:
+        base.show_json({"id": account, "authorised": True, "hook": by_hand or "ok"})
+    else:
+        base.out.print(f"{account} is authorised.", markup=False)
+    if by_hand:
+        base.err.print(f"The hook is not registered: {by_hand}", markup=False)
+
+
+def _show_invitation(invitation: authorise.Invitation) -> None:
+    lines = [f"1. Redirect address to enter in the CRM: {invitation.redirect_uri}"]
+    if invitation.install_uri:
+        lines = [
+            f"1. Addresses to enter in the application: handler {invitation.redirect_uri}",
+            f"   installation {invitation.install_uri} (keep it secret); then install it,",
+        ]
+    lines.append(f"2. or, as an administrator, open within an hour: {invitation.link}")
+    for line in lines:
+        base.out.print(line, markup=False, soft_wrap=True)
 
 
 @app.command("rotate-hook")

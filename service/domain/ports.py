@@ -4,8 +4,9 @@ An adapter is two halves. The pure half (`Adapter`) authenticates and decodes wh
 other half (`CrmClient`) speaks REST with the one portal it was made for, under its rate limit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from service.domain.directory import Directory
@@ -21,6 +22,28 @@ class RawHook(NamedTuple):
     received_at: Instant
 
 
+class Vault(Protocol):
+    """Keeps the tokens that a portal rotates: `access_token`, `refresh_token`, `expires_at`."""
+
+    def tokens(self) -> dict[str, str]:
+        """The tokens in force; empty before the portal was authorised."""
+
+    def renew(
+        self, stale: str, exchange: Callable[[dict[str, str]], dict[str, str]]
+    ) -> dict[str, str]:
+        """New tokens for the access token `stale`: one process asks, all get the answer.
+
+        What `exchange` gives is stored before anybody uses it.
+
+        Raises:
+            SourceRefused: the portal does not renew them (any more): it must be authorised again.
+            SourceUnavailable: the portal does not answer.
+        """
+
+    def now(self) -> Instant:
+        """The present instant, in which `expires_at` is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Where and how to reach a portal. `secrets`: what the CRM needs (never logged, no repr)."""
@@ -32,6 +55,7 @@ class Connection:
     external_id: str | None = None  # learned from the directory: amoCRM account id, member_id
     subdomain: str | None = None
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    vault: Vault | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +67,17 @@ class Decoded:
     directory_changed: bool = False  # users, pipelines or fields must be read again
     directory: Directory | None = None  # the directory itself, where hooks carry it
     ignored: str | None = None  # an event we have no use for: done, counted, with its name
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)  # what the portal let know
+    farewell: str | None = None  # the portal has let us go: why, and what to do
+
+
+class HookState(StrEnum):
+    """What a portal says of our subscription."""
+
+    ON = "on"
+    OFF = "off"  # switched off by the CRM
+    MISSING = "missing"
+    UNKNOWN = "unknown"  # this way of connecting cannot ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +135,9 @@ class CrmClient(Protocol):
     def subscribe(self, hook_url: str) -> None:
         """Register the hook through the CRM's API; SourceRefused says what to do by hand."""
 
+    def hook_state(self, hook_url: str) -> HookState:
+        """Whether the hook is registered and switched on."""
+
     def nudge(self, nudge: Nudge) -> str:
         """Write it; the id that the CRM gave. SourceRefused: the CRM will never take it."""
 
@@ -122,6 +160,7 @@ class Adapter(Protocol):
     name: str
     nudges: frozenset[str]
     has_rest: bool
+    authoriser: "Authoriser | None"
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]
@@ -152,6 +191,27 @@ class Adapter(Protocol):
 
     def subject_url(self, connection: Connection, kind: str, subject_id: str) -> str | None:
         """The page of a deal (or task, contact) for people in the CRM's web interface."""
+
+
+class Authoriser(Protocol):
+    """OAuth 2 of a CRM: how its administrator lets Dozor in."""
+
+    def link(self, connection: Connection, redirect_uri: str, state: str) -> str:
+        """The page on which the administrator says yes."""
+
+    def redeem(
+        self,
+        connection: Connection,
+        http: "PortalHttp",
+        given: Mapping[str, str],
+        redirect_uri: str,
+    ) -> dict[str, str]:
+        """Tokens for what the portal sent the administrator back with.
+
+        Raises:
+            SourceRefused: it is not good (any more), or of another portal; says what to do.
+            SourceUnavailable: the portal does not answer.
+        """
 
 
 class PortalHttp(Protocol):

@@ -38,6 +38,8 @@ class Normalised:
     settled: list[tuple[int, str, str | None, int]] = field(default_factory=list)
     directory_changed: bool = False
     directory: Directory | None = None
+    secrets: dict[str, str] = field(default_factory=dict)
+    farewell: str | None = None
     newest: Instant | None = None
 
 
@@ -68,6 +70,10 @@ def drain(office: Office, account_id: str) -> int:
         values: dict[str, object] = {"last_event_at": said.newest}
         if said.directory_changed:
             values["directory_wanted"] = True
+        if said.farewell:
+            values |= {"status": "error", "error": said.farewell}
+        if said.secrets:
+            values["secrets"] = office.with_secrets(row, said.secrets)
         accounts.change(connection, account_id, **values)
         accounts.count(connection, account_id, hooks_received=len(rows))
     return len(rows)
@@ -99,6 +105,8 @@ def normalise(
         said.touched += [(str(t.kind), t.id) for t in decoded.touched]
         said.directory_changed |= decoded.directory_changed
         said.directory = decoded.directory or said.directory
+        said.secrets |= decoded.secrets
+        said.farewell = decoded.farewell or said.farewell
         reason = f"ignored:{decoded.ignored}" if decoded.ignored else None
         said.settled.append((item.id, "done", reason, len(decoded.facts)))
     said.directory_changed |= adapter.has_rest and names_strangers(said.facts, config)

@@ -17,6 +17,7 @@ from service.domain.ports import Connection as Portal
 from service.errors import ConfigError
 from service.http import make_portal_http
 from service.pipeline.breaker import Breaker
+from service.pipeline.vault import AccountVault
 from service.rules.book import RuleBook, Window, load_book
 from service.secrets import SecretBox
 from service.settings import Settings
@@ -43,6 +44,8 @@ class Office:
     _windows: dict[tuple[str, int], list[Window]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _turns: dict[str, Turns] = field(default_factory=dict)
+    _vaults: dict[str, AccountVault] = field(default_factory=dict)
+    _vaults_lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
     def breaker(self) -> Breaker:
@@ -71,8 +74,27 @@ class Office:
             config.currency,
             row.external_id,
             row.subdomain,
-            json.loads(self.box.open(row.secrets)) if row.secrets else {},
+            self.secrets(row),
+            self.vault(row.account_id),
         )
+
+    def secrets(self, row: AccountRow) -> dict[str, str]:
+        """The credentials of an account, opened."""
+        found: dict[str, str] = json.loads(self.box.open(row.secrets)) if row.secrets else {}
+        return found
+
+    def with_secrets(self, row: AccountRow, new: dict[str, str]) -> str:
+        """The account's credentials with some new ones, sealed."""
+        return self.box.seal(json.dumps(self.secrets(row) | new))
+
+    def vault(self, account_id: str) -> AccountVault:
+        """Where the account's rotating tokens are; one for all threads of this process."""
+        with self._vaults_lock:
+            if account_id not in self._vaults:
+                self._vaults[account_id] = AccountVault(
+                    self.engine, self.box, self.clock, account_id, self.real_now
+                )
+            return self._vaults[account_id]
 
     def adapter(self, crm: str) -> Adapter:
         """The adapter of a CRM.

@@ -15,6 +15,7 @@ from service.portal.book import Book, Change
 from service.portal.courier import Courier
 from service.portal.dialect import Dialect
 from service.portal.driver import Driver
+from service.portal.grants import Client
 from service.portal.office import Faults, Office
 
 Truth = Callable[[Book, dict[str, str]], dict[str, Any]]
@@ -58,6 +59,8 @@ class Control:
             Route("/_control/truth", self.tell_truth),
             Route("/_control/faults", self.faults, methods=["POST"]),
             Route("/_control/driver", self.drive, methods=["POST"]),
+            Route("/_control/oauth", self.oauth, methods=["GET", "POST"]),
+            Route("/_control/oauth/{what}", self.end_oauth, methods=["POST"]),
         ]
 
     async def stats(self, request: Request) -> Response:
@@ -129,6 +132,34 @@ class Control:
         for name, value in asdict(faults).items():
             setattr(self._office.faults, name, value)
         return answer(asdict(self._office.faults))
+
+    async def oauth(self, request: Request) -> Response:
+        """POST oauth {client_id, client_secret, redirect_uri, install_uri?}: an integration."""
+        grants = self._office.grants
+        if request.method == "POST":
+            try:
+                client = msgspec.convert(await json_object(request), Client)
+            except msgspec.ValidationError as error:
+                return refusal(str(error))
+            with self._office.lock:
+                grants.register(client)
+        return answer(
+            {
+                "clients": sorted(grants.clients),
+                "exchanges": grants.exchanges,
+                "refused": grants.refused,
+            }
+        )
+
+    async def end_oauth(self, request: Request) -> Response:
+        """POST oauth/expire: access tokens end now; oauth/revoke: everything is withdrawn."""
+        ends = {"expire": self._office.grants.expire, "revoke": self._office.grants.revoke}
+        end = ends.get(request.path_params["what"])
+        if end is None:
+            return refusal("there are expire and revoke", 404)
+        with self._office.lock:
+            end()
+        return answer({})
 
     async def drive(self, request: Request) -> Response:
         """POST driver {"until": instant or null}: when the department stops living."""

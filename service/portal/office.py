@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from service.clock import Clock
 from service.portal.book import Book, User
+from service.portal.grants import Grants
 
 CrmKind = Literal["amocrm", "bitrix24"]
 
@@ -41,6 +42,10 @@ class Office:
     base_url: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
     faults: Faults = field(default_factory=Faults)
+    grants: Grants = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.grants = Grants(self.kind, self.clock)
 
     def local_iso(self, instant: datetime) -> str:
         """ISO 8601 in whole seconds with the portal's own offset (`2026-03-02T10:00:00+03:00`)."""

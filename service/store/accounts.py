@@ -64,6 +64,9 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     sync_error: str | None
     hooks_received: int
     hooks_lost: int
+    hook_wanted: bool
+    hook_state: str
+    hook_checked_at: Instant
 
 
 _FIELDS = [_ACCOUNT.c[name] for name in AccountRow.__struct_fields__]

@@ -55,6 +55,11 @@ class Account(SQLModel, table=True):
     synced_at: int | None = instant(nullable=True)  # all that changed before is known
     sync_until: int = number(default=0)  # real-time lease of a reconciliation
     sync_error: str | None = None
+    hook_wanted: bool = Field(default=False)  # subscribed over the API: to be kept so
+    hook_state: str = "unknown"  # on | off | missing | unknown: as the CRM last said
+    hook_checked_at: int = instant(default=0)
+    tokens: str = ""  # encrypted JSON of what OAuth rotates
+    tokens_until: int = number(default=0)  # real-time lease of whoever renews them
     hooks_received: int = number(default=0)
     hooks_lost: int = number(default=0)  # changes that only reconciliation brought
 

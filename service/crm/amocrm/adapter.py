@@ -1,10 +1,10 @@
 """The amoCRM adapter as the rest of Dozor sees it."""
 
-from urllib.parse import urlsplit
-
+from service.crm import address
 from service.crm.amocrm.api import AmoClient
+from service.crm.amocrm.oauth import AmoAuthoriser
 from service.crm.amocrm.webhook import decode
-from service.domain.ports import Connection, CrmClient, Decoded, PortalHttp, RawHook
+from service.domain.ports import Authoriser, Connection, CrmClient, Decoded, PortalHttp, RawHook
 from service.errors import ConfigError
 
 _ADDRESS = "--base-url: must be the portal's address, for example https://NAME.amocrm.ru"
@@ -17,27 +17,29 @@ class AmoCrm:
     name = "amocrm"
     nudges = frozenset({"task", "note"})
     has_rest = True
+    authoriser: Authoriser | None = AmoAuthoriser()
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]
     ) -> tuple[str, dict[str, str]]:
-        """The portal's address without a path, and its long-lived token.
+        """The portal's address without a path; a long-lived token, or an application (OAuth).
 
         Raises:
             ConfigError: names the option.
         """
-        try:
-            parts = urlsplit(base_url.strip())
-        except ValueError:
-            raise ConfigError(_ADDRESS) from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            raise ConfigError(_ADDRESS)
+        base = address.origin(address.split(base_url, _ADDRESS))
         token = secrets.get("token", "").strip()
+        given = address.application(secrets)
+        if given and not token:
+            return base, given
         if not token:
-            raise ConfigError("--token: is required; take a long-lived token of your integration")
+            raise ConfigError(
+                "--token: is required; take a long-lived token of your integration, or give "
+                "--client-id and --client-secret"
+            )
         if not (token.isascii() and token.isprintable() and " " not in token):
             raise ConfigError("--token: must be one word without blanks, as amoCRM shows it")
-        return f"{parts.scheme}://{parts.netloc}", {"token": token}
+        return base, {"token": token}
 
     def admits(self, raw: RawHook, connection: Connection) -> str:
         """The URL token is all that amoCRM has to show."""

@@ -10,7 +10,7 @@ from service.crm.steps import Cursor, read_all, read_changes
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant
-from service.domain.ports import Connection, Finding, Nudge, Page, PortalHttp
+from service.domain.ports import Connection, Finding, HookState, Nudge, Page, PortalHttp
 from service.errors import SourceRefused
 from service.http import usable
 
@@ -67,6 +67,8 @@ class AmoClient:
         Raises:
             SourceRefused: what a person has to do.
         """
+        if self.hook_state(hook_url) is HookState.OFF:  # adding it again would not switch it on
+            self._rest.delete("/api/v4/webhooks", {"destination": hook_url})
         certain = [name for name in HOOKS if name not in DOUBTFUL_HOOKS]
         for settings in (list(HOOKS), certain):
             body = {"destination": hook_url, "settings": settings, "sort": 10}
@@ -77,6 +79,18 @@ class AmoClient:
         raise SourceRefused(
             "the portal did not take the hook; add it by hand: settings -> WebHooks"
         )
+
+    def hook_state(self, hook_url: str) -> HookState:
+        """What the list of webhooks says; UNKNOWN without the right to read it."""
+        with usable("subscription"):
+            try:
+                hooks = self._rest.all("/api/v4/webhooks", "webhooks")
+            except SourceRefused:
+                return HookState.UNKNOWN
+        ours = [hook for hook in hooks if hook.get("destination") == hook_url]
+        if not ours:
+            return HookState.MISSING
+        return HookState.OFF if all(hook.get("disabled") for hook in ours) else HookState.ON
 
     def nudge(self, nudge: Nudge) -> str:
         """A task or a note on the deal."""

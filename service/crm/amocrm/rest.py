@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from service.crm.amocrm import oauth
+from service.crm.bearer import Bearer
 from service.domain.ports import Connection, PortalHttp, PortalResponse
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
 
@@ -24,17 +27,34 @@ class Rest:
 
     def __init__(self, connection: Connection, http: PortalHttp) -> None:
         self._http = http
-        self._headers = {"authorization": f"Bearer {connection.secrets.get('token', '')}"}
+        self._bearer = Bearer(
+            connection,
+            connection.secrets.get("token", ""),
+            partial(oauth.refresh, connection, http),
+            oauth.EARLY_SECONDS,
+        )
 
     def get(self, path: str, params: Params | None = None) -> Row:
         """A JSON object; `{}` for 204."""
-        answer = self._http.request("GET", path, params=params, headers=self._headers)
+        answer = self._send("GET", path, params=params)
         refuse(answer)
         return {} if answer.status == 204 else _object(answer)
 
     def post(self, path: str, body: Any, *, once: bool = False) -> PortalResponse:
         """An answer of whatever status. `once`: not tried again after a fault."""
-        return self._http.request("POST", path, json=body, headers=self._headers, once=once)
+        return self._send("POST", path, json=body, once=once)
+
+    def delete(self, path: str, body: Any) -> PortalResponse:
+        """An answer of whatever status."""
+        return self._send("DELETE", path, json=body)
+
+    def _send(self, method: str, path: str, **given: Any) -> PortalResponse:
+        """A call with the token in force; once more with a new one if it was not accepted."""
+        token = self._bearer.get()
+        answer = self._http.request(method, path, headers=_header(token), **given)
+        if answer.status == 401 and (fresh := self._bearer.renewed(token)):
+            answer = self._http.request(method, path, headers=_header(fresh), **given)
+        return answer
 
     def pages(self, path: str, name: str, params: Params) -> Iterator[tuple[list[Row], int]]:
         """Pages of a list with their numbers, from the `page` in `params` (else 1) on."""
@@ -96,6 +116,10 @@ class Rest:
             # A portal without filters (by its plan) answers with whatever comes first.
             found += [row for row in rows if str(row["id"]) in part]
         return found
+
+
+def _header(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
 
 
 def refuse(answer: PortalResponse) -> None:

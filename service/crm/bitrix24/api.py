@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from service.crm.bitrix24 import directory, nudges
+from service.crm.bitrix24 import binding, directory, nudges
 from service.crm.bitrix24.past import Past
 from service.crm.bitrix24.readers import Readers
 from service.crm.bitrix24.rest import Rest
@@ -10,7 +10,7 @@ from service.crm.steps import Cursor, read_all, read_changes
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant
-from service.domain.ports import Connection, Finding, Nudge, Page, PortalHttp
+from service.domain.ports import Connection, Finding, HookState, Nudge, Page, PortalHttp
 from service.errors import SourceRefused
 from service.http import usable
 
@@ -29,6 +29,7 @@ class BitrixClient:
     def __init__(self, connection: Connection, http: PortalHttp) -> None:
         self._connection = connection
         self._http = http
+        self._is_application = not connection.secrets.get("token")
         self._rest = Rest(connection, http)
         self._readers = Readers(self._rest, connection)
 
@@ -70,12 +71,22 @@ class BitrixClient:
         return read_changes(Past(self._readers).steps(), cursor)
 
     def subscribe(self, hook_url: str) -> None:
-        """An incoming webhook cannot subscribe: the outgoing one is made by hand.
+        """An application binds its events; for an incoming webhook it is done by hand.
 
         Raises:
-            SourceRefused: always; says how.
+            SourceRefused: says what a person has to do.
         """
-        raise SourceRefused(BY_HAND)
+        if not self._is_application:
+            raise SourceRefused(BY_HAND)
+        with usable("subscription"):
+            binding.bind(self._rest, hook_url)
+
+    def hook_state(self, hook_url: str) -> HookState:
+        """What `event.get` says; it does not know outgoing webhooks."""
+        if not self._is_application:
+            return HookState.UNKNOWN
+        with usable("subscription"):
+            return binding.state(self._rest, hook_url)
 
     def nudge(self, nudge: Nudge) -> str:
         """A to-do or a comment on the deal, or a notification to the seller."""

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+from service.crm.bearer import Bearer
+from service.crm.bitrix24 import oauth
 from service.domain.ports import Connection, PortalHttp, PortalResponse
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
 
@@ -34,7 +37,9 @@ class Rest:
     def __init__(self, connection: Connection, http: PortalHttp) -> None:
         self._http = http
         secrets = connection.secrets
-        self._prefix = f"/rest/{secrets.get('user', '')}/{secrets.get('token', '')}"
+        fixed = secrets.get("token", "")
+        self._prefix = f"/rest/{secrets.get('user', '')}/{fixed}" if fixed else "/rest"
+        self._bearer = Bearer(connection, fixed, partial(oauth.refresh, connection, http), None)
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
         """`result` of one method."""
@@ -42,13 +47,23 @@ class Rest:
 
     def write(self, method: str, params: Mapping[str, Any]) -> Any:
         """`result` of a method that must not be done twice: not tried again after a fault."""
-        path = f"{self._prefix}/{method}"
-        return _read(self._http.request("POST", path, json=dict(params), once=True)).get("result")
+        return _read(self._send(method, params, once=True)).get("result")
 
     def answer(self, method: str, params: Mapping[str, Any] | None = None) -> Row:
         """The whole answer of one method."""
-        response = self._http.request("POST", f"{self._prefix}/{method}", json=dict(params or {}))
-        return _read(response)
+        return _read(self._send(method, params or {}))
+
+    def _send(
+        self, method: str, params: Mapping[str, Any], *, once: bool = False
+    ) -> PortalResponse:
+        """A call; an application's token goes along, and is renewed when it has expired."""
+        path, token = f"{self._prefix}/{method}", self._bearer.get()
+        if self._prefix != "/rest":
+            return self._http.request("POST", path, json=dict(params), once=once)
+        answer = self._http.request("POST", path, json={**params, "auth": token}, once=once)
+        if _has_expired(answer) and (fresh := self._bearer.renewed(token)):
+            answer = self._http.request("POST", path, json={**params, "auth": fresh}, once=once)
+        return answer
 
     def optional(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
         """`result`, or None where the portal lacks the method or the right to it."""
@@ -120,6 +135,13 @@ class Rest:
             if rows:
                 yield rows
             start = answer.get("next") if rows else None
+
+
+def _has_expired(answer: PortalResponse) -> bool:
+    """`expired_token`, in any letters, whatever the status."""
+    return answer.body[:200].lstrip().startswith(b"{") and (
+        b'"expired_token"' in answer.body[:500].lower()
+    )
 
 
 def rows_of(result: Any) -> list[Row]:

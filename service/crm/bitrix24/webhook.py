@@ -90,6 +90,13 @@ def _directory(_data: Any, _received: Instant) -> Decoded:
     return Decoded(directory_changed=True)
 
 
+def _removed(_data: Any, _received: Instant) -> Decoded:
+    return Decoded(
+        ignored="ONAPPUNINSTALL",
+        farewell="the application was removed from the portal; install it again",
+    )
+
+
 _READERS: dict[str, Reader] = {
     "ONCRMDEALADD": _touch(Kind.DEAL),
     "ONCRMDEALUPDATE": _touch(Kind.DEAL),
@@ -114,6 +121,7 @@ _READERS: dict[str, Reader] = {
     "ONTASKUPDATE": _task,
     "ONTASKDELETE": _task_gone,
     "ONVOXIMPLANTCALLEND": _call,
+    "ONAPPUNINSTALL": _removed,
     "ONUSERADD": _directory,
     "ONCRMDEALUSERFIELDADD": _directory,
     "ONCRMDEALUSERFIELDUPDATE": _directory,

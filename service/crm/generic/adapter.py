@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
+from service.crm import address
 from service.crm.generic.decode import decode
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Touched
 from service.domain.instant import Instant
 from service.domain.ports import (
+    Authoriser,
     Connection,
     CrmClient,
     Decoded,
     Finding,
+    HookState,
     Nudge,
     Page,
     PortalHttp,
@@ -33,6 +35,7 @@ class Generic:
     name = "generic"
     nudges: frozenset[str] = frozenset()
     has_rest = False
+    authoriser: Authoriser | None = None
 
     def parse_connection(
         self, base_url: str, secrets: dict[str, str]
@@ -42,12 +45,7 @@ class Generic:
         Raises:
             ConfigError: names the option.
         """
-        try:
-            parts = urlsplit(base_url.strip())
-        except ValueError:
-            raise ConfigError(_ADDRESS) from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            raise ConfigError(_ADDRESS)
+        address.split(base_url, _ADDRESS)
         if secrets.get("token"):
             raise ConfigError("--token: is not needed; the hook address is the secret")
         return base_url.strip().rstrip("/"), {}
@@ -100,6 +98,10 @@ class Pushed:
     def subscribe(self, hook_url: str) -> None:
         """Done where the facts come from."""
         raise SourceRefused(_BY_HAND)
+
+    def hook_state(self, hook_url: str) -> HookState:
+        """Nobody knows."""
+        return HookState.UNKNOWN
 
     def nudge(self, nudge: Nudge) -> str:
         """There is nowhere to write."""

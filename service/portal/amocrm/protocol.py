@@ -14,6 +14,7 @@ from service.portal.amocrm import activity, leads, people, pipelines
 from service.portal.amocrm.answers import problem
 from service.portal.amocrm.hooks import HookWriter
 from service.portal.amocrm.log import EventLog
+from service.portal.amocrm.oauth import OAuth
 from service.portal.amocrm.query import Ask, BadQueryError
 from service.portal.amocrm.webhooks import Hooks
 from service.portal.book import Change
@@ -81,7 +82,8 @@ class AmoCrm:
             "POST": lambda _office, ask: self._hooks.subscribe(ask),
             "DELETE": lambda _office, ask: self._hooks.unsubscribe(ask),
         }
-        return [*routes, self._route("webhooks", subscriptions)]
+        oauth = OAuth(self._office).routes()
+        return [*routes, self._route("webhooks", subscriptions), *oauth]
 
     def _route(self, path: str, handlers: dict[str, Handler]) -> BaseRoute:
         async def endpoint(request: Request) -> Response:
@@ -108,7 +110,10 @@ class AmoCrm:
             return problem(error.status, error.detail)
 
     def _refusal(self, request: Request) -> Response | None:
-        if request.headers.get("authorization") != f"Bearer {self._office.token}":
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        with self._office.lock:
+            state = self._office.grants.state_of(token)
+        if token != self._office.token and state != "good":
             self._counted["unauthorized"] += 1
             return problem(401, "Invalid user name or password")
         if self._office.limits and not self._bucket.take():

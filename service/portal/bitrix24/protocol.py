@@ -12,11 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from service.portal.bitrix24.bound import Bound
 from service.portal.bitrix24.directory import Directory
 from service.portal.bitrix24.events import Outgoings
 from service.portal.bitrix24.fields import deal_fields
 from service.portal.bitrix24.log import History
 from service.portal.bitrix24.methods import Method, Methods
+from service.portal.bitrix24.oauth import OAuth
 from service.portal.bitrix24.params import Params, RestError, Result, mapping
 from service.portal.book import Change
 from service.portal.brackets import build, parse
@@ -30,6 +32,7 @@ _REQUESTS_PER_SECOND, _BURST = 2, 50
 _MOST_IN_BATCH = 50
 _OPERATING_WINDOW = 600
 _LIMITED = RestError(503, "QUERY_LIMIT_EXCEEDED", "Too many requests")
+_EXPIRED = RestError(401, "expired_token", "The access token provided has expired.")
 _NO_AUTH = RestError(401, "NO_AUTH_FOUND", "Wrong authorization data")
 
 
@@ -42,6 +45,7 @@ class Bitrix24:
         self._office = office
         self._history = History(office.book)
         self._outgoings = Outgoings(office)
+        self._bound = Bound(office, self._outgoings)
         self._bucket = Bucket(office.clock, _REQUESTS_PER_SECOND, _BURST)
         self._counted: Counter[str] = Counter()
         self._operating: Counter[str] = Counter()
@@ -54,7 +58,9 @@ class Bitrix24:
         """REST, and by hand as in the portal: the outgoing webhook."""
         return [
             Route("/rest/{user}/{secret}/{method}", self._endpoint, methods=["GET", "POST"]),
+            Route("/rest/{method}", self._endpoint, methods=["GET", "POST"]),
             Route("/_control/outgoing-webhook", self._make_outgoing, methods=["POST"]),
+            *OAuth(self._office, self._outgoings.member_id, self._bound.token).routes(),
         ]
 
     async def _endpoint(self, request: Request) -> Response:
@@ -63,14 +69,14 @@ class Bitrix24:
         started = self._office.clock.monotonic()
         method = request.path_params["method"].removesuffix(".json").lower()
         try:
-            self._admit(request)
             params = _params(request, body)
+            is_application = self._admit(request, params)
             with self._office.lock:
                 self._history.catch_up()
                 if method == "batch":
-                    result = Result(self._batch(params))
+                    result = Result(self._batch(params, is_application))
                 else:
-                    result = self._call(method, params)
+                    result = self._call(method, params, is_application)
         except RestError as error:
             return _json(error.body(), error.status)
         found: dict[str, Any] = {"result": result.value}
@@ -80,9 +86,12 @@ class Bitrix24:
             found["total"] = result.total
         return _json({**found, "time": self._time(method, started)})
 
-    def _admit(self, request: Request) -> None:
-        given = request.path_params["user"], request.path_params["secret"]
-        if given != self._token:
+    def _admit(self, request: Request, params: Params) -> bool:
+        """Whether an application calls (else an incoming webhook)."""
+        is_application = "user" not in request.path_params
+        if is_application:
+            self._admit_application(params)
+        elif (request.path_params["user"], request.path_params["secret"]) != self._token:
             self._counted["unauthorized"] += 1
             raise _NO_AUTH
         if self._office.limits and not self._bucket.take():
@@ -91,19 +100,29 @@ class Bitrix24:
         if self._office.faults.status:
             self._counted["faults"] += 1
             raise RestError(self._office.faults.status, "INTERNAL_SERVER_ERROR", "Ordered fault")
+        return is_application
 
-    def _call(self, name: str, params: Params) -> Result:
+    def _admit_application(self, params: Params) -> None:
+        with self._office.lock:
+            state = self._office.grants.state_of(str(params.get("auth", "")))
+        if state != "good":
+            self._counted["unauthorized"] += 1
+            raise _EXPIRED if state == "expired" else _NO_AUTH
+
+    def _call(self, name: str, params: Params, is_application: bool = False) -> Result:
         method: Method | None = self._methods.get(name)
+        if method is None and is_application:
+            method = self._bound.methods().get(name)
         if method is None:
             raise RestError(404, "ERROR_METHOD_NOT_FOUND", "Method not found!")
         return method(params)
 
-    def _inner(self, name: str, query: str) -> Result:
+    def _inner(self, name: str, query: str, is_application: bool) -> Result:
         if name == "batch":
             raise RestError(405, "ERROR_BATCH_METHOD_NOT_ALLOWED", "Method not allowed")
-        return self._call(name, parse(query))
+        return self._call(name, parse(query), is_application)
 
-    def _batch(self, params: Params) -> dict[str, Any]:
+    def _batch(self, params: Params, is_application: bool) -> dict[str, Any]:
         """`batch`: up to fifty commands; empty maps are answered as empty lists."""
         commands = _commands(params)
         if len(commands) > _MOST_IN_BATCH:
@@ -116,7 +135,7 @@ class Bitrix24:
             started = self._office.clock.monotonic()
             name, _, query = str(command).partition("?")
             try:
-                found = self._inner(name.removesuffix(".json").lower(), query)
+                found = self._inner(name.removesuffix(".json").lower(), query, is_application)
             except RestError as error:
                 parts["error"][key] = error.body()
                 if halt:
