@@ -145,6 +145,24 @@ def known(office: Office, account_id: str) -> AccountRow:
     return rows[account_id]
 
 
+def change_token(office: Office, account_id: str, token: str) -> None:
+    """Another token for the same portal; it is tried at once.
+
+    Raises:
+        ConfigError: it is no token, or the account is connected by OAuth.
+    """
+    row = known(office, account_id)
+    secrets = office.secrets(row)
+    if "client_id" in secrets:
+        raise ConfigError(f"ACCOUNT: connected by OAuth; run: dozor account authorise {account_id}")
+    _, clean = office.adapter(row.crm).parse_connection(row.base_url, {"token": token})
+    with transaction(office.engine) as connection:
+        accounts.change(
+            connection, account_id, secrets=office.with_secrets(row, clean), status="active",
+            error=None, directory_wanted=True, hook_checked_at=0,
+        )  # fmt: skip
+
+
 def read_directory(office: Office, account_id: str) -> str | None:
     """Read users, pipelines and fields; None, or one sentence why it did not work."""
     if not office.adapter(known(office, account_id).crm).has_rest:

@@ -70,6 +70,12 @@ HOOKS_LOST = Gauge(
     ["account"],
     registry=REGISTRY,
 )
+HOOK_ON = Gauge(
+    "dozor_hook_on",
+    "0: the CRM says that our hook is missing or switched off",
+    ["account"],
+    registry=REGISTRY,
+)
 ALERT_LATENCY = Histogram(
     "dozor_alert_latency_seconds",
     "From the breach or resolution to its message delivered; without digests and quiet hours",

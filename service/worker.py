@@ -15,6 +15,7 @@ import structlog
 from service.alerts.channels import make_channels
 from service.alerts.sender import Sender
 from service.pipeline import drain, rejudge
+from service.pipeline.care import EVERY_SECONDS
 from service.pipeline.drain import LeaseLost
 from service.pipeline.errands import Errands
 from service.pipeline.fetch import DIRECTORY_EVERY_SECONDS
@@ -68,9 +69,10 @@ class Worker:
             to_read = due.to_read(connection, now, now - DIRECTORY_EVERY_SECONDS)
             to_tell = due_accounts(connection, now)
             to_write = nudges.accounts_due(connection, now)
+            to_care = due.to_look_after(connection, now - EVERY_SECONDS)
             to_sync = self._to_sync(connection)
         self._errands.reconcile(to_sync)
-        self._errands.start(dict.fromkeys([*to_tell, *to_read, *to_write]))
+        self._errands.start(dict.fromkeys([*to_tell, *to_read, *to_write, *to_care]))
         busy = False
         for account_id in waiting:
             if self._stop.is_set():

@@ -48,6 +48,8 @@ def upgrade() -> None:
     sa.Column('hook_wanted', sa.Boolean(), nullable=False),
     sa.Column('hook_state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('hook_checked_at', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('access_ends_at', sa.BigInteger(), nullable=True),
+    sa.Column('error_told', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('tokens', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('tokens_until', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('hooks_received', sa.BigInteger(), server_default=sa.text('0'), nullable=False),

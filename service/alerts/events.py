@@ -7,7 +7,7 @@ import msgspec
 
 from service.domain.instant import Instant, iso
 
-TYPES = ("ping", "violation.opened", "violation.resolved")
+TYPES = ("ping", "violation.opened", "violation.resolved", "account.error")
 Row = Mapping[str, Any]
 
 
@@ -18,12 +18,16 @@ def body(kind: str, at: Instant, data: Mapping[str, Any]) -> bytes:
 
 def wants(subscription: Row, kind: str, account_id: str, row: Row) -> bool:
     """Whether a subscription asks for this event of this violation."""
-    if kind not in subscription["events"]:
-        return False
-    accounts: Sequence[str] | None = subscription["accounts"]
-    if accounts is not None and "*" not in accounts and account_id not in accounts:
+    if not wants_account(subscription, kind, account_id):
         return False
     filters: Mapping[str, Sequence[str]] = subscription["filters"] or {}
     seller = f"{account_id}.{row['seller']}"
     have = {"severity": row["severity"], "rule": row["rule"], "seller": seller}
     return all(have.get(name) in values for name, values in filters.items())
+
+
+def wants_account(subscription: Row, kind: str, account_id: str) -> bool:
+    """Whether a subscription asks for this event of this account."""
+    accounts: Sequence[str] | None = subscription["accounts"]
+    mine = accounts is None or "*" in accounts or account_id in accounts
+    return kind in subscription["events"] and mine

@@ -1,7 +1,7 @@
 """The words of a message: who, what, how long, where to look, what to do."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from service.domain.config import Config
@@ -99,3 +99,38 @@ def digest(events: "Sequence[Event]", lang: str) -> str:
     lines.append(f"{what}:")
     lines += [f"• {count} × {examples[rule]}" for rule, count in by_rule.most_common(LISTED)]
     return "\n".join(lines)
+
+
+_TROUBLE = {
+    "error": {
+        "ru": "⚠ Дозор потерял связь с порталом «{name}»: {error}",
+        "en": "⚠ Dozor has lost the portal «{name}»: {error}",
+    },
+    "well": {
+        "ru": "✅ Связь с порталом «{name}» восстановлена. Было: {error}",
+        "en": "✅ The portal «{name}» is back. It was: {error}",
+    },
+    "hook_mended": {
+        "ru": "Портал «{name}» отключил или потерял хук Дозора. Дозор подключил его снова; "
+        "пропущенное дочитает сверка.",
+        "en": "The portal «{name}» had switched off or lost Dozor's hook. It is on again; "
+        "reconciliation reads what was missed.",
+    },
+    "hook_broken": {
+        "ru": "⚠ Хук Дозора на портале «{name}» не работает ({state}). Включите его вручную: "
+        "Настройки → WebHooks, адрес покажет dozor account check. {error}",
+        "en": "⚠ Dozor's hook on the portal «{name}» does not work ({state}). Switch it on by "
+        "hand: settings -> WebHooks; dozor account check shows the address. {error}",
+    },
+    "access_ends": {
+        "ru": "⚠ Токен портала «{name}» действует ещё {days} дн. Выпустите новый и передайте его: "
+        "dozor account token.",
+        "en": "⚠ The token of the portal «{name}» ends in {days} days. Make a new one and give it: "
+        "dozor account token.",
+    },
+}
+
+
+def trouble(kind: str, name: str, detail: Mapping[str, object], lang: str) -> str:
+    """What ops hear of a connection."""
+    return _TROUBLE[kind][lang].format(name=name, **detail).strip()

@@ -89,6 +89,7 @@ def account_health(call: CallDep, account_id: str) -> Response:
     answer = {
         "account": row.account_id, "status": row.status, "error": row.error,
         "backfill": row.backfill_state, "hooks_received": row.hooks_received,
+        "hook": row.hook_state, "access_ends_at": iso(row.access_ends_at),
         "hooks_lost": row.hooks_lost, "last_event_at": iso(row.last_event_at),
         "reconciled_at": iso(row.synced_at if row.backfill_state == "done" else None),
         "reconcile_error": row.sync_error,

@@ -30,6 +30,8 @@ class AccountHealth(Wire):
     backfill: str = Field(description="none, running, done")
     hooks_received: int = Field(description="hooks that were worked on")
     hooks_lost: int = Field(description="changes that no hook told, repaired by reconciliation")
+    hook: str = Field(description="on, off, missing, unknown: as the CRM last said")
+    access_ends_at: Instant | None = Field(description="when a long-lived token ends")
     last_event_at: Instant | None
     reconciled_at: Instant | None = Field(description="all that changed in the CRM before is known")
     reconcile_error: str | None = Field(description="why the last reconciliation failed")

@@ -120,6 +120,21 @@ def check(account: Account, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command("token")
+def change_token(
+    account: Account,
+    token: Annotated[str, typer.Argument(help="the new one; Bitrix24: USER/SECRET")],
+) -> None:
+    """Give another long-lived token, when the old one ends or was withdrawn."""
+    with base.office() as office:
+        connect.change_token(office, account, token)
+        trouble = connect.read_directory(office, account)
+    if trouble:
+        base.err.print(f"The portal does not take it: {trouble}", markup=False)
+        raise typer.Exit(1)
+    base.out.print("The token is kept; the portal answers.")
+
+
 @app.command("authorise")
 def authorise_portal(
     account: Account,

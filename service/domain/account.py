@@ -99,6 +99,7 @@ class Receiver(_Model):
     severities: list[Literal["info", "warning", "critical"]] = ["warning", "critical"]
     sellers: list[str | int] | None = None
     lang: Literal["ru", "en"] | None = None
+    ops: bool = False  # also hears of the connection itself: access lost, hook switched off
 
 
 class Alerts(_Model):

@@ -138,6 +138,9 @@ class CrmClient(Protocol):
     def hook_state(self, hook_url: str) -> HookState:
         """Whether the hook is registered and switched on."""
 
+    def access_ends(self) -> Instant | None:
+        """When a token that nobody can renew ends, if it says so."""
+
     def nudge(self, nudge: Nudge) -> str:
         """Write it; the id that the CRM gave. SourceRefused: the CRM will never take it."""
 

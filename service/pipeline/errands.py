@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from service.errors import SourceUnavailable
-from service.pipeline import fetch, nudges, sync, tick
+from service.pipeline import care, fetch, nudges, sync, tick, trouble
 from service.pipeline.office import Office
 from service.store import accounts
 from service.store.engine import reading, transaction
@@ -69,6 +69,8 @@ class Errands:
     def _news(self, account_id: str) -> int:
         done = self._read_directory(account_id)
         done += fetch.fetch(self._office, account_id)
+        done += care.look_after(self._office, account_id)
+        done += trouble.tell_error(self._office, account_id)
         done += tick.tick_account(self._office, account_id)
         return done + nudges.write(self._office, account_id)
 

@@ -87,6 +87,11 @@ class Office:
         """The account's credentials with some new ones, sealed."""
         return self.box.seal(json.dumps(self.secrets(row) | new))
 
+    def hook_url(self, row: AccountRow) -> str:
+        """The address that the CRM has to call; "" if it was made before it was kept."""
+        token = self.secrets(row).get("hook_token")
+        return f"{self.settings.outside}/hooks/{row.crm}/{token}" if token else ""
+
     def vault(self, account_id: str) -> AccountVault:
         """Where the account's rotating tokens are; one for all threads of this process."""
         with self._vaults_lock:

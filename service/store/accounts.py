@@ -67,6 +67,8 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     hook_wanted: bool
     hook_state: str
     hook_checked_at: Instant
+    access_ends_at: Instant | None
+    error_told: str | None
 
 
 _FIELDS = [_ACCOUNT.c[name] for name in AccountRow.__struct_fields__]
@@ -123,6 +125,7 @@ def create(connection: Connection, new: NewAccount, author: str, now: Instant) -
                 "base_url": new.base_url, "hook_hash": new.token_hash, "secrets": new.sealed,
                 "connected_at": now,
                 "status": "active", "directory_wanted": True, "backfill_state": "none",
+                "hook_wanted": False, "hook_state": "unknown", "tokens": "",
             }
         ],
     )  # fmt: skip

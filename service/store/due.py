@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, or_, select, text, update
+from sqlalchemy import Connection, and_, case, exists, func, or_, select, text, update
 
 from service.domain.instant import Instant
 from service.store.tables import IS_OPEN, Account, Inbox, LevelDirty, TouchedRow
@@ -77,6 +77,22 @@ def to_read(connection: Connection, now: Instant, directory_before: Instant) -> 
                 touched,
                 _ACCOUNT.c.directory_wanted,
                 func.coalesce(_ACCOUNT.c.directory_at, 0) < directory_before,
+            )
+        )
+    )
+    return list(connection.execute(query).scalars())
+
+
+def to_look_after(connection: Connection, before: Instant) -> list[str]:
+    """Accounts whose hook was last looked at before an instant, or with an error not told."""
+    error = case((_ACCOUNT.c.status == "error", func.coalesce(_ACCOUNT.c.error, "")), else_="")
+    query = (
+        select(_ACCOUNT.c.account_id)
+        .where(_ACCOUNT.c.status != "disabled", _ACCOUNT.c.secrets != "")
+        .where(
+            or_(
+                _ACCOUNT.c.hook_checked_at <= before,
+                error != func.coalesce(_ACCOUNT.c.error_told, ""),
             )
         )
     )

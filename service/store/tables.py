@@ -57,7 +57,9 @@ class Account(SQLModel, table=True):
     sync_error: str | None = None
     hook_wanted: bool = Field(default=False)  # subscribed over the API: to be kept so
     hook_state: str = "unknown"  # on | off | missing | unknown: as the CRM last said
-    hook_checked_at: int = instant(default=0)
+    hook_checked_at: int = number(default=0)
+    access_ends_at: int | None = instant(nullable=True)  # of a long-lived token
+    error_told: str | None = None  # the error that ops have been told of
     tokens: str = ""  # encrypted JSON of what OAuth rotates
     tokens_until: int = number(default=0)  # real-time lease of whoever renews them
     hooks_received: int = number(default=0)

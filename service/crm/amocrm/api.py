@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from service.crm.amocrm import directory, nudges
+from service.crm.amocrm import directory, nudges, oauth
 from service.crm.amocrm.past import Past
 from service.crm.amocrm.readers import Readers
 from service.crm.amocrm.rest import Rest, refuse
@@ -27,6 +27,7 @@ class AmoClient:
 
     def __init__(self, connection: Connection, http: PortalHttp) -> None:
         self._http = http
+        self._token = connection.secrets.get("token", "")
         self._rest = Rest(connection, http)
         self._readers = Readers(self._rest, connection)
 
@@ -67,14 +68,15 @@ class AmoClient:
         Raises:
             SourceRefused: what a person has to do.
         """
-        if self.hook_state(hook_url) is HookState.OFF:  # adding it again would not switch it on
-            self._rest.delete("/api/v4/webhooks", {"destination": hook_url})
         certain = [name for name in HOOKS if name not in DOUBTFUL_HOOKS]
         for settings in (list(HOOKS), certain):
             body = {"destination": hook_url, "settings": settings, "sort": 10}
             answer = self._rest.post("/api/v4/webhooks", body)
             if answer.status not in {400, 422}:
                 refuse(answer)
+                if b'"disabled":true' in answer.body.replace(b" ", b""):  # known, and still off
+                    self._rest.delete("/api/v4/webhooks", {"destination": hook_url})
+                    refuse(self._rest.post("/api/v4/webhooks", body))
                 return
         raise SourceRefused(
             "the portal did not take the hook; add it by hand: settings -> WebHooks"
@@ -91,6 +93,10 @@ class AmoClient:
         if not ours:
             return HookState.MISSING
         return HookState.OFF if all(hook.get("disabled") for hook in ours) else HookState.ON
+
+    def access_ends(self) -> Instant | None:
+        """When a long-lived token ends (its claim `exp`)."""
+        return oauth.ends_at(self._token)
 
     def nudge(self, nudge: Nudge) -> str:
         """A task or a note on the deal."""

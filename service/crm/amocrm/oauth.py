@@ -1,10 +1,12 @@
 """amoCRM's OAuth 2 (amocrm.md 3): authorisation code, refresh tokens that are good once."""
 
+import base64
 import json
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
 from service.crm.bearer import again
+from service.domain.instant import Instant
 from service.domain.ports import Connection, PortalHttp, PortalResponse
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
 
@@ -88,3 +90,15 @@ def _refuse(answer: PortalResponse, refusal: str) -> None:
     if answer.status in {400, 401, 403, 404, 422}:
         raise SourceRefused(refusal)
     raise SourceUnavailable(f"the portal answered {answer.status} when asked for tokens")
+
+
+def ends_at(token: str) -> Instant | None:
+    """When a long-lived token ends: the claim `exp` of a JWT, whose signature nobody can check."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return int(claims["exp"])
+    except (ValueError, KeyError, TypeError):
+        return None

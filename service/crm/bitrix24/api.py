@@ -88,6 +88,10 @@ class BitrixClient:
         with usable("subscription"):
             return binding.state(self._rest, hook_url)
 
+    def access_ends(self) -> Instant | None:
+        """An incoming webhook does not tell; an application's access is renewed."""
+        return None
+
     def nudge(self, nudge: Nudge) -> str:
         """A to-do or a comment on the deal, or a notification to the seller."""
         with usable("nudge"):

@@ -103,6 +103,10 @@ class Pushed:
         """Nobody knows."""
         return HookState.UNKNOWN
 
+    def access_ends(self) -> Instant | None:
+        """Never."""
+        return None
+
     def nudge(self, nudge: Nudge) -> str:
         """There is nowhere to write."""
         raise SourceRefused(_BY_HAND)
