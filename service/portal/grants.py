@@ -79,8 +79,8 @@ class Grants:
         self._access = dict.fromkeys(self._access, self.clock.now())
 
     def revoke(self) -> None:
-        """The administrator withdraws everything."""
-        self._access.clear()
+        """The administrator withdraws everything: nothing is good, nothing can be renewed."""
+        self.expire()
         self._refresh.clear()
 
     def _exchange(

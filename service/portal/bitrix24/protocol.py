@@ -110,9 +110,8 @@ class Bitrix24:
             raise _EXPIRED if state == "expired" else _NO_AUTH
 
     def _call(self, name: str, params: Params, is_application: bool = False) -> Result:
-        method: Method | None = self._methods.get(name)
-        if method is None and is_application:
-            method = self._bound.methods().get(name)
+        own = self._bound.methods() if is_application else {}
+        method: Method | None = own.get(name) or self._methods.get(name)
         if method is None:
             raise RestError(404, "ERROR_METHOD_NOT_FOUND", "Method not found!")
         return method(params)
