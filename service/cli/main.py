@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import account, base, keys, plan, rules
+from service.cli import account, base, keys, plan, rules, secret
 from service.cli.guard import guarded
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="key")
 app.add_typer(rules.app, name="rules")
 app.add_typer(plan.app, name="plan")
+app.add_typer(secret.app, name="secret")
 account.register(app)
 
 Json = Annotated[bool, typer.Option("--json", help="data for programs")]
