@@ -58,10 +58,24 @@ def moment(text: str) -> Instant:
     return int(datetime.fromisoformat(text).replace(tzinfo=MOSCOW).astimezone(UTC).timestamp())
 
 
+class Standing(Clock):
+    """A clock that stands; waiting in its time takes no time."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(at, 1e6, 0.0)
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
+
+    def timestamp(self) -> float:
+        return self._at.timestamp()
+
+
 def make_office(url: str, now: str = "2026-03-20 12:00", **settings: Any) -> Office:
     """An office on a migrated database, its clock standing (nearly) still at `now`."""
     start = datetime.fromisoformat(now).replace(tzinfo=MOSCOW)
-    clock = Clock(start.astimezone(UTC), 1e-6)
+    clock = Standing(start.astimezone(UTC))
     chosen = Settings(
         database_url=url, secret_key="0123456789abcdef0123", demo=True, allow_private_hosts=True,
         _env_file=None, **settings,

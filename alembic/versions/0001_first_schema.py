@@ -59,6 +59,12 @@ def upgrade() -> None:
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_account_hook_hash'), ['hook_hash'], unique=False)
 
+    op.create_table('portal_budget',
+    sa.Column('portal', sa.String(length=200), nullable=False),
+    sa.Column('busy_until', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('paused_until', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.PrimaryKeyConstraint('portal')
+    )
     op.create_table('account_settings',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('version', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -535,6 +541,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_alert_created')
 
     op.drop_table('alert')
+    op.drop_table('portal_budget')
     op.drop_table('account_settings')
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_account_hook_hash'))

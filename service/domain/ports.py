@@ -235,6 +235,9 @@ class PortalHttp(Protocol):
         `once`: what must not be done twice is not tried again after a fault.
         """
 
+    def wait(self, seconds: float) -> None:
+        """Wait a span of the portal's time."""
+
     def close(self) -> None:
         """Close connections."""
 

@@ -15,8 +15,9 @@ from service.domain.instant import FOREVER, Instant, from_datetime
 from service.domain.ports import Adapter, CrmClient
 from service.domain.ports import Connection as Portal
 from service.errors import ConfigError
-from service.http import make_portal_http
+from service.http import limits_of, make_portal_http
 from service.pipeline.breaker import Breaker
+from service.pipeline.budget import SharedLimiter, portal_key
 from service.pipeline.vault import AccountVault
 from service.rules.book import RuleBook, Window, load_book
 from service.secrets import SecretBox
@@ -92,6 +93,11 @@ class Office:
         token = self.secrets(row).get("hook_token")
         return f"{self.settings.outside}/hooks/{row.crm}/{token}" if token else ""
 
+    def limiter(self, row: AccountRow) -> SharedLimiter:
+        """The rate limit of an account's portal, shared by all processes."""
+        rate, burst = limits_of(row.crm)
+        return SharedLimiter(self.engine, self.clock, portal_key(row), rate, burst)
+
     def vault(self, account_id: str) -> AccountVault:
         """Where the account's rotating tokens are; one for all threads of this process."""
         with self._vaults_lock:
@@ -123,7 +129,7 @@ class Office:
                 known[1].close()
             adapter = self.adapter(row.crm)
             allowed = self.settings.allow_private_hosts or not adapter.has_rest
-            http = make_portal_http(row.base_url, row.crm, self.clock, allow_private=allowed)
+            http = make_portal_http(row.base_url, self.limiter(row), allow_private=allowed)
             client = adapter.client(self.portal(row, config), http)
             self._clients[row.account_id] = (key, client)
             return client

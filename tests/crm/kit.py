@@ -11,7 +11,7 @@ from service.clock import Clock
 from service.crm import ADAPTERS
 from service.domain.facts import Fact
 from service.domain.ports import Connection, CrmClient, Page
-from service.http import Limiter, PortalClient
+from service.http import OwnLimiter, PortalClient
 from service.portal.book import Book
 from service.portal.server import PortalServer
 
@@ -37,7 +37,7 @@ class Sleeps:
 
 def patient(base_url: str, sleeps: Sleeps | None = None) -> PortalClient:
     """A portal client whose limit is never reached and which never really waits."""
-    return PortalClient(base_url, Limiter(1e9, 1e9, Clock()), sleeps or Sleeps())
+    return PortalClient(base_url, OwnLimiter(1e9, 1e9, Clock()), sleeps or Sleeps())
 
 
 def connect(crm: str, base_url: str, sleeps: Sleeps | None = None) -> CrmClient:

@@ -1,0 +1,45 @@
+"""How much of a portal's rate limit is used up. Instants are microseconds of the portal's time."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Table, case, select, update
+
+from service.store.engine import insert_or_update
+from service.store.tables import PortalBudget
+
+_BUDGET: Table = PortalBudget.__table__  # type: ignore[attr-defined]
+
+
+class Budget(NamedTuple):
+    """A row of `portal_budget`."""
+
+    busy_until: int
+    paused_until: int
+
+
+def reserve(connection: Connection, portal: str, now: int, cost: int) -> Budget:
+    """Add `cost` to what is reserved; what is reserved then."""
+    busy = case((_BUDGET.c.busy_until > now, _BUDGET.c.busy_until), else_=now) + cost
+    query = update(_BUDGET).where(_BUDGET.c.portal == portal).values(busy_until=busy)
+    if connection.execute(query).rowcount == 0:
+        row = {"portal": portal, "busy_until": now, "paused_until": 0}
+        insert_or_update(connection, _BUDGET, [row], update=())
+        connection.execute(query)
+    found = budget(connection, portal)
+    return found or Budget(now + cost, 0)
+
+
+def pause(connection: Connection, portal: str, until: int, full: int) -> None:
+    """Nobody sends anything before `until`; then the bucket is as good as full (`full` ahead)."""
+    row = {"portal": portal, "busy_until": until + full, "paused_until": until}
+    insert_or_update(
+        connection, _BUDGET, [row],
+        update=("busy_until", "paused_until"), larger=("paused_until",),
+    )  # fmt: skip
+
+
+def budget(connection: Connection, portal: str) -> Budget | None:
+    """What is reserved."""
+    query = select(_BUDGET.c.busy_until, _BUDGET.c.paused_until).where(_BUDGET.c.portal == portal)
+    row = connection.execute(query).first()
+    return Budget(*row) if row else None
