@@ -30,7 +30,9 @@ from service.domain.calendar import WorkCalendar
 from service.domain.directory import StageKind
 from service.domain.instant import iso
 from service.domain.span import Span
+from service.http import limits_of
 from service.rules.book import RuleBook
+from service.store import budgets
 from service.store.accounts import pending_counts
 from service.store.handles import Connection
 from service.store.reads.ops import troubles, waiting_since
@@ -86,9 +88,12 @@ def account_health(call: CallDep, account_id: str) -> Response:
         pending = pending_counts(connection, [account_id])[account_id]
         through = waiting_since(connection).get(account_id, call.now)
         parked, waiting = troubles(connection, account_id)
+        budget = budgets.budget(connection, budgets.portal_key(row.crm, row.base_url))
+    limit = budgets.left(budget, call.now, *limits_of(row.crm))
     answer = {
         "account": row.account_id, "status": row.status, "error": row.error,
         "backfill": row.backfill_state, "hooks_received": row.hooks_received,
+        "limit_left": limit.share, "limit_paused_until": iso(limit.paused_until),
         "hook": row.hook_state, "access_ends_at": iso(row.access_ends_at),
         "hooks_lost": row.hooks_lost, "last_event_at": iso(row.last_event_at),
         "reconciled_at": iso(row.synced_at if row.backfill_state == "done" else None),

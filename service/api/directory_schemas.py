@@ -31,6 +31,8 @@ class AccountHealth(Wire):
     hooks_received: int = Field(description="hooks that were worked on")
     hooks_lost: int = Field(description="changes that no hook told, repaired by reconciliation")
     hook: str = Field(description="on, off, missing, unknown: as the CRM last said")
+    limit_left: float = Field(description="share of the CRM's rate limit that is free, 0 to 1")
+    limit_paused_until: Instant | None = Field(description="the CRM asked for a pause until then")
     access_ends_at: Instant | None = Field(description="when a long-lived token ends")
     last_event_at: Instant | None
     reconciled_at: Instant | None = Field(description="all that changed in the CRM before is known")

@@ -6,22 +6,14 @@ is reserved; an accelerated clock (demo) reserves a fifth of a second at once.
 """
 
 import threading
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from service.clock import Clock
 from service.store import budgets
-from service.store.accounts import AccountRow
 from service.store.engine import transaction
 from service.store.handles import Engine
 
 _MICRO = 1_000_000
 _BLOCK_SECONDS = 0.2  # real
-
-
-def portal_key(row: AccountRow) -> str:
-    """Accounts of one portal share its limit."""
-    return f"{row.crm} {urlsplit(row.base_url).netloc}"[:200]
 
 
 class SharedLimiter:
@@ -68,21 +60,3 @@ class SharedLimiter:
     def real(self, seconds: float) -> float:
         """How many real seconds a span of the portal's time takes."""
         return seconds / self._clock.speed
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What is left of a portal's limit: a share 0..1, and until when it asked for a pause."""
-
-    share: float
-    paused_until: int | None
-
-
-def left(budget: budgets.Budget | None, now: float, rate: float, burst: float) -> Left:
-    """What is left of a limit."""
-    if budget is None:
-        return Left(1.0, None)
-    ahead = budget.busy_until / _MICRO - now
-    share = 1.0 - min(1.0, max(0.0, ahead) / max(1.0, burst / rate))
-    paused = budget.paused_until // _MICRO
-    return Left(round(share, 3), paused if paused > now else None)

@@ -17,12 +17,12 @@ from service.domain.ports import Connection as Portal
 from service.errors import ConfigError
 from service.http import limits_of, make_portal_http
 from service.pipeline.breaker import Breaker
-from service.pipeline.budget import SharedLimiter, portal_key
+from service.pipeline.budget import SharedLimiter
 from service.pipeline.vault import AccountVault
 from service.rules.book import RuleBook, Window, load_book
 from service.secrets import SecretBox
 from service.settings import Settings
-from service.store import accounts
+from service.store import accounts, budgets
 from service.store.accounts import AccountRow
 from service.store.handles import Connection, Engine
 from service.store.turns import Turns
@@ -96,7 +96,8 @@ class Office:
     def limiter(self, row: AccountRow) -> SharedLimiter:
         """The rate limit of an account's portal, shared by all processes."""
         rate, burst = limits_of(row.crm)
-        return SharedLimiter(self.engine, self.clock, portal_key(row), rate, burst)
+        key = budgets.portal_key(row.crm, row.base_url)
+        return SharedLimiter(self.engine, self.clock, key, rate, burst)
 
     def vault(self, account_id: str) -> AccountVault:
         """Where the account's rotating tokens are; one for all threads of this process."""

@@ -1,12 +1,15 @@
 """How much of a portal's rate limit is used up. Instants are microseconds of the portal's time."""
 
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Table, case, select, update
 
+from service.domain.instant import Instant
 from service.store.engine import insert_or_update
 from service.store.tables import PortalBudget
 
+_MICRO = 1_000_000
 _BUDGET: Table = PortalBudget.__table__  # type: ignore[attr-defined]
 
 
@@ -43,3 +46,25 @@ def budget(connection: Connection, portal: str) -> Budget | None:
     query = select(_BUDGET.c.busy_until, _BUDGET.c.paused_until).where(_BUDGET.c.portal == portal)
     row = connection.execute(query).first()
     return Budget(*row) if row else None
+
+
+class Left(NamedTuple):
+    """What is left of a portal's limit: a share 0..1, and until when it asked for a pause."""
+
+    share: float
+    paused_until: Instant | None
+
+
+def portal_key(crm: str, base_url: str) -> str:
+    """Accounts of one portal share its limit."""
+    return f"{crm} {urlsplit(base_url).netloc}"[:200]
+
+
+def left(known: Budget | None, now: float, rate: float, burst: float) -> Left:
+    """What is left of a limit of `rate` requests a second and `burst` at once."""
+    if known is None:
+        return Left(1.0, None)
+    ahead = known.busy_until / _MICRO - now
+    share = 1.0 - min(1.0, max(0.0, ahead) / max(1.0, burst / rate))
+    paused = known.paused_until // _MICRO
+    return Left(round(share, 3), paused if paused > now else None)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from service.clock import Clock
-from service.pipeline.budget import SharedLimiter, left
+from service.pipeline.budget import SharedLimiter
 from service.store import budgets
 from service.store.engine import open_engine, reading
 
@@ -34,7 +34,7 @@ def test_processes_leave_one_after_another_at_the_rate(database_url: str) -> Non
     clock.at += 60
     assert processes[1].take() == 0.0
     with reading(engines[0]) as connection:
-        found = left(budgets.budget(connection, KEY), clock.at, 6.7, 1.0)
+        found = budgets.left(budgets.budget(connection, KEY), clock.at, 6.7, 1.0)
     assert 0.8 < found.share < 0.9
     for engine in engines:
         engine.dispose()
@@ -60,7 +60,7 @@ def test_pause_that_one_process_is_asked_for_holds_all(database_url: str) -> Non
     assert other.take() == pytest.approx(30.2, abs=0.01)
     assert other.take() == pytest.approx(30.4, abs=0.01)  # no crowd at its end
     with reading(engines[0]) as connection:
-        found = left(budgets.budget(connection, KEY), clock.at, 5.0, 1.0)
+        found = budgets.left(budgets.budget(connection, KEY), clock.at, 5.0, 1.0)
     assert (found.share, found.paused_until) == (0.0, int(clock.at) + 30)
     for engine in engines:
         engine.dispose()

@@ -46,8 +46,15 @@ class Rest:
         return self.answer(method, params).get("result")
 
     def write(self, method: str, params: Mapping[str, Any]) -> Any:
-        """`result` of a method that must not be done twice: not tried again after a fault."""
-        return _read(self._send(method, params, once=True)).get("result")
+        """`result` of a method that must not be done twice: not tried again after a fault.
+
+        Raises:
+            SourceRefused: the portal will never take it (400).
+        """
+        answer = self._send(method, params, once=True)
+        if answer.status == 400:
+            raise SourceRefused(f"Bitrix24 does not take it: {_words(_document(answer))[:200]}")
+        return _read(answer).get("result")
 
     def answer(self, method: str, params: Mapping[str, Any] | None = None) -> Row:
         """The whole answer of one method."""
@@ -156,6 +163,15 @@ def rows_of(result: Any) -> list[Row]:
 
 def _read(response: PortalResponse) -> Row:
     """The body first, then the status: some faults come with 200."""
+    document = _document(response)
+    if "error" in document:
+        _raise(response.status, document)
+    if response.status != 200:
+        raise SourceUnavailable(f"the portal answered {response.status}")
+    return document
+
+
+def _document(response: PortalResponse) -> Row:
     try:
         document = json.loads(response.body)
     except ValueError:
@@ -164,10 +180,6 @@ def _read(response: PortalResponse) -> Row:
         ) from None
     if not isinstance(document, dict):
         raise SourceUnavailable("the portal answered no JSON object")
-    if "error" in document:
-        _raise(response.status, document)
-    if response.status != 200:
-        raise SourceUnavailable(f"the portal answered {response.status}")
     return document
 
 

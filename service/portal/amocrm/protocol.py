@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.portal.amocrm import activity, leads, people, pipelines
+from service.portal.amocrm import activity, leads, people, pipelines, writing
 from service.portal.amocrm.answers import problem
 from service.portal.amocrm.hooks import HookWriter
 from service.portal.amocrm.log import EventLog
@@ -76,7 +76,15 @@ class AmoCrm:
             "tasks/{id:int}": activity.task,
             "events": lambda office, ask: activity.events(office, self._log, ask),
         }
-        routes = [self._route(path, {"GET": handler}) for path, handler in reading.items()]
+        posting: dict[str, Handler] = {
+            "tasks": writing.add_tasks,
+            "leads/notes": writing.add_notes,
+            "leads/{id:int}/notes": writing.add_notes,
+        }
+        routes = [
+            self._route(path, {"GET": handler, **_posted(posting.get(path))})
+            for path, handler in reading.items()
+        ]
         subscriptions: dict[str, Handler] = {
             "GET": lambda _office, ask: self._hooks.read(ask),
             "POST": lambda _office, ask: self._hooks.subscribe(ask),
@@ -161,3 +169,7 @@ class AmoCrm:
     def stats(self) -> dict[str, object]:
         """REST counters and hooks."""
         return {"rest": dict(self._counted), "hooks": self._hooks.state()}
+
+
+def _posted(handler: Handler | None) -> dict[str, Handler]:
+    return {} if handler is None else {"POST": handler}

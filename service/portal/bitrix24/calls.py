@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from service.portal.bitrix24.fields import fixed
 from service.portal.bitrix24.log import History, Line
 from service.portal.bitrix24.table import Column
-from service.portal.book import Task
+from service.portal.book import TODO_KIND, Task
 
 DEAL, CONTACT = 2, 3
-_CALL, _TASK = 2, 3
+_CALL, _TASK, _PROVIDED = 2, 3, 6
 _SUCCESS, _MISSED, _CANCELLED = "200", "304", "603-S"
 _REASONS = {_SUCCESS: "Success call", _MISSED: "Missed call", _CANCELLED: "Decline self"}
 
@@ -73,11 +73,12 @@ def of_call(line: Line) -> Activity:
 
 
 def _of_task(task: Task, deal_id: int) -> Activity:
+    is_todo = task.kind_id == TODO_KIND
     return Activity(
         id=task.id,
-        type=_TASK,
-        provider="CRM_TASKS_TASK",
-        provider_type="TASKS_TASK",
+        type=_PROVIDED if is_todo else _TASK,
+        provider="CRM_TODO" if is_todo else "CRM_TASKS_TASK",
+        provider_type="TODO" if is_todo else "TASKS_TASK",
         subject=task.text,
         bindings=((DEAL, deal_id),),
         created=task.created_at,
@@ -90,7 +91,7 @@ def _of_task(task: Task, deal_id: int) -> Activity:
         responsible=task.responsible,
         author=task.created_by,
         editor=task.updated_by,
-        associated=task.id,
+        associated=0 if is_todo else task.id,
     )
 
 

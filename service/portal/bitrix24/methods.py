@@ -8,7 +8,7 @@ from service.portal.bitrix24.log import History, StageRow
 from service.portal.bitrix24.params import Params, RestError, Result, entries, mapping, whole
 from service.portal.bitrix24.params import subject as subject_id
 from service.portal.bitrix24.table import Column, Table, Wanted
-from service.portal.book import Task
+from service.portal.book import TODO_KIND, Task
 from service.portal.office import Office
 
 Method = Callable[[Params], Result]
@@ -221,7 +221,7 @@ class Methods:
         unknown = [name for name in asked.order if name not in table.columns]
         if unknown:
             raise RestError(400, "0", "Неверный ключ сортировки (internal error)")
-        rows = (task for task in self._book.tasks.values() if task.deleted_at is None)
+        rows = (task for task in self._book.tasks.values() if _is_task(task))
         select = [*asked.select, *(_UF_TASK if "UF_CRM_TASK" in asked.select else ())]
         start = max(asked.start, 0)
         found = table.listing(rows, Wanted(asked.filter, asked.order, select, start))
@@ -231,6 +231,7 @@ class Methods:
     def task_get(self, params: Params) -> Result:
         """tasks.task.get; a task that is gone is an empty list."""
         task = self._book.tasks.get(subject_id(params, "taskId", "id"))
+        task = None if task is not None and task.kind_id == TODO_KIND else task
         if task is None or task.deleted_at is not None:
             return Result({"task": []})
         select = wanted(params).select
@@ -251,6 +252,10 @@ class Methods:
             if only in (None, row.field)
         ]
         return Result({"list": rows})
+
+
+def _is_task(task: Task) -> bool:
+    return task.deleted_at is None and task.kind_id != TODO_KIND
 
 
 def _stage_fields(entity: int) -> dict[str, Column[StageRow]]:

@@ -20,6 +20,7 @@ from service.portal.bitrix24.log import History
 from service.portal.bitrix24.methods import Method, Methods
 from service.portal.bitrix24.oauth import OAuth
 from service.portal.bitrix24.params import Params, RestError, Result, mapping
+from service.portal.bitrix24.writing import Writing
 from service.portal.book import Change
 from service.portal.brackets import build, parse
 from service.portal.bucket import Bucket
@@ -50,7 +51,9 @@ class Bitrix24:
         self._counted: Counter[str] = Counter()
         self._operating: Counter[str] = Counter()
         directory = Directory(office, lambda: deal_fields(self._history))
-        self._methods = {**Methods(office, self._history).all(), **directory.all()}
+        self._writing = Writing(office)
+        reading = Methods(office, self._history).all()
+        self._methods = {**reading, **directory.all(), **self._writing.all()}
         user, _, secret = office.token.rpartition("/")
         self._token = (user or "1", secret)
 
@@ -216,7 +219,11 @@ class Bitrix24:
 
     def stats(self) -> dict[str, object]:
         """REST counters and outgoing webhooks."""
-        return {"rest": dict(self._counted), "hooks": self._outgoings.state()}
+        return {
+            "rest": dict(self._counted),
+            "hooks": self._outgoings.state(),
+            "notifications": self._writing.state(),
+        }
 
 
 def _json(body: object, status: int = 200) -> Response:
