@@ -79,6 +79,17 @@ def demo(
     raise typer.Exit(run(once=once, deals=deals, speed=speed, seed=seed))
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def portal(context: typer.Context) -> None:
+    """A simulated portal alone: `dozor portal amocrm --port 9101` (--help for all options)."""
+    from service.portal.__main__ import main as run
+
+    raise typer.Exit(run(context.args))
+
+
 @app.command()
 def openapi(
     check: Annotated[bool, typer.Option(help="compare with the committed file")] = False,

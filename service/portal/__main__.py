@@ -1,4 +1,4 @@
-"""`python -m service.portal amocrm|bitrix24 ...`: one simulated portal in its own process."""
+"""`dozor portal amocrm|bitrix24 ...`: one simulated portal in its own process."""
 
 import argparse
 import signal
@@ -14,9 +14,13 @@ from service.portal import department, truth
 from service.portal.book import Book
 from service.portal.server import PortalServer
 
+_ABOUT = """A simulated CRM portal on loopback: REST, OAuth, limits, hooks with retries, a sales
+department that lives. Faults and bookkeeping: /_control/ (stats, journal, requests, faults, oauth,
+driver, truth)."""
+
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m service.portal", description=__doc__)
+    parser = argparse.ArgumentParser(prog="dozor portal", description=_ABOUT)
     parser.add_argument("kind", choices=["amocrm", "bitrix24"])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

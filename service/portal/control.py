@@ -1,6 +1,6 @@
 """The control interface of a simulated portal: /_control/, for the demo and for tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from service.portal.courier import Courier
 from service.portal.dialect import Dialect
 from service.portal.driver import Driver
 from service.portal.grants import Client
+from service.portal.mischief import BROKEN
 from service.portal.office import Faults, Office
 
 Truth = Callable[[Book, dict[str, str]], dict[str, Any]]
@@ -50,6 +51,7 @@ class Control:
         self._courier = courier
         self.driver: Driver | None = None
         self.truth: Truth | None = None
+        self.log: Iterable[Mapping[str, Any]] = ()
 
     def routes(self) -> list[BaseRoute]:
         """What every portal has, whatever its CRM."""
@@ -57,6 +59,7 @@ class Control:
             Route("/_control/stats", self.stats),
             Route("/_control/journal", self.journal),
             Route("/_control/truth", self.tell_truth),
+            Route("/_control/requests", self.requests),
             Route("/_control/faults", self.faults, methods=["POST"]),
             Route("/_control/driver", self.drive, methods=["POST"]),
             Route("/_control/oauth", self.oauth, methods=["GET", "POST"]),
@@ -109,12 +112,12 @@ class Control:
             return refusal(f"truth: {error}")
         return answer(found)
 
-    async def faults(self, request: Request) -> Response:
-        """POST faults {drop, duplicate, delay_seconds, status}: what is not given is switched off.
+    async def requests(self, request: Request) -> Response:
+        """GET requests: the last REST calls: at, method, path without secrets, status."""
+        return answer(list(self.log))
 
-        `drop` and `duplicate` are shares 0..1 of the hooks, `status` the HTTP status (400-599) that
-        every REST call gets.
-        """
+    async def faults(self, request: Request) -> Response:
+        """POST faults {...}: what is not given is switched off (`office.Faults` says what is)."""
         body = await json_object(request)
         if body is None:
             return refusal("the body must be a JSON object")
@@ -127,6 +130,10 @@ class Control:
             return refusal(f"unknown fault {min(unknown)!r}")
         if not (0 <= faults.drop <= 1 and 0 <= faults.duplicate <= 1):
             return refusal("drop and duplicate must lie between 0 and 1")
+        if not (0 <= faults.errors <= 1 and 0 <= faults.slow_seconds <= 300):
+            return refusal("errors must lie between 0 and 1, slow_seconds between 0 and 300")
+        if faults.broken and faults.broken not in BROKEN:
+            return refusal(f"broken must be empty or one of {', '.join(sorted(BROKEN))}")
         if faults.status and not 400 <= faults.status < 600:
             return refusal("status must be 0 or an HTTP error, 400 to 599")
         for name, value in asdict(faults).items():

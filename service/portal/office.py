@@ -18,13 +18,18 @@ class Faults:
     """Misbehaviour on demand: `drop` and `duplicate` are shares 0..1 of the hooks.
 
     `delay_seconds` (portal time): each delivery waits a random part of it, so hooks swap places.
-    `status`: every REST call is answered with this HTTP status; 0 = none.
+    `status`: every REST call is answered with this HTTP status; 0 = none. `errors`: the share of
+    REST calls that get a 503. `slow_seconds` (real): each call takes so much longer. `broken`:
+    every call gets something else than an answer (names in `mischief.BROKEN`); "" = none.
     """
 
     drop: float = 0.0
     duplicate: float = 0.0
     delay_seconds: float = 0.0
     status: int = 0
+    errors: float = 0.0
+    slow_seconds: float = 0.0
+    broken: str = ""
 
 
 @dataclass

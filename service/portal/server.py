@@ -20,6 +20,7 @@ from service.portal.control import Control, Truth
 from service.portal.courier import Courier
 from service.portal.dialect import Dialect
 from service.portal.driver import Actions, Driver
+from service.portal.mischief import Mischief
 from service.portal.office import CrmKind, Office
 
 _START_SECONDS = 10.0
@@ -144,10 +145,12 @@ class PortalServer:
         if deliveries:
             self.courier.send(deliveries)
 
-    def _app(self) -> Starlette:
+    def _app(self) -> Mischief:
         app = Starlette(routes=[*self.dialect.routes(), *self.control.routes()])
         app.add_exception_handler(HTTPException, self._no_such_path)
-        return app
+        guarded = Mischief(app, self.office)
+        self.control.log = guarded.log
+        return guarded
 
     async def _no_such_path(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404

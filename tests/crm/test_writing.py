@@ -16,8 +16,8 @@ from service.portal.book import Book, Change
 from service.portal.server import PortalServer
 from tests.crm.kit import END, START, MakeClient
 
-MARK = own.mark("vio_1")
-TEXT = own.sign("Просрочена задача", "vio_1")
+MARK = own.mark("vio_01hq3k9z8a7b")
+TEXT = own.sign("Просрочена задача", "vio_01hq3k9z8a7b")
 DUE = int((END + timedelta(hours=3)).timestamp())
 Crm = Literal["amocrm", "bitrix24"]
 WAYS = [("amocrm", "task"), ("amocrm", "note"), ("bitrix24", "task"), ("bitrix24", "note")]

@@ -1,7 +1,7 @@
 """amoCRM's protocol put together: routes with token and rate limit, hooks with their retries."""
 
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from urllib.parse import parse_qsl
@@ -24,6 +24,8 @@ from service.portal.dialect import Delivery
 from service.portal.office import Office
 
 _REQUESTS_PER_SECOND = 7
+_MOST_LIMITED, _PATIENCE_SECONDS, _BLOCKED_SECONDS = 100, 60.0, 600.0
+_BLOCKED = "<html><head><title>403 Forbidden</title></head><body>nginx</body></html>"
 _WAITS = (
     (timedelta(minutes=5), False),
     (timedelta(minutes=15), False),
@@ -46,6 +48,8 @@ class AmoCrm:
         self._writer = HookWriter(office)
         self._bucket = Bucket(office.clock, _REQUESTS_PER_SECOND, _REQUESTS_PER_SECOND)
         self._counted: Counter[str] = Counter()
+        self._limited: deque[float] = deque()
+        self._blocked_until = float("-inf")
 
     def routes(self) -> list[BaseRoute]:
         """All of /api/v4."""
@@ -124,14 +128,28 @@ class AmoCrm:
         if token != self._office.token and state != "good":
             self._counted["unauthorized"] += 1
             return problem(401, "Invalid user name or password")
+        if self._is_blocked():
+            self._counted["blocked"] += 1
+            return Response(_BLOCKED, 403, media_type="text/html")
         if self._office.limits and not self._bucket.take():
             self._counted["limited"] += 1
+            self._limited.append(self._office.clock.monotonic())
             detail = "You have sent too many requests in a given amount of time."
             return problem(429, f"{detail} Please try again later.")
         if self._office.faults.status:
             self._counted["faults"] += 1
             return problem(self._office.faults.status, "A fault was ordered")
         return None
+
+    def _is_blocked(self) -> bool:
+        """Who goes on after many refusals is blocked for a while (amocrm.md 4.1)."""
+        now = self._office.clock.monotonic()
+        while self._limited and self._limited[0] < now - _PATIENCE_SECONDS:
+            self._limited.popleft()
+        if len(self._limited) > _MOST_LIMITED:
+            self._blocked_until = now + _BLOCKED_SECONDS
+            self._limited.clear()
+        return now < self._blocked_until
 
     def deliveries(self, change: Change) -> Sequence[Delivery]:
         """One delivery for each body and each hook that wants it."""
