@@ -87,7 +87,10 @@ def load_box(settings: Settings) -> SecretBox:
     given = settings.secret_key.get_secret_value()
     if given:
         if not given.split() or min(len(key) for key in given.split()) < LEAST_KEY:
-            raise ConfigError(f"DOZOR_SECRET_KEY: must have at least {LEAST_KEY} characters")
+            raise ConfigError(
+                f"DOZOR_SECRET_KEY: each key must have at least {LEAST_KEY} characters (several "
+                "keys are parted by blanks)"
+            )
         return SecretBox(given)
     if not settings.embedded:
         raise ConfigError("DOZOR_SECRET_KEY: is required with PostgreSQL; set a long random text")

@@ -3,7 +3,7 @@
 from sqlalchemy import update
 
 from service.domain.config import parse_document
-from service.store import accounts
+from service.store import accounts, budgets
 from service.store import facts as fact_store
 from service.store.engine import transaction
 from service.store.tables import Account, Inbox
@@ -38,7 +38,13 @@ def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
         accounts.change(
             connection, "romashka", hooks_received=950, synced_at=at("2026-11-23T06:55:00Z"),
             backfill_state="done", sync_error="https://romashka.amocrm.ru does not answer",
+            hook_state="off", access_ends_at=at("2027-01-01T00:00:00Z"),
         )  # fmt: skip
+        row = accounts.account(connection, "romashka")
+        assert row is not None
+        pause = (at("2026-11-23T07:00:00Z") + 30) * 1_000_000
+        key = budgets.portal_key(row.crm, row.base_url)
+        budgets.pause(connection, key, pause, 1_000_000)
         accounts.count(connection, "romashka", hooks_lost=49)
         accounts.count(connection, "romashka", hooks_lost=1, hooks_received=50)
         fact_store.touch(connection, "romashka", [("deal", "1"), ("deal", "2")], 0)
@@ -48,6 +54,8 @@ def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
         "reconciled_at": "2026-11-23T06:55:00Z",
         "reconcile_error": "https://romashka.amocrm.ru does not answer",
         "lag_seconds": 0, "pending": 2, "parked": 1, "waiting_to_be_fetched": 2,
+        "hook": "off", "limit_left": 0.0, "limit_paused_until": "2026-11-23T07:00:30Z",
+        "access_ends_at": "2027-01-01T00:00:00Z",
     }  # fmt: skip
     with transaction(both.engine) as connection:
         accounts.change(connection, "romashka", backfill_state="running")

@@ -105,7 +105,7 @@ def test_what_is_not_there_yet_is_said_plainly(run: Run, tmp_path: Path) -> None
         ("DOZOR_DATABASE_URL", "mysql://x", "DOZOR_DATABASE_URL"),
         ("DOZOR_DATABASE_URL", "sqlite:////nowhere/at/all.db", "DOZOR_DATABASE_URL"),
         ("DOZOR_DATABASE_URL", "postgresql://nobody:hunter2@127.0.0.1:1/x", "DOZOR_SECRET_KEY"),
-        ("DOZOR_SECRET_KEY", "short", "DOZOR_SECRET_KEY: must have at least 16"),
+        ("DOZOR_SECRET_KEY", "short", "DOZOR_SECRET_KEY: each key must have at least 16"),
         ("DOZOR_DATA_DIR", "/dev/null/x", "DOZOR_DATA_DIR"),
         ("DOZOR_RULES_FILE", "missing.yaml", "missing.yaml"),
         ("DOZOR_TIMEZONE", "Moscow", "Europe/Moscow"),
@@ -220,7 +220,7 @@ def test_key_of_another_installation_stops_the_service(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(*ADD, "--base-url", "https://127.0.0.1:9")[0] == 0
-    monkeypatch.setenv("DOZOR_SECRET_KEY", "another key, long enough")
+    monkeypatch.setenv("DOZOR_SECRET_KEY", "another-key-long-enough")
     assert "DOZOR_SECRET_KEY: the stored credentials" in said(run("serve", "--port", "0"))
     assert "DOZOR_SECRET_KEY" in said(run("work"))
 

@@ -36,7 +36,7 @@ def test_partial_indexes_are_partial_in_the_database(engine: Engine) -> None:
 
 
 def test_account_is_the_first_column_of_every_key_of_tenant_data() -> None:
-    shared = {"api_key", "subscription", "idempotency", "audit", "setting"}
+    shared = {"api_key", "subscription", "idempotency", "audit", "setting", "portal_budget"}
     for table in SQLModel.metadata.sorted_tables:
         if table.name in shared:
             assert "account_id" not in table.primary_key.columns
