@@ -94,7 +94,10 @@ def accept(office: Office, account_id: str, given: Mapping[str, str]) -> str | N
     with reading(office.engine) as connection:
         portal = office.portal(row, office.config(connection, account_id))
     http = make_portal_http(
-        row.base_url, office.limiter(row), allow_private=office.settings.allow_private_hosts
+        row.base_url,
+        office.limiter(row),
+        office.clock,
+        allow_private=office.settings.allow_private_hosts,
     )
     try:
         tokens = authoriser.redeem(portal, http, given, redirect_uri(office, row.crm))

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.domain.account import AccountDocument
-from service.domain.config import Config, parse_document, resolve
+from service.domain.config import parse_document, resolve
 from service.domain.named import check_nudges
-from service.domain.ports import Finding, HookState, Page
+from service.domain.ports import HookState, Page
 from service.errors import ConfigError, SourceUnavailable
 from service.pipeline import fetch, rejudge, sync
 from service.pipeline.drain import store_facts
@@ -199,41 +199,6 @@ def give_token(office: Office, account_id: str, application_token: str) -> None:
     with transaction(office.engine) as connection:
         accounts.change(connection, account_id, secrets=sealed)
         inbox.replay_reason(connection, account_id, "token_missing")
-
-
-def check(office: Office, account_id: str) -> list[Finding]:
-    """What of an account works and what does not, in plain words."""
-    row = known(office, account_id)
-    with reading(office.engine) as connection:
-        config = office.config(connection, account_id)
-    heard = row.last_event_at is not None
-    advice = "" if heard else "change a deal in the CRM; if nothing comes, check the hook's address"
-    findings = [Finding("hook arrived", heard, _ago(office, row.last_event_at), advice)]
-    findings += [_misnamed(sentence) for sentence in _problems(office, config)]
-    try:
-        findings = office.client(row, config).check("") + findings
-    except SourceUnavailable as error:
-        advice = "check --base-url and --token"
-        findings.insert(0, Finding("portal answers", False, str(error), advice))
-    return findings
-
-
-def _problems(office: Office, config: Config) -> list[str]:
-    """Names in the settings that mean nothing (any more); judging goes on without them."""
-    if not (config.directory.pipelines or config.directory.sellers):
-        return []
-    return [*config.problems, *office.book.problems(config)]
-
-
-def _misnamed(sentence: str) -> Finding:
-    advice = "it is ignored until then: mend the settings and run dozor account apply FILE"
-    return Finding("settings", False, sentence, advice)
-
-
-def _ago(office: Office, at: int | None) -> str:
-    if at is None:
-        return "no hook has arrived yet"
-    return f"the last hook arrived {max(0, office.now() - at)} s ago"
 
 
 # --- reading history ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -86,7 +87,9 @@ class PortalClient:
 
     base_url: str
     limiter: Limiter
+    clock: Clock = field(default_factory=Clock)
     sleep: Callable[[float], None] = time.sleep
+    skew: float | None = None  # how far the portal's clock is ahead, by its header Date
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -157,6 +160,7 @@ class PortalClient:
                 if size > MAX_ANSWER:
                     raise SourceUnavailable(f"{self.base_url}: an answer of over 20 MiB")
                 parts.append(part)
+            self.skew = _skew(response.headers.get("date"), self.clock)
             return PortalResponse(response.status_code, dict(response.headers), b"".join(parts))
 
     def wait(self, seconds: float) -> None:
@@ -166,6 +170,14 @@ class PortalClient:
     def close(self) -> None:
         """Close connections."""
         self._client.close()
+
+
+def _skew(date: str | None, clock: Clock) -> float | None:
+    try:
+        told = parsedate_to_datetime(date or "")
+    except ValueError:
+        return None
+    return told.timestamp() - clock.timestamp()
 
 
 def asked_pause(answer: PortalResponse) -> float | None:
@@ -220,7 +232,7 @@ def limits_of(crm: str) -> tuple[float, float]:
 
 
 def make_portal_http(
-    base_url: str, limiter: Limiter, *, allow_private: bool = False
+    base_url: str, limiter: Limiter, clock: Clock, *, allow_private: bool = False
 ) -> PortalClient:
     """The client of a portal.
 
@@ -232,7 +244,7 @@ def make_portal_http(
             public_address(base_url)
         except ConfigError as error:
             raise SourceUnavailable(str(error)) from None
-    return PortalClient(base_url, limiter)
+    return PortalClient(base_url, limiter, clock)
 
 
 def public_address(url: str) -> str:

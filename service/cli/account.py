@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from service import authorise, connect
+from service import check as checks
 from service.cli import base
 from service.domain.account import AccountDocument
 from service.domain.config import parse_document
@@ -105,19 +106,41 @@ def list_accounts(as_json: Json = False) -> None:
 
 
 @app.command()
-def check(account: Account, as_json: Json = False) -> None:
+def check(
+    account: Account,
+    lang: Annotated[str | None, typer.Option(help="ru or en; default: DOZOR_LANG")] = None,
+    as_json: Json = False,
+) -> None:
     """What of an account works and what does not, in plain words."""
+    if lang not in (None, "ru", "en"):
+        raise ConfigError(f"--lang: {lang[:20]!r} must be ru or en")
     with base.office() as office:
-        findings = connect.check(office, account)
+        told = [found.told(lang or office.settings.lang) for found in checks.check(office, account)]
     if as_json:
-        base.show_json([asdict(finding) for finding in findings])
+        base.show_json([one._asdict() for one in told])
     else:
-        for f in findings:
-            base.out.print(f"{'ok  ' if f.ok else 'FAIL'} {f.check}: {f.detail}", markup=False)
-            if not f.ok and f.advice:
-                base.out.print(f"     -> {f.advice}", markup=False)
-    if not all(finding.ok for finding in findings):
+        for one in told:
+            mark = "ok  " if one.ok else "FAIL"
+            base.out.print(f"{mark} {one.title}: {one.detail}", markup=False, soft_wrap=True)
+            if one.advice:
+                base.out.print(f"     -> {one.advice}", markup=False, soft_wrap=True)
+    if not all(one.ok for one in told):
         raise typer.Exit(1)
+
+
+@app.command()
+def subscribe(account: Account) -> None:
+    """Register the hook over the API (again); from then on Dozor keeps it switched on."""
+    with base.office() as office:
+        row = connect.known(office, account)
+        url = office.hook_url(row)
+        if not url:
+            raise ConfigError(f"ACCOUNT: run first: dozor account rotate-hook {account}")
+        by_hand = connect.subscribe(office, account, url)
+    if by_hand:
+        base.err.print(f"The hook is not registered: {by_hand}", markup=False)
+        raise typer.Exit(1)
+    base.out.print("The hook is registered.")
 
 
 @app.command("token")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Touched
+from service.domain.findings import Finding
 from service.domain.instant import Instant
 
 
@@ -81,16 +82,6 @@ class HookState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `dozor account check`: `ok`, what was looked at, what to do if not."""
-
-    check: str
-    ok: bool
-    detail: str
-    advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """A piece of a long reading. `cursor` resumes after this page; None = all is read.
 
@@ -147,8 +138,11 @@ class CrmClient(Protocol):
     def find_nudge(self, nudge: Nudge) -> str | None:
         """The id under which it stands in the CRM already (a try whose answer was lost)."""
 
-    def check(self, hook_url: str) -> list[Finding]:
-        """Address, token, rights, hook: what works and what does not."""
+    def check(self) -> list[Finding]:
+        """Address, token, rights: what works and what does not."""
+
+    def skew_seconds(self) -> float | None:
+        """How far the portal's clock was ahead of ours at its last answer; None: not told."""
 
     def close(self) -> None:
         """Give connections back."""
@@ -234,6 +228,8 @@ class PortalHttp(Protocol):
 
         `once`: what must not be done twice is not tried again after a fault.
         """
+
+    skew: float | None
 
     def wait(self, seconds: float) -> None:
         """Wait a span of the portal's time."""

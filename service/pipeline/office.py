@@ -130,7 +130,9 @@ class Office:
                 known[1].close()
             adapter = self.adapter(row.crm)
             allowed = self.settings.allow_private_hosts or not adapter.has_rest
-            http = make_portal_http(row.base_url, self.limiter(row), allow_private=allowed)
+            http = make_portal_http(
+                row.base_url, self.limiter(row), self.clock, allow_private=allowed
+            )
             client = adapter.client(self.portal(row, config), http)
             self._clients[row.account_id] = (key, client)
             return client

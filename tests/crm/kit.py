@@ -37,7 +37,7 @@ class Sleeps:
 
 def patient(base_url: str, sleeps: Sleeps | None = None) -> PortalClient:
     """A portal client whose limit is never reached and which never really waits."""
-    return PortalClient(base_url, OwnLimiter(1e9, 1e9, Clock()), sleeps or Sleeps())
+    return PortalClient(base_url, OwnLimiter(1e9, 1e9, Clock()), sleep=sleeps or Sleeps())
 
 
 def connect(crm: str, base_url: str, sleeps: Sleeps | None = None) -> CrmClient:

@@ -9,7 +9,7 @@ import respx
 
 from service.domain.directory import StageKind
 from service.domain.facts import Kind, Rank, Touched
-from service.domain.ports import CrmClient
+from service.domain.ports import CrmClient, HookState
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
 from tests.crm.amocrm_rows import event, lead, rest
 from tests.crm.kit import MakeClient, Sleeps, facts_of, sample
@@ -222,15 +222,21 @@ def test_subscription_that_is_refused_says_what_to_do(
         client.subscribe("https://dozor.example/hooks/amocrm/t")
 
 
-def test_check_sees_a_hook_that_is_switched_off(client: CrmClient, portal: respx.Router) -> None:
-    portal.get(f"{API}/account").respond(json=rest("account"))
-    portal.get(f"{API}/users").respond(json=rest("users"))
-    hook = {"destination": "https://dozor.example/hooks/amocrm/t", "disabled": True}
+def test_hook_that_is_switched_off_is_seen(client: CrmClient, portal: respx.Router) -> None:
+    url = "https://dozor.example/hooks/amocrm/t"
+    hook = {"destination": url, "disabled": True}
     portal.get(f"{API}/webhooks").mock(return_value=page("webhooks", hook))
-    found = {finding.check: finding for finding in client.check("")}
-    assert found["users readable"].ok
-    assert not found["hook registered"].ok
-    assert "save it" in found["hook registered"].advice
+    assert client.hook_state(url) is HookState.OFF
+    assert client.hook_state(url + "x") is HookState.MISSING
+
+
+def test_check_sees_users_that_are_closed(client: CrmClient, portal: respx.Router) -> None:
+    portal.get(f"{API}/account").respond(json=rest("account"))
+    portal.get(f"{API}/users").respond(403, json={"title": "Forbidden"})
+    found = {finding.check: finding for finding in client.check()}
+    assert found["portal"].ok
+    assert not found["users"].ok
+    assert "администратор" in found["users"].told("ru").advice
 
 
 def test_token_goes_into_the_header_only(

@@ -103,7 +103,7 @@ def test_long_pause_is_told_at_once(sleeps: Sleeps) -> None:
 def test_pause_in_accelerated_time_is_shorter() -> None:
     respx.get(f"{BASE}/x").mock(side_effect=[httpx.Response(429), httpx.Response(200)])
     sleeps = Sleeps()
-    PortalClient(BASE, OwnLimiter(1e9, 1e9, Stopped(speed=50.0)), sleeps).request("GET", "/x")
+    PortalClient(BASE, OwnLimiter(1e9, 1e9, Stopped(speed=50.0)), sleep=sleeps).request("GET", "/x")
     assert sleeps.seconds == [pytest.approx(0.1)]
 
 
@@ -173,6 +173,9 @@ def test_address_that_is_no_https_is_refused(url: str) -> None:
 
 def test_portal_inside_is_reached_only_if_allowed(resolves: Callable[..., None]) -> None:
     resolves("127.0.0.1")
+    limiter = OwnLimiter(1, 1, Clock())
     with pytest.raises(SourceUnavailable, match="not a public address"):
-        make_portal_http("https://demo.example", OwnLimiter(1, 1, Clock()))
-    make_portal_http("https://demo.example", OwnLimiter(1, 1, Clock()), allow_private=True).close()
+        make_portal_http("https://demo.example", limiter, Clock())
+    make_portal_http(
+        "https://demo.example", OwnLimiter(1, 1, Clock()), Clock(), allow_private=True
+    ).close()

@@ -9,8 +9,9 @@ from service.crm.amocrm.rest import Rest, refuse
 from service.crm.steps import Cursor, read_all, read_changes
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Kind, Touched
+from service.domain.findings import Finding
 from service.domain.instant import Instant
-from service.domain.ports import Connection, Finding, HookState, Nudge, Page, PortalHttp
+from service.domain.ports import Connection, HookState, Nudge, Page, PortalHttp
 from service.errors import SourceRefused
 from service.http import usable
 
@@ -108,23 +109,14 @@ class AmoClient:
         with usable("nudge"):
             return nudges.find(self._rest, nudge)
 
-    def check(self, hook_url: str) -> list[Finding]:
-        """Token and rights, as far as reading shows them. `hook_url` "": any hook will do."""
+    def check(self) -> list[Finding]:
+        """Token and rights, as far as reading shows them."""
         with usable("check"):
             account = self._rest.get("/api/v4/account")
-            findings = [Finding("portal answers", True, f"account {account.get('name')}")]
             _, complete = directory.users(self._rest)
-            advice = "" if complete else "give Dozor a token of an administrator"
-            findings.append(Finding("users readable", complete, "list of users", advice))
-            return [*findings, self._check_hook(hook_url)]
+        name = {"name": account.get("name")}
+        return [Finding("portal", True, {"error": "", **name}), Finding("users", complete)]
 
-    def _check_hook(self, hook_url: str) -> Finding:
-        hooks = self._rest.allowed("/api/v4/webhooks", "webhooks")
-        ours = [hook for hook in hooks if not hook_url or hook.get("destination") == hook_url]
-        alive = [hook for hook in ours if not hook.get("disabled")]
-        advice = ""
-        if ours and not alive:
-            advice = "the portal has switched the hook off: open settings -> WebHooks and save it"
-        elif not alive:
-            advice = "run: dozor account rotate-hook, or add the hook by hand"
-        return Finding("hook registered", bool(alive), f"{len(alive)} hooks", advice)
+    def skew_seconds(self) -> float | None:
+        """By the header Date."""
+        return self._http.skew

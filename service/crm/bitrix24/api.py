@@ -9,8 +9,9 @@ from service.crm.bitrix24.rest import Rest
 from service.crm.steps import Cursor, read_all, read_changes
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Kind, Touched
+from service.domain.findings import Finding
 from service.domain.instant import Instant
-from service.domain.ports import Connection, Finding, HookState, Nudge, Page, PortalHttp
+from service.domain.ports import Connection, HookState, Nudge, Page, PortalHttp
 from service.errors import SourceRefused
 from service.http import usable
 
@@ -102,22 +103,21 @@ class BitrixClient:
         with usable("nudge"):
             return nudges.find(self._rest, nudge)
 
-    def check(self, hook_url: str) -> list[Finding]:
+    def check(self) -> list[Finding]:
         """Rights and scopes, as far as reading shows them."""
         with usable("check"):
             profile = self._rest.call("profile") or {}
             scopes = self._rest.optional("scope") or []
-        admin = bool(profile.get("ADMIN"))
-        advice = "" if admin else "make the incoming webhook as an administrator"
         findings = [
-            Finding("portal answers", True, "profile is readable"),
-            Finding("administrator", admin, "the webhook sees everything", advice),
+            Finding("portal", True, {"error": "", "name": self._connection.base_url}),
+            Finding("administrator", bool(profile.get("ADMIN"))),
+            *(Finding("scope", scope in scopes, {"scope": scope}) for scope in SCOPES),
         ]
-        for scope in SCOPES:
-            has = scope in scopes
-            advice = "" if has else f"add the scope {scope} to the incoming webhook"
-            findings.append(Finding(f"scope {scope}", has, "needed for reading", advice))
-        given = bool(self._connection.secrets.get("application_token"))
-        advice = "" if given else "dozor account application-token ACCOUNT TOKEN"
-        findings.append(Finding("application token", given, "of the outgoing webhook", advice))
+        if not self._is_application:  # an application learns it
+            given = bool(self._connection.secrets.get("application_token"))
+            findings.append(Finding("application_token", given))
         return findings
+
+    def skew_seconds(self) -> float | None:
+        """By the header Date."""
+        return self._http.skew

@@ -7,13 +7,13 @@ from service.crm import address
 from service.crm.generic.decode import decode
 from service.domain.directory import Directory
 from service.domain.facts import Fact, Touched
+from service.domain.findings import Finding
 from service.domain.instant import Instant
 from service.domain.ports import (
     Authoriser,
     Connection,
     CrmClient,
     Decoded,
-    Finding,
     HookState,
     Nudge,
     Page,
@@ -115,6 +115,10 @@ class Pushed:
         """There is nowhere to look."""
         return None
 
-    def check(self, hook_url: str) -> list[Finding]:
-        """Only what arrives can be checked."""
-        return [Finding("facts are posted", True, _BY_HAND)]
+    def check(self) -> list[Finding]:
+        """Nobody can be asked."""
+        return []
+
+    def skew_seconds(self) -> float | None:
+        """Nobody knows."""
+        return None
