@@ -45,6 +45,7 @@ def upgrade() -> None:
     sa.Column('synced_at', sa.BigInteger(), nullable=True),
     sa.Column('sync_until', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('sync_error', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('surveyed_at', sa.BigInteger(), nullable=True),
     sa.Column('hook_wanted', sa.Boolean(), nullable=False),
     sa.Column('hook_state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('hook_checked_at', sa.BigInteger(), server_default=sa.text('0'), nullable=False),

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from service.domain.directory import Directory
-from service.domain.facts import Fact, Touched
+from service.domain.facts import Fact, Kind, Touched
 from service.domain.findings import Finding
 from service.domain.instant import Instant
 
@@ -122,6 +122,9 @@ class CrmClient(Protocol):
 
     def changes(self, cursor: dict[str, Any] | None) -> Iterator[Page]:
         """What changed since the last reconciliation (`cursor`), page by page."""
+
+    def listed(self, kind: Kind) -> Iterator[list[str]] | None:
+        """Ids of all subjects of a kind that the portal lists; None: its log tells deletions."""
 
     def subscribe(self, hook_url: str) -> None:
         """Register the hook through the CRM's API; SourceRefused says what to do by hand."""

@@ -19,6 +19,7 @@ from service.pipeline.drain import LeaseLost, drain, store_facts
 from service.pipeline.holds import held
 from service.pipeline.office import Office
 from service.pipeline.rejudge import judge_dirty
+from service.pipeline.survey import survey_due
 from service.store import accounts, due
 from service.store import facts as fact_store
 from service.store.engine import reading, transaction
@@ -40,7 +41,7 @@ def reconcile_due(office: Office, stop: threading.Event, account_id: str) -> int
         if not due.begin_sync(connection, account_id, before, real, LEASE_SECONDS):
             return 0
     error: str | None = None
-    done = 0
+    done = survey_due(office, account_id)
     try:
         for page in reconcile(office, account_id):
             done += len(page.facts)

@@ -64,6 +64,7 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     sync_error: str | None
     hooks_received: int
     hooks_lost: int
+    surveyed_at: Instant | None
     hook_wanted: bool
     hook_state: str
     hook_checked_at: Instant

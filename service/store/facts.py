@@ -13,9 +13,11 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, u
 from service.domain.facts import Fact, Kind, Rank
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
-from service.store.tables import DealContact, FactRow, TouchedRow
+from service.store.tables import Deal, DealContact, FactRow, Task, TouchedRow
 
 _FACT = FactRow.__table__  # type: ignore[attr-defined]
+_DEAL = Deal.__table__  # type: ignore[attr-defined]
+_TASK = Task.__table__  # type: ignore[attr-defined]
 _LINK = DealContact.__table__  # type: ignore[attr-defined]
 _TOUCHED = TouchedRow.__table__  # type: ignore[attr-defined]
 _decode = msgspec.json.Decoder(dict).decode
@@ -287,3 +289,15 @@ def versions(
                 timeline,
                 Fact(_KINDS[kind], subject, at, _decode(body), Rank(rank), seen_at),
             )
+
+
+def deals_held(connection: Connection, account_id: str) -> set[str]:
+    """Deals that are not deleted, as far as we know."""
+    query = select(_DEAL.c.id).where(_DEAL.c.account_id == account_id, ~_DEAL.c.deleted)
+    return set(connection.execute(query).scalars())
+
+
+def tasks_held(connection: Connection, account_id: str) -> set[str]:
+    """Tasks that are not deleted, as far as we know."""
+    query = select(_TASK.c.id).where(_TASK.c.account_id == account_id)
+    return set(connection.execute(query).scalars())

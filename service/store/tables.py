@@ -55,6 +55,7 @@ class Account(SQLModel, table=True):
     synced_at: int | None = instant(nullable=True)  # all that changed before is known
     sync_until: int = number(default=0)  # real-time lease of a reconciliation
     sync_error: str | None = None
+    surveyed_at: int | None = instant(nullable=True)  # ids were last compared
     hook_wanted: bool = Field(default=False)  # subscribed over the API: to be kept so
     hook_state: str = "unknown"  # on | off | missing | unknown: as the CRM last said
     hook_checked_at: int = number(default=0)

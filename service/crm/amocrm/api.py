@@ -63,6 +63,9 @@ class AmoClient:
         """What changed since the cursor's marks, with an overlap."""
         return read_changes(Past(self._readers).steps(), cursor)
 
+    def listed(self, kind: Kind) -> None:
+        """Events tell what was deleted (`changes`)."""
+
     def subscribe(self, hook_url: str) -> None:
         """Register the hook; names that this portal does not know are left out.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from service.crm.bitrix24 import binding, directory, nudges
+from service.crm.bitrix24 import binding, directory, nudges, survey
 from service.crm.bitrix24.past import Past
 from service.crm.bitrix24.readers import Readers
 from service.crm.bitrix24.rest import Rest
@@ -70,6 +70,10 @@ class BitrixClient:
     def changes(self, cursor: Cursor | None) -> Iterator[Page]:
         """What changed since the cursor's marks, with an overlap."""
         return read_changes(Past(self._readers).steps(), cursor)
+
+    def listed(self, kind: Kind) -> Iterator[list[str]] | None:
+        """Ids of deals, or of tasks and to-dos."""
+        return survey.ids(self._rest, kind)
 
     def subscribe(self, hook_url: str) -> None:
         """An application binds its events; for an incoming webhook it is done by hand.

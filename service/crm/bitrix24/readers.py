@@ -28,6 +28,7 @@ class Readers:
     def __init__(self, rest: Rest, connection: Connection) -> None:
         self.rest = rest
         self._currency = connection.currency
+        self._is_admin: bool | None = None
 
     # --- deals ------------------------------------------------------------------------------------
 
@@ -74,14 +75,24 @@ class Readers:
     # --- tasks and activities ---------------------------------------------------------------------
 
     def tasks(self, ids: Sequence[str]) -> list[Fact]:
-        """Tasks as they are. One that is absent may be gone or out of sight: nothing is said."""
+        """Tasks as they are. An absent one is gone if we see all, else it may be out of sight."""
         facts: list[Fact] = []
         for start in range(0, len(ids), PAGE):
             part = list(ids[start : start + PAGE])
             given = {"filter": {"ID": part}, "select": list(TASK_FIELDS)}
             rows = rows_of(self.rest.call("tasks.task.list", given))
-            facts += self.of_tasks([row for row in rows if str(row["id"]) in part])
+            mine = [row for row in rows if str(row["id"]) in part]
+            facts += self.of_tasks(mine)
+            absent = set(part) - {str(row["id"]) for row in mine}
+            if absent and self._sees_all():
+                facts += [_deleted(Kind.TASK, f"t{task}") for task in sorted(absent)]
         return facts
+
+    def _sees_all(self) -> bool:
+        """Whether an administrator asks: nothing is hidden from one."""
+        if self._is_admin is None:
+            self._is_admin = bool((self.rest.optional("profile") or {}).get("ADMIN"))
+        return self._is_admin
 
     def of_tasks(self, rows: Sequence[Row]) -> list[Fact]:
         """Rows of tasks with the exact instants of their histories."""

@@ -6,7 +6,7 @@ from typing import Any
 from service.crm import address
 from service.crm.generic.decode import decode
 from service.domain.directory import Directory
-from service.domain.facts import Fact, Touched
+from service.domain.facts import Fact, Kind, Touched
 from service.domain.findings import Finding
 from service.domain.instant import Instant
 from service.domain.ports import (
@@ -94,6 +94,9 @@ class Pushed:
     def changes(self, cursor: dict[str, Any] | None) -> Iterator[Page]:
         """There is nothing to read."""
         raise SourceRefused(_BY_HAND)
+
+    def listed(self, kind: Kind) -> None:
+        """Nobody can be asked."""
 
     def subscribe(self, hook_url: str) -> None:
         """Done where the facts come from."""

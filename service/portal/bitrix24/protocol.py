@@ -20,6 +20,7 @@ from service.portal.bitrix24.log import History
 from service.portal.bitrix24.methods import Method, Methods
 from service.portal.bitrix24.oauth import OAuth
 from service.portal.bitrix24.params import Params, RestError, Result, mapping
+from service.portal.bitrix24.references import referred
 from service.portal.bitrix24.writing import Writing
 from service.portal.book import Change
 from service.portal.brackets import build, parse
@@ -135,7 +136,7 @@ class Bitrix24:
         }
         for key, command in commands.items():
             started = self._office.clock.monotonic()
-            name, _, query = str(command).partition("?")
+            name, _, query = referred(str(command), parts["result"]).partition("?")
             try:
                 found = self._inner(name.removesuffix(".json").lower(), query, is_application)
             except RestError as error:

@@ -134,6 +134,8 @@ class Table(Generic[T]):
     def _check(self, kind: Kind, prefix: str, value: Any) -> Test:
         if prefix in _COMPARE:
             compare, limit = _COMPARE[prefix], self._read(kind, value)
+            if limit is None:  # an empty bound is none
+                return lambda _found: True
             return lambda found: found not in (None, "") and compare(_typed(kind, found), limit)
         if "%" in prefix:
             part, inverse = str(value).strip("%").lower(), prefix.startswith("!")
