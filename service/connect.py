@@ -266,6 +266,20 @@ def apply_document(office: Office, account_id: str, raw: Any, author: str) -> in
         return accounts.save_settings(connection, account_id, document, author, office.now())
 
 
+def assign_fields(office: Office, account_id: str, given: dict[str, str]) -> int:
+    """Say which custom fields mean what; the version of the settings.
+
+    Raises:
+        ConfigError: a meaning or field that is not known; names the near ones.
+    """
+    with reading(office.engine) as connection:
+        document = accounts.document(connection, account_id)
+    raw = document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return apply_document(
+        office, account_id, {**raw, "fields": {**raw.get("fields", {}), **given}}, "cli"
+    )
+
+
 def _check_rules(
     office: Office, connection: Any, row: AccountRow, document: AccountDocument
 ) -> None:

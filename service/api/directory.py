@@ -12,6 +12,7 @@ from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
 from service.api.directory_schemas import (
     Account,
+    AccountFields,
     AccountHealth,
     AccountList,
     Pipeline,
@@ -27,7 +28,9 @@ from service.api.problems import not_found
 from service.api.router import Router
 from service.domain import directory
 from service.domain.calendar import WorkCalendar
+from service.domain.config import Config
 from service.domain.directory import StageKind
+from service.domain.fieldmap import meanings
 from service.domain.instant import iso
 from service.domain.span import Span
 from service.http import limits_of
@@ -102,6 +105,46 @@ def account_health(call: CallDep, account_id: str) -> Response:
         "waiting_to_be_fetched": waiting,
     }  # fmt: skip
     return json_answer(answer)
+
+
+@router.get("/accounts/{account_id}/fields", response_model=AccountFields, dependencies=_READ)
+def account_fields(call: CallDep, account_id: str) -> Response:
+    """Custom fields of deals: which one is the source, the budget, the loss reason; guesses."""
+    with call.read() as connection:
+        names = visible_names(call, connection)
+        if account_id not in names:
+            raise not_found()
+        config = names[account_id].config
+    answer = {
+        "account": account_id,
+        "meanings": [
+            {
+                "meaning": one.name,
+                "field": one.field.id if one.field else None,
+                "name": one.field.name if one.field else None,
+                "guesses": [guess.id for guess in one.guesses],
+            }
+            for one in meanings(config)
+        ],
+        "fields": [
+            {
+                "id": one.id, "name": one.name, "type": one.type, "code": one.code,
+                "required_stages": _needed_at(config, account_id, one.id),
+            }
+            for one in config.directory.fields
+        ],
+    }  # fmt: skip
+    return json_answer(answer)
+
+
+def _needed_at(config: Config, account_id: str, field_id: str) -> list[str]:
+    found = [
+        stage_full_id(account_id, pipeline.id, stage.id)
+        for pipeline in config.directory.pipelines
+        for stage in pipeline.stages
+        if field_id in config.required(pipeline.id, stage.id)
+    ]
+    return [stage for stage in found if stage is not None]
 
 
 def _accounts(call: Call, connection: Connection, names: Mapping[str, Names]) -> list[Row]:

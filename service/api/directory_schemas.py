@@ -43,6 +43,33 @@ class AccountHealth(Wire):
     waiting_to_be_fetched: int = Field(description="subjects to read from the CRM")
 
 
+class FieldMeaning(Wire):
+    """What a custom field of deals is taken for."""
+
+    meaning: str = Field(examples=["source"], description="source, budget, loss_reason")
+    field: str | None = Field(description="its id in the CRM; null = the CRM's own member")
+    name: str | None
+    guesses: list[str] = Field(description="ids of fields whose code or name suggests it")
+
+
+class CustomFieldView(Wire):
+    """A custom field of deals."""
+
+    id: str = Field(examples=["501"])
+    name: str
+    type: str
+    code: str | None
+    required_stages: list[str] = Field(description="stages that need it, by the CRM or by settings")
+
+
+class AccountFields(Wire):
+    """Custom fields of deals and what they mean; changed in the settings document (`fields`)."""
+
+    account: str = Field(examples=["romashka"])
+    meanings: list[FieldMeaning]
+    fields: list[CustomFieldView]
+
+
 class AccountList(Listed):
     """A page of accounts."""
 

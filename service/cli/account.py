@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from service import authorise, connect
 from service import check as checks
-from service.cli import base
+from service.cli import access, base
 from service.domain.account import AccountDocument
 from service.domain.config import parse_document
 from service.errors import ConfigError, SourceUnavailable
@@ -22,8 +22,9 @@ from service.store import accounts as store
 from service.store.engine import reading, transaction
 
 app = typer.Typer(help="Connect portals and look after them.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="data for programs")]
-Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="the account's id")]
+app.add_typer(access.app)
+Json = access.Json
+Account = access.Account
 
 
 @app.command()
@@ -66,7 +67,7 @@ def add(
         base.show_json({"id": chosen, "hook_url": url, **told})
     elif invitation:
         base.out.print(f"Account {chosen} is added; it waits to be authorised.", markup=False)
-        _show_invitation(invitation)
+        access.show_invitation(invitation)
     else:
         base.out.print(f"Account {chosen} is connected.\nHook address: {url}", markup=False)
     if by_hand:
@@ -126,102 +127,6 @@ def check(
                 base.out.print(f"     -> {one.advice}", markup=False, soft_wrap=True)
     if not all(one.ok for one in told):
         raise typer.Exit(1)
-
-
-@app.command()
-def subscribe(account: Account) -> None:
-    """Register the hook over the API (again); from then on Dozor keeps it switched on."""
-    with base.office() as office:
-        row = connect.known(office, account)
-        url = office.hook_url(row)
-        if not url:
-            raise ConfigError(f"ACCOUNT: run first: dozor account rotate-hook {account}")
-        by_hand = connect.subscribe(office, account, url)
-    if by_hand:
-        base.err.print(f"The hook is not registered: {by_hand}", markup=False)
-        raise typer.Exit(1)
-    base.out.print("The hook is registered.")
-
-
-@app.command("token")
-def change_token(
-    account: Account,
-    token: Annotated[str, typer.Argument(help="the new one; Bitrix24: USER/SECRET")],
-) -> None:
-    """Give another long-lived token, when the old one ends or was withdrawn."""
-    with base.office() as office:
-        connect.change_token(office, account, token)
-        trouble = connect.read_directory(office, account)
-    if trouble:
-        base.err.print(f"The portal does not take it: {trouble}", markup=False)
-        raise typer.Exit(1)
-    base.out.print("The token is kept; the portal answers.")
-
-
-@app.command("authorise")
-def authorise_portal(
-    account: Account,
-    code: Annotated[str, typer.Option(help="the code that the CRM shows, if you have one")] = "",
-    as_json: Json = False,
-) -> None:
-    """OAuth: where to say yes (again), or take a code; then the hook is subscribed."""
-    if code:
-        _redeem(account, code, as_json)
-        return
-    with base.office() as office:
-        invitation = authorise.invite(office, account)
-    if as_json:
-        base.show_json(asdict(invitation))
-    else:
-        _show_invitation(invitation)
-
-
-def _redeem(account: str, code: str, as_json: bool) -> None:
-    with base.office() as office:
-        try:
-            by_hand = authorise.accept(office, account, {"code": code})
-        except SourceUnavailable as error:
-            base.err.print(str(error), markup=False)
-            raise typer.Exit(1) from None
-    if as_json:
-        base.show_json({"id": account, "authorised": True, "hook": by_hand or "ok"})
-    else:
-        base.out.print(f"{account} is authorised.", markup=False)
-    if by_hand:
-        base.err.print(f"The hook is not registered: {by_hand}", markup=False)
-
-
-def _show_invitation(invitation: authorise.Invitation) -> None:
-    lines = [f"1. Redirect address to enter in the CRM: {invitation.redirect_uri}"]
-    if invitation.install_uri:
-        lines = [
-            f"1. Addresses to enter in the application: handler {invitation.redirect_uri}",
-            f"   installation {invitation.install_uri} (keep it secret); then install it,",
-        ]
-    lines.append(f"2. or, as an administrator, open within an hour: {invitation.link}")
-    for line in lines:
-        base.out.print(line, markup=False, soft_wrap=True)
-
-
-@app.command("rotate-hook")
-def rotate_hook(account: Account, as_json: Json = False) -> None:
-    """A new hook address; the old one stops working."""
-    with base.office() as office:
-        url = connect.rotate_hook(office, account)
-    if as_json:
-        base.show_json({"id": account, "hook_url": url})
-    else:
-        base.out.print(f"Hook address: {url}", markup=False)
-
-
-@app.command("application-token")
-def application_token(
-    account: Account, token: Annotated[str, typer.Argument(help="of the outgoing webhook")]
-) -> None:
-    """Bitrix24: give the outgoing webhook's token; parked events are worked on then."""
-    with base.office() as office:
-        connect.give_token(office, account, token)
-    base.out.print("The token is kept.")
 
 
 @app.command()

@@ -64,6 +64,23 @@ def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
     assert 'dozor_hooks_lost{account="romashka"} 50.0' in client.get("/metrics").text
 
 
+def test_fields_and_their_meaning(both: Api) -> None:
+    client = both.client("crm:read")
+    with transaction(both.engine) as connection:
+        accounts.save_settings(
+            connection, "romashka", parse_document({"fields": {"source": "ИНН"}}), "tests",
+            both.clock.instant,
+        )  # fmt: skip
+    told = client.get("/v1/accounts/romashka/fields").json()
+    assert [one["meaning"] for one in told["meanings"]] == ["source", "budget", "loss_reason"]
+    assert (told["meanings"][0]["field"], told["meanings"][0]["name"]) == ("501", "ИНН")
+    assert told["meanings"][1]["field"] is None
+    [field] = [one for one in told["fields"] if one["id"] == "501"]
+    assert field["name"] == "ИНН"
+    assert all(stage.startswith("romashka.") for stage in field["required_stages"])
+    check_problem(client.get("/v1/accounts/nobody/fields"), 404, "not_found")
+
+
 NOW = "2026-11-23T07:00:00Z"
 
 

@@ -90,3 +90,22 @@ def test_every_sentence_is_there_in_both_languages(check: str) -> None:
         assert not any("а" <= letter <= "я" for letter in english.title + english.advice)
         assert bool(russian.advice) == bool(english.advice)
     assert _SAID[check].keys() == {"ru", "en"}
+
+
+def test_meaning_of_fields_is_shown_guessed_and_changed(run: Run, portal: PortalServer) -> None:
+    connect(run, portal)
+    code, out, _ = run("account", "fields", "romashka", "--json")
+    assert code == 0
+    shown = {row["meaning"]: row for row in json.loads(out)}
+    assert shown.keys() == {"source", "budget", "loss_reason"}
+    assert shown["source"]["field"] == "the CRM's own"
+    with portal.lock:
+        number, name = next(iter(portal.office.book.field_names.items()))
+    code, out, err = run("account", "fields", "romashka", "--set", f"source={name}", "--json")
+    assert code == 0, err
+    assert name in json.loads(out)[0]["field"]
+    assert run("account", "fields", "romashka", "--set", "source=default")[0] == 0
+    for wrong in ("colour=ИНН", "source=Нет такого", "source", f"{number}"):
+        code, _, err = run("account", "fields", "romashka", "--set", wrong)
+        assert code == 2
+        assert "fields" in err or "--set" in err
