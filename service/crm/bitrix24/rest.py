@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from service.crm.bearer import Bearer
 from service.crm.bitrix24 import oauth
+from service.crm.bitrix24.operating import Operating
 from service.domain.ports import Connection, PortalHttp, PortalResponse
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
 
@@ -36,6 +37,7 @@ class Rest:
 
     def __init__(self, connection: Connection, http: PortalHttp) -> None:
         self._http = http
+        self._operating = Operating()
         secrets = connection.secrets
         fixed = secrets.get("token", "")
         self._prefix = f"/rest/{secrets.get('user', '')}/{fixed}" if fixed else "/rest"
@@ -58,7 +60,15 @@ class Rest:
 
     def answer(self, method: str, params: Mapping[str, Any] | None = None) -> Row:
         """The whole answer of one method."""
-        return _read(self._send(method, params or {}))
+        return self._answered(method, params or {}, method)
+
+    def _answered(self, method: str, params: Mapping[str, Any], *inner: str) -> Row:
+        """An answer, at the pace that the time of its methods allows."""
+        if pause := self._operating.pause(method, *inner):
+            self._http.wait(pause)
+        found = _read(self._send(method, params))
+        self._operating.note(method, found.get("time"))
+        return found
 
     def _send(
         self, method: str, params: Mapping[str, Any], *, once: bool = False
@@ -87,7 +97,11 @@ class Rest:
         for start in range(0, len(keys), BATCH):
             part = keys[start : start + BATCH]
             commands = {k: f"{calls[k][0]}?{urlencode(_flat(calls[k][1]))}" for k in part}
-            result = self.call("batch", {"halt": 0, "cmd": commands}) or {}
+            inner = {key: calls[key][0] for key in part}
+            given = {"halt": 0, "cmd": commands}
+            result = self._answered("batch", given, *inner.values()).get("result") or {}
+            for key, time in _map(result.get("result_time")).items():
+                self._operating.note(inner.get(key, "batch"), time)
             results |= _map(result.get("result"))
             errors |= _map(result.get("result_error"))
         for error in errors.values():

@@ -50,7 +50,7 @@ class Bitrix24:
         self._bound = Bound(office, self._outgoings)
         self._bucket = Bucket(office.clock, _REQUESTS_PER_SECOND, _BURST)
         self._counted: Counter[str] = Counter()
-        self._operating: Counter[str] = Counter()
+        self._operating: dict[str, tuple[float, int]] = {}
         directory = Directory(office, lambda: deal_fields(self._history))
         self._writing = Writing(office)
         reading = Methods(office, self._history).all()
@@ -156,8 +156,12 @@ class Bitrix24:
     def _time(self, method: str, started: float) -> dict[str, Any]:
         clock = self._office.clock
         real = (clock.monotonic() - started) / clock.speed
-        self._operating[method] += math.ceil(real * 1e6)
         finish = clock.now().timestamp()
+        began, used = self._operating.get(method, (finish, 0))
+        if finish - began > _OPERATING_WINDOW:
+            began, used = finish, 0
+        used += math.ceil(real * 1e6)
+        self._operating[method] = (began, used)
         begin = finish - real
         return {
             "start": begin,
@@ -166,8 +170,8 @@ class Bitrix24:
             "processing": real,
             "date_start": self._office.local_iso(from_unix(int(begin))),
             "date_finish": self._office.local_iso(from_unix(int(finish))),
-            "operating_reset_at": int(finish) + _OPERATING_WINDOW,
-            "operating": self._operating[method] / 1e6,
+            "operating_reset_at": int(began) + _OPERATING_WINDOW,
+            "operating": used / 1e6,
         }
 
     async def _make_outgoing(self, request: Request) -> Response:
