@@ -11,6 +11,7 @@ from service.domain.named import check_nudges
 from service.domain.ports import HookState, Page
 from service.errors import ConfigError, SourceUnavailable
 from service.pipeline import fetch, rejudge, sync
+from service.pipeline.ahead import ahead
 from service.pipeline.drain import store_facts
 from service.pipeline.holds import held
 from service.pipeline.office import Office
@@ -224,7 +225,8 @@ def backfill(office: Office, account_id: str, since: int | None) -> Iterator[Pag
     with transaction(office.engine) as connection:
         accounts.change(connection, account_id, backfill_state="running", synced_at=began)
     page = Page([], None, 0)
-    for page in client.backfill(since, row.backfill_cursor if goes_on else None):
+    cursor = row.backfill_cursor if goes_on else None
+    for page in ahead(client.backfill(since, cursor)):
         with held(office, account_id):
             store_facts(
                 office,

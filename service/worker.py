@@ -4,8 +4,6 @@ Any number of workers may run against one PostgreSQL: an account is leased by on
 in one account (its portal, its data) never stops the others.
 """
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -19,12 +17,12 @@ from service.pipeline.care import EVERY_SECONDS
 from service.pipeline.drain import LeaseLost
 from service.pipeline.errands import Errands
 from service.pipeline.fetch import DIRECTORY_EVERY_SECONDS
-from service.pipeline.holds import holding
+from service.pipeline.holds import free_the_dead, holding
 from service.pipeline.office import Office
 from service.pipeline.tick import due_accounts
 from service.pipeline.upkeep import Upkeep
-from service.store import accounts, due, nudges
-from service.store.engine import reading, transaction
+from service.store import due, nudges
+from service.store.engine import reading
 from service.store.handles import Connection
 
 SLICE_SECONDS = 2.0
@@ -52,7 +50,7 @@ class Worker:
         """Work until stopped."""
         office = self._office
         longest = office.settings.tick_milliseconds / 1000
-        self._safely(self._free_the_dead, "claims_not_freed")
+        self._safely(lambda: free_the_dead(office), "claims_not_freed")
         while not self._stop.is_set():
             office.wake.clear()
             if not self._safely(self.step, "worker_step_failed"):
@@ -88,20 +86,6 @@ class Worker:
         before = office.now() - minutes * 60
         return due.to_sync(connection, before, office.real_now()) if minutes else []
 
-    def _free_the_dead(self) -> bool:
-        """Accounts that a killed process of this machine held are not kept waiting for its lease.
-
-        One that lives after all (a container with our host's name) only loses its batch: every
-        transaction asks whether the account is still held.
-        """
-        office = self._office
-        with transaction(office.engine) as connection:
-            for account_id, worker in accounts.claims(connection):
-                if worker != office.worker and is_dead(worker):
-                    log.info("claim_freed", account=account_id, of=worker)
-                    accounts.release(connection, account_id, worker, office.real_now())
-        return True
-
     def _slice(self, account_id: str) -> bool:
         """Work on one account for a while."""
         with holding(self._office, account_id) as mine:
@@ -134,23 +118,6 @@ class Worker:
             log.exception(event)
             self._stop.wait(1.0)
             return False
-
-
-def is_dead(worker: str) -> bool:
-    """Whether a worker (`host:pid:random`) was a process of this machine that is no more."""
-    host, _, rest = worker.partition(":")
-    pid = rest.partition(":")[0]
-    if host != socket.gethostname() or not pid.isdecimal():
-        return False
-    if int(pid) == os.getpid():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 class WorkerThread:
