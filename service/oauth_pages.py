@@ -38,6 +38,12 @@ _FAILED = {
     "ru": ("Подключить портал не удалось", "Что случилось: "),
     "en": ("The portal could not be connected", "What happened: "),
 }
+_BUSY = {"ru": "слишком много попыток, подождите минуту", "en": "too many tries, wait a minute"}
+_LONG = {"ru": "портал прислал слишком много данных", "en": "the portal sent too much"}
+_NOBODY = {
+    "ru": "адрес никому не принадлежит; возьмите его снова: dozor account authorise",
+    "en": "nobody has this address; take it again: dozor account authorise",
+}
 _FINISH = (
     '<script src="https://api.bitrix24.com/api/v1/"></script>'
     "<script>BX24.init(function () { BX24.installFinish(); });</script>"
@@ -50,6 +56,7 @@ class OAuthPages:
     def __init__(self, app: ASGIApp, office: Office) -> None:
         self._app = app
         self._office = office
+        self._lang = office.settings.lang
         self._limiter = Limiter(TRIES_PER_MINUTE)
         self._pages = Starlette(
             routes=[
@@ -67,7 +74,7 @@ class OAuthPages:
         given = dict(request.query_params)
         crm = request.path_params["crm"]
         if not self._limiter.take("come back").ok:
-            return self._page(_FAILED, "429", 429)
+            return self._page(_FAILED, _BUSY[self._lang], 429)
         return await anyio.to_thread.run_sync(self._redeem, crm, given)
 
     def _redeem(self, crm: str, given: Mapping[str, str]) -> HTMLResponse:
@@ -81,15 +88,15 @@ class OAuthPages:
         crm, token = request.path_params["crm"], request.path_params["token"]
         given = await _installation(request)
         if given is None:
-            return self._page(_FAILED, "413", 413)
+            return self._page(_FAILED, _LONG[self._lang], 413)
         if not self._limiter.take("install").ok:
-            return self._page(_FAILED, "429", 429)
+            return self._page(_FAILED, _BUSY[self._lang], 429)
         return await anyio.to_thread.run_sync(self._take_in, crm, token, given)
 
     def _take_in(self, crm: str, token: str, given: Mapping[str, str]) -> HTMLResponse:
         account_id = authorise.by_hook_token(self._office, crm, token)
         if account_id is None:
-            return self._page(_FAILED, "404", 404)
+            return self._page(_FAILED, _NOBODY[self._lang], 404)
         return self._accept(account_id, given, is_installation=True)
 
     def _accept(
@@ -109,7 +116,7 @@ class OAuthPages:
     def _page(
         self, texts: Mapping[str, tuple[str, str]], detail: str, status: int, tail: str = ""
     ) -> HTMLResponse:
-        lang = self._office.settings.lang
+        lang = self._lang
         title, text = texts[lang]
         body = (
             f'<!doctype html><html lang="{lang}"><meta charset="utf-8"><title>{title}</title>'

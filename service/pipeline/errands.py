@@ -5,7 +5,6 @@ delays its own account's news and nothing else; a long reconciliation delays no 
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -80,7 +79,7 @@ class Errands:
             done = work(account_id)
         except Exception:
             log.exception("errand_failed", account=account_id)
-            time.sleep(1.0)
+            self._stop.wait(1.0)  # a fault that lasts does not spin; an end does not wait for it
         finally:
             with self._lock:
                 self._running.discard((kind, account_id))

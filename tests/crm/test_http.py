@@ -179,3 +179,24 @@ def test_portal_inside_is_reached_only_if_allowed(resolves: Callable[..., None])
     make_portal_http(
         "https://demo.example", OwnLimiter(1, 1, Clock()), Clock(), allow_private=True
     ).close()
+
+
+def test_long_pause_is_not_slept_out(sleeps: Sleeps) -> None:
+    client = patient(BASE, sleeps)
+    client.limiter.pause(300.0)  # as asked for by another request, or another process
+    with respx.mock, pytest.raises(SourceLimited) as caught:
+        client.request("GET", "/x")
+    assert 299 < caught.value.retry_after <= 300
+    assert sleeps.seconds == []
+
+
+def test_used_up_time_of_one_method_holds_no_other(sleeps: Sleeps) -> None:
+    client = patient(BASE, sleeps)
+    with respx.mock:
+        body = {"error": "OPERATION_TIME_LIMIT", "error_description": "Method is blocked"}
+        respx.post(f"{BASE}/slow").respond(429, json=body)
+        respx.post(f"{BASE}/other").respond(200, json={"result": 1})
+        with pytest.raises(SourceLimited):
+            client.request("POST", "/slow")
+        assert client.request("POST", "/other").status == 200
+    assert sleeps.seconds == []
