@@ -44,6 +44,9 @@ class Limiter(Protocol):
     def pause(self, seconds: float) -> None:
         """The portal asked for a pause (in its own time): nobody sends anything before its end."""
 
+    def paused(self) -> float:
+        """How much is left of a pause that the portal asked for, in its own time; 0: none."""
+
     def real(self, seconds: float) -> float:
         """How many real seconds a span of the portal's time takes."""
 
@@ -75,6 +78,10 @@ class OwnLimiter:
         with self._lock:
             until = self._clock.monotonic() + seconds
             self._paused_until = max(self._paused_until, until)
+
+    def paused(self) -> float:
+        """How much is left of the pause, in the clock's seconds."""
+        return max(0.0, self._paused_until - self._clock.monotonic())
 
     def real(self, seconds: float) -> float:
         """How many real seconds a span of the portal's time takes."""
@@ -154,10 +161,10 @@ class PortalClient:
         raise SourceUnavailable(f"{self.base_url} does not answer")
 
     def _take_turn(self) -> None:
-        """Wait for the limit; whoever would wait long does something else instead."""
+        """Wait for the limit; a long pause is not slept out: the caller does something else."""
         wait = self.limiter.take()
-        if wait > self.limiter.real(PATIENCE_SECONDS):
-            left = wait / self.limiter.real(1.0)
+        left = self.limiter.paused()
+        if left > PATIENCE_SECONDS:
             raise SourceLimited(f"{self.base_url} asked for a pause", left)
         self.sleep(wait)
 

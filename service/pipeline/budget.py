@@ -57,6 +57,10 @@ class SharedLimiter:
             full = int(self._burst / self._rate * _MICRO)
             budgets.pause(connection, self._portal, int(until * _MICRO), full)
 
+    def paused(self) -> float:
+        """How much is left of the last pause that this process knows of, in the clock's seconds."""
+        return max(0.0, self._paused_until - self._clock.timestamp())
+
     def real(self, seconds: float) -> float:
         """How many real seconds a span of the portal's time takes."""
         return seconds / self._clock.speed
