@@ -238,21 +238,23 @@ class Book:
         after = replace(before, responsible=responsible, updated_at=at, updated_by=author)
         return self._deal("deal_handed_over", before, after, at, author)
 
-    def edit_deal(
+    def edit_deal(  # noqa: PLR0913 - the fields of a deal, each by its name
         self,
         deal_id: int,
         at: datetime,
         author: int,
         *,
+        name: str | None = None,
         amount: int | None = None,
         fields: dict[int, str] | None = None,
         contact_ids: tuple[int, ...] | None = None,
         loss_reason_id: int | None = None,
     ) -> Deal:
-        """Change amount, custom fields (whole set), contacts or loss reason; None leaves as is."""
+        """Change name, amount, custom fields (whole set), contacts, loss reason; None: as is."""
         before = self.deals[deal_id]
         after = replace(
             before,
+            name=before.name if name is None else name,
             amount=before.amount if amount is None else amount,
             fields=before.fields if fields is None else tuple(sorted(fields.items())),
             contact_ids=before.contact_ids if contact_ids is None else contact_ids,

@@ -103,6 +103,16 @@ def contact_notes(office: Office, log: EventLog, ask: Ask) -> Response:
     return _notes(office, log, ask, "contacts", calls)
 
 
+def lead_note(office: Office, log: EventLog, ask: Ask) -> Response:
+    """GET /api/v4/leads/{id}/notes/{note}: 204 for an unknown one."""
+    log.catch_up()
+    number, lead = int(ask.parts["note"]), int(ask.parts["id"])
+    row = office.book.notes.get(number) or office.book.calls.get(number)
+    if row is None or row.deal_id != lead:
+        return nothing()
+    return hal(_note(office, "leads", _line(log, row)))
+
+
 @dataclass(frozen=True)
 class _Line:
     """A note or call with what lists are filtered and sorted by."""

@@ -1,8 +1,8 @@
-"""GET account, users, contacts."""
+"""GET account, users, contacts, companies."""
 
 from starlette.responses import Response
 
-from service.portal.amocrm.answers import Json, hal, link, nothing, page
+from service.portal.amocrm.answers import Json, hal, link, nothing, page, whole_list
 from service.portal.amocrm.query import Ask
 from service.portal.book import Contact, Deal, User
 from service.portal.office import Office, unix
@@ -187,6 +187,37 @@ def _contact(office: Office, ask: Ask, contact: Contact, held: dict[int, list[De
     }
 
 
+_REACH = ((910_001, "Телефон", "PHONE"), (910_002, "Email", "EMAIL"))
+
+
+def contact_fields(office: Office, ask: Ask) -> Response:
+    """GET /api/v4/contacts/custom_fields: the two that every account has."""
+    rows = [
+        {
+            "id": field_id,
+            "name": name,
+            "type": "multitext",
+            "account_id": office.account_id,
+            "code": code,
+            "sort": 4,
+            "is_api_only": False,
+            "enums": [{"id": field_id * 10, "value": "WORK", "sort": 2}],
+            "required_statuses": [],
+            "is_deletable": False,
+            "is_predefined": True,
+            "entity_type": "contacts",
+            "_links": link(office, f"contacts/custom_fields/{field_id}"),
+        }
+        for field_id, name, code in _REACH
+    ]
+    return whole_list(office, ask, "custom_fields", rows)
+
+
+def companies(_office: Office, _ask: Ask) -> Response:
+    """GET /api/v4/companies: this department sells to people."""
+    return nothing()
+
+
 def _reach(contact: Contact) -> list[Json] | None:
     """Phone and e-mail as custom fields; None when there is neither, as the CRM does."""
     found = [
@@ -197,9 +228,8 @@ def _reach(contact: Contact) -> list[Json] | None:
             "field_type": "multitext",
             "values": [{"value": value, "enum_id": field_id * 10, "enum_code": "WORK"}],
         }
-        for field_id, name, code, value in (
-            (910_001, "Телефон", "PHONE", contact.phone),
-            (910_002, "Email", "EMAIL", contact.email),
+        for (field_id, name, code), value in zip(
+            _REACH, (contact.phone, contact.email), strict=True
         )
         if value
     ]

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.portal.amocrm import activity, leads, people, pipelines, writing
+from service.portal.amocrm import activity, changing, leads, people, pipelines, writing
 from service.portal.amocrm.answers import problem
 from service.portal.amocrm.hooks import HookWriter
 from service.portal.amocrm.log import EventLog
@@ -58,6 +58,8 @@ class AmoCrm:
             "users": people.users,
             "users/{id:int}": people.user,
             "contacts": people.contacts,
+            "contacts/custom_fields": people.contact_fields,
+            "companies": people.companies,
             "contacts/notes": lambda office, ask: activity.contact_notes(office, self._log, ask),
             "contacts/{id:int}": people.contact,
             "contacts/{id:int}/notes": (
@@ -76,17 +78,23 @@ class AmoCrm:
             "leads/{id:int}/notes": (
                 lambda office, ask: activity.lead_notes(office, self._log, ask)
             ),
+            "leads/{id:int}/notes/{note:int}": (
+                lambda office, ask: activity.lead_note(office, self._log, ask)
+            ),
             "tasks": activity.tasks,
             "tasks/{id:int}": activity.task,
             "events": lambda office, ask: activity.events(office, self._log, ask),
         }
-        posting: dict[str, Handler] = {
-            "tasks": writing.add_tasks,
-            "leads/notes": writing.add_notes,
-            "leads/{id:int}/notes": writing.add_notes,
+        writing_to: dict[str, dict[str, Handler]] = {
+            "leads": {"POST": changing.add_leads, "PATCH": changing.edit_leads},
+            "leads/{id:int}": {"PATCH": changing.edit_leads},
+            "leads/notes": {"POST": writing.add_notes},
+            "leads/{id:int}/notes": {"POST": writing.add_notes},
+            "tasks": {"POST": writing.add_tasks, "PATCH": changing.edit_tasks},
+            "tasks/{id:int}": {"PATCH": changing.edit_tasks},
         }
         routes = [
-            self._route(path, {"GET": handler, **_posted(posting.get(path))})
+            self._route(path, {"GET": handler, **writing_to.get(path, {})})
             for path, handler in reading.items()
         ]
         subscriptions: dict[str, Handler] = {
@@ -187,7 +195,3 @@ class AmoCrm:
     def stats(self) -> dict[str, object]:
         """REST counters and hooks."""
         return {"rest": dict(self._counted), "hooks": self._hooks.state()}
-
-
-def _posted(handler: Handler | None) -> dict[str, Handler]:
-    return {} if handler is None else {"POST": handler}

@@ -16,7 +16,7 @@ MOST = 250
 _FOLLOW_UP = 1
 
 
-class _InvalidError(Exception):
+class InvalidError(Exception):
     """A member that cannot be taken."""
 
     def __init__(self, path: str, detail: str) -> None:
@@ -27,16 +27,17 @@ class _InvalidError(Exception):
 
 def add_tasks(office: Office, ask: Ask) -> Response:
     """POST /api/v4/tasks."""
-    return _add(office, ask, "tasks", lambda row: _add_task(office, row))
+    return each(office, ask, "tasks", lambda row: _add_task(office, row))
 
 
 def add_notes(office: Office, ask: Ask) -> Response:
     """POST /api/v4/leads/notes, /leads/{id}/notes."""
     lead = ask.parts.get("id")
-    return _add(office, ask, "notes", lambda row: _add_note(office, row, lead))
+    return each(office, ask, "notes", lambda row: _add_note(office, row, lead))
 
 
-def _add(office: Office, ask: Ask, name: str, make: Callable[[Json], Json]) -> Response:
+def each(office: Office, ask: Ask, name: str, make: Callable[[Json], Json]) -> Response:
+    """Every object of the body is taken, or all are refused with what is wrong with which."""
     rows = _rows(ask.body)
     made: list[Json] = []
     faults: list[Json] = []
@@ -44,11 +45,13 @@ def _add(office: Office, ask: Ask, name: str, make: Callable[[Json], Json]) -> R
         told = str(row.get("request_id", number))
         try:
             made.append({**make(row), "request_id": told})
-        except _InvalidError as error:
+        except InvalidError as error:
             fault = {"code": "NotSupportedChoice", "path": error.path, "detail": error.detail}
             faults.append({"request_id": told, "errors": [fault]})
     if faults:
         return problem(400, "Request validation failed", **{"validation-errors": faults})
+    if ask.method == "PATCH" and "id" in ask.parts:
+        return hal(made[0])
     links = {"self": {"href": f"{office.base_url}{ask.path}"}}
     return hal({"_links": links, "_embedded": {name: made}})
 
@@ -65,11 +68,13 @@ def _rows(body: bytes) -> list[Json]:
     return found
 
 
-def _now(office: Office) -> datetime:
+def now_of(office: Office) -> datetime:
+    """The portal's instant in whole seconds."""
     return office.clock.now().replace(microsecond=0)
 
 
-def _author(office: Office) -> int:
+def author_of(office: Office) -> int:
+    """In whose name the token writes."""
     admin = office.admin()
     return admin.id if admin else 0
 
@@ -78,25 +83,25 @@ def _lead(office: Office, row: Json, name: str) -> int:
     found = row.get(name)
     deal = office.book.deals.get(found) if isinstance(found, int) else None
     if deal is None or deal.deleted_at is not None:
-        raise _InvalidError(name, "Entity not found")
+        raise InvalidError(name, "Entity not found")
     return deal.id
 
 
 def _add_task(office: Office, row: Json) -> Json:
     text, due = row.get("text"), row.get("complete_till")
     if not isinstance(text, str) or not text:
-        raise _InvalidError("text", "This field is missing.")
+        raise InvalidError("text", "This field is missing.")
     if not isinstance(due, int):
-        raise _InvalidError("complete_till", "This field is missing.")
+        raise InvalidError("complete_till", "This field is missing.")
     deal = None
     if row.get("entity_id") is not None:
         if row.get("entity_type") != "leads":
-            raise _InvalidError("entity_type", "The value you selected is not a valid choice.")
+            raise InvalidError("entity_type", "The value you selected is not a valid choice.")
         deal = _lead(office, row, "entity_id")
-    author, now = _author(office), _now(office)
+    author, now = author_of(office), now_of(office)
     responsible = row.get("responsible_user_id", author)
     if responsible not in office.book.users:
-        raise _InvalidError("responsible_user_id", "User not found")
+        raise InvalidError("responsible_user_id", "User not found")
     task = Task(
         id=office.book.next_id(), text=text, kind_id=row.get("task_type_id") or _FOLLOW_UP,
         deal_id=deal, responsible=responsible, created_at=now, created_by=author,
@@ -108,13 +113,13 @@ def _add_task(office: Office, row: Json) -> Json:
 
 def _add_note(office: Office, row: Json, lead: str | None) -> Json:
     if row.get("note_type") != "common":
-        raise _InvalidError("note_type", "The value you selected is not a valid choice.")
+        raise InvalidError("note_type", "The value you selected is not a valid choice.")
     params = row.get("params")
     text = params.get("text") if isinstance(params, dict) else None
     if not isinstance(text, str) or not text:
-        raise _InvalidError("params.text", "This field is missing.")
+        raise InvalidError("params.text", "This field is missing.")
     deal = _lead(office, {"entity_id": int(lead)} if lead else row, "entity_id")
-    note = Note(office.book.next_id(), deal, text, _now(office), _author(office))
+    note = Note(office.book.next_id(), deal, text, now_of(office), author_of(office))
     office.book.note(note)
     links = link(office, f"leads/{deal}/notes/{note.id}")
     return {"id": note.id, "entity_id": deal, "updated_at": unix(note.created_at), "_links": links}

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from service.portal.bitrix24.bound import Bound
+from service.portal.bitrix24.changing import Changing
 from service.portal.bitrix24.directory import Directory
 from service.portal.bitrix24.events import Outgoings
 from service.portal.bitrix24.fields import deal_fields
@@ -54,7 +55,8 @@ class Bitrix24:
         directory = Directory(office, lambda: deal_fields(self._history))
         self._writing = Writing(office)
         reading = Methods(office, self._history).all()
-        self._methods = {**reading, **directory.all(), **self._writing.all()}
+        writing = {**self._writing.all(), **Changing(office, self._writing).all()}
+        self._methods = {**reading, **directory.all(), **writing, "method.get": self._has}
         user, _, secret = office.token.rpartition("/")
         self._token = (user or "1", secret)
 
@@ -66,6 +68,11 @@ class Bitrix24:
             Route("/_control/outgoing-webhook", self._make_outgoing, methods=["POST"]),
             *OAuth(self._office, self._outgoings.member_id, self._bound.token).routes(),
         ]
+
+    def _has(self, params: Params) -> Result:
+        """method.get: is there such a method."""
+        there = str(params.get("name", "")).lower() in self._methods
+        return Result({"isExisting": there, "isAvailable": there})
 
     async def _endpoint(self, request: Request) -> Response:
         body = await request.body()
@@ -126,7 +133,7 @@ class Bitrix24:
         return self._call(name, parse(query), is_application)
 
     def _batch(self, params: Params, is_application: bool) -> dict[str, Any]:
-        """`batch`: up to fifty commands; empty maps are answered as empty lists."""
+        """`batch`: up to fifty commands."""
         commands = _commands(params)
         if len(commands) > _MOST_IN_BATCH:
             raise RestError(400, "ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded")
@@ -150,8 +157,8 @@ class Bitrix24:
                 parts["total"][key] = found.total
             if found.next is not None:
                 parts["next"][key] = found.next
-        result: object = parts.pop("result") or []
-        return {"result": result, **{f"result_{name}": part or [] for name, part in parts.items()}}
+        result = _php(parts.pop("result"))
+        return {"result": result, **{f"result_{name}": _php(p) for name, p in parts.items()}}
 
     def _time(self, method: str, started: float) -> dict[str, Any]:
         clock = self._office.clock
@@ -247,6 +254,12 @@ def _params(request: Request, body: bytes) -> Params:
     except msgspec.DecodeError:
         raise RestError(400, "INVALID_REQUEST", "Request body is not JSON") from None
     return {**query, **found} if isinstance(found, dict) else query
+
+
+def _php(found: dict[str, Any]) -> object:
+    """As json_encode writes an array: a list if its keys are 0, 1, 2, ... (so too an empty one)."""
+    is_list = all(key == str(place) for place, key in enumerate(found))
+    return list(found.values()) if is_list else found
 
 
 def _commands(params: Params) -> Mapping[str, Any]:

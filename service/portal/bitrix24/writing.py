@@ -38,17 +38,20 @@ class Writing:
             "tasks.task.add": self._add_task,
             "crm.timeline.comment.add": self._add_comment,
             "im.notify.personal.add": self._notify,
+            "im.notify.system.add": self._notify,
         }
 
     def state(self) -> list[dict[str, Any]]:
         """The notifications that people see."""
         return [asdict(found) for found in self.notifications.values()]
 
-    def _author(self) -> int:
+    def author(self) -> int:
+        """In whose name the token writes."""
         admin = self._office.admin()
         return admin.id if admin else 1
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """The portal's instant in whole seconds."""
         return self._office.clock.now().replace(microsecond=0)
 
     def _deal(self, number: int, refusal: RestError) -> int:
@@ -57,13 +60,15 @@ class Writing:
             raise refusal
         return number
 
-    def _person(self, params: Params, name: str) -> int:
-        number = whole(params, name, self._author())
+    def person(self, params: Params, name: str) -> int:
+        """A user of this portal."""
+        number = whole(params, name, self.author())
         if number not in self._office.book.users:
             raise RestError(400, "100", f"Invalid value {{{number}}} to match with user")
         return number
 
-    def _instant(self, text: object) -> datetime:
+    def instant(self, text: object) -> datetime:
+        """An API time; one without an offset is the portal's own."""
         try:
             found = datetime.fromisoformat(str(text))
         except ValueError:
@@ -80,7 +85,7 @@ class Writing:
         if not params.get("deadline"):
             raise RestError(400, "100", "Could not find value for parameter {deadline}")
         text = str(params.get("title") or params.get("description") or "Дело")
-        due_at = self._instant(params["deadline"])
+        due_at = self.instant(params["deadline"])
         return Result({"id": self._put(deal, text, due_at, params, TODO_KIND)})
 
     def _add_task(self, params: Params) -> Result:
@@ -93,14 +98,14 @@ class Writing:
             kind, _, digits = str(bound).partition("_")
             if kind == "D" and digits.isdecimal():
                 deal = self._deal(int(digits), RestError(400, "0", "Сделка не найдена"))
-        due_at = self._instant(fields["DEADLINE"]) if fields.get("DEADLINE") else self._now()
-        people = {"responsibleId": fields.get("RESPONSIBLE_ID", self._author())}
+        due_at = self.instant(fields["DEADLINE"]) if fields.get("DEADLINE") else self.now()
+        people = {"responsibleId": fields.get("RESPONSIBLE_ID", self.author())}
         number = self._put(deal, title, due_at, people, _TASK_KIND)
         return Result({"task": {"id": str(number), "title": title}})
 
     def _put(self, deal: int | None, text: str, due_at: datetime, people: Params, kind: int) -> int:
-        responsible, now = self._person(people, "responsibleId"), self._now()
-        book, author = self._office.book, self._author()
+        responsible, now = self.person(people, "responsibleId"), self.now()
+        book, author = self._office.book, self.author()
         task = Task(
             id=book.next_id(), text=text, kind_id=kind, deal_id=deal, responsible=responsible,
             created_at=now, created_by=author, updated_at=now, updated_by=author,
@@ -118,7 +123,7 @@ class Writing:
         if not text:
             raise RestError(400, "", "Empty comment message.")
         book = self._office.book
-        note = Note(book.next_id(), deal, text, self._now(), self._author())
+        note = Note(book.next_id(), deal, text, self.now(), self.author())
         return Result(book.note(note).id)
 
     def _notify(self, params: Params) -> Result:
@@ -127,7 +132,7 @@ class Writing:
         message = str(params.get("MESSAGE") or "")
         if not message:
             raise RestError(400, "MESSAGE_EMPTY", "Message can't be empty")
-        user, tag = self._person(params, "USER_ID"), str(params.get("TAG") or "")
+        user, tag = self.person(params, "USER_ID"), str(params.get("TAG") or "")
         number = self._office.book.next_id()
         key = (user, tag or str(number))
         self.notifications[key] = Notification(number, user, message, tag)

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import msgspec
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from service.clock import Clock
 from service.portal.book import (
@@ -210,6 +212,23 @@ def open_portal() -> Iterator[Open]:
     for portal in opened:
         portal.http.close()
         portal.server.stop()
+
+
+def lead_to(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every https request that `requests` makes goes to this portal, whatever host it names."""
+
+    class Loopback(HTTPAdapter):
+        def __init__(self, url: str) -> None:
+            assert url.startswith("https://"), url
+            super().__init__()
+
+        def send(self, request: Any, *given: Any, **named: Any) -> Any:
+            host = urlsplit(request.url).netloc
+            request.url = portal.server.base_url + request.url.partition(host)[2]
+            return super().send(request, *given, **named)
+
+    monkeypatch.setattr(requests.Session, "get_adapter", lambda _self, url: Loopback(url))
+    monkeypatch.setenv("NO_PROXY", "*")
 
 
 @dataclass

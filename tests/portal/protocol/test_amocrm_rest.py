@@ -265,7 +265,7 @@ def test_errors_are_problems(portal: Portal, sample: Sample) -> None:
     assert portal.get("nowhere").json()["title"] == "Not Found"
     assert portal.get("leads", **{"filter[id]": "x"}).status_code == 400
     headers = {"authorization": f"Bearer {AMO_TOKEN}"}
-    assert portal.http.post("/api/v4/leads", json=[], headers=headers).status_code == 405
+    assert portal.http.post("/api/v4/users", json=[], headers=headers).status_code == 405
 
 
 def test_eighth_request_of_a_second_is_429(amo: World, open_portal: Open) -> None:
