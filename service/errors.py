@@ -5,6 +5,8 @@ DozorError
 ├── PayloadNotUnderstood   an inbox body cannot be read: the row is parked with `reason`
 ├── SourceUnavailable      a CRM (or what stands before it) did not answer usefully; try later
 │   ├── SourceRefused      the CRM says no for good (token, right, plan): a person must act
+│   ├── SourceRejected     the CRM will never take this request, whoever asks
+│   ├── SourceMoved        the portal has another address now
 │   └── SourceLimited      the CRM asks for a pause of `retry_after` seconds
 ├── ApiError               an HTTP answer with a problem code (api.md 1.1)
 └── ChannelError           a message did not go out; `retry_after` seconds if the channel said so
@@ -36,6 +38,18 @@ class SourceUnavailable(DozorError):  # noqa: N818
 
 class SourceRefused(SourceUnavailable):
     """The CRM refuses until a person acts (token dead, right or plan missing)."""
+
+
+class SourceRejected(SourceUnavailable):
+    """The CRM says what is wrong with this request: it will never take it."""
+
+
+class SourceMoved(SourceUnavailable):
+    """The portal answers at `base_url` now (it was renamed)."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(f"the portal has moved to {base_url}")
+        self.base_url = base_url
 
 
 class SourceLimited(SourceUnavailable):

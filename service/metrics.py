@@ -76,6 +76,12 @@ HOOK_ON = Gauge(
     ["account"],
     registry=REGISTRY,
 )
+PORTAL_DOWN = Gauge(
+    "dozor_portal_down",
+    "1: the CRM does not answer and is left alone between tries",
+    ["account"],
+    registry=REGISTRY,
+)
 ALERT_LATENCY = Histogram(
     "dozor_alert_latency_seconds",
     "From the breach or resolution to its message delivered; without digests and quiet hours",

@@ -33,6 +33,10 @@ class AccountHealth(Wire):
     hook: str = Field(description="on, off, missing, unknown: as the CRM last said")
     limit_left: float = Field(description="share of the CRM's rate limit that is free, 0 to 1")
     limit_paused_until: Instant | None = Field(description="the CRM asked for a pause until then")
+    portal: str = Field(description="answers, down: as the workers last found it")
+    portal_down_since: Instant | None
+    portal_next_try_at: Instant | None = Field(description="it is left alone until then")
+    portal_error: str | None = Field(description="what it answered, or that it did not")
     access_ends_at: Instant | None = Field(description="when a long-lived token ends")
     last_event_at: Instant | None
     reconciled_at: Instant | None = Field(description="all that changed in the CRM before is known")

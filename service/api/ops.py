@@ -20,9 +20,11 @@ from service.metrics import (
     INBOX_PARKED,
     OPENMETRICS_TYPE,
     PIPELINE_LAG,
+    PORTAL_DOWN,
     TEXT_TYPE,
     expose,
 )
+from service.store.accounts import down
 from service.store.engine import reading
 from service.store.reads.faults import is_unavailable
 from service.store.reads.ops import inbox_figures, lags, lost_hooks
@@ -100,6 +102,7 @@ def _set_gauges(services: Services) -> None:
             figures = inbox_figures(connection)
             lag_by_account = lags(connection, services.now())
             lost_by_account = lost_hooks(connection)
+            down_by_account = down(connection)
     except Exception as error:
         if not is_unavailable(error):
             raise
@@ -112,6 +115,9 @@ def _set_gauges(services: Services) -> None:
     PIPELINE_LAG.clear()
     for account, seconds in lag_by_account.items():
         PIPELINE_LAG.labels(account).set(seconds)
+    PORTAL_DOWN.clear()
+    for account, is_down in down_by_account.items():
+        PORTAL_DOWN.labels(account).set(is_down)
     HOOKS_LOST.clear()
     for account, lost in lost_by_account.items():
         HOOKS_LOST.labels(account).set(lost)

@@ -1,6 +1,7 @@
 """A portal that does not answer is left alone for a while, so that it holds nobody up."""
 
 import threading
+from collections.abc import Callable
 
 from service.clock import Clock
 
@@ -8,10 +9,16 @@ PAUSES = (5.0, 15.0, 60.0, 120.0)  # seconds of the portal's time
 
 
 class Breaker:
-    """Which accounts' portals are down, as far as this process has seen."""
+    """Which accounts' portals are down, as far as this process has seen.
 
-    def __init__(self, clock: Clock) -> None:
+    `told(account, pause, why)` is called with seconds and a sentence when a portal did not answer,
+    with 0 when it answers again or for the first time.
+    """
+
+    def __init__(self, clock: Clock, told: Callable[[str, int, str], None] | None = None) -> None:
         self._clock = clock
+        self._told = told or (lambda _account_id, _pause, _why: None)
+        self._well: set[str] = set()
         self._down: dict[str, tuple[int, float]] = {}  # failures, until when
         self._lock = threading.Lock()
 
@@ -20,14 +27,20 @@ class Breaker:
         known = self._down.get(account_id)
         return known is not None and self._clock.monotonic() < known[1]
 
-    def failed(self, account_id: str) -> None:
+    def failed(self, account_id: str, why: object = "") -> None:
         """The portal did not answer."""
         with self._lock:
             failures = self._down.get(account_id, (0, 0.0))[0]
             pause = PAUSES[min(failures, len(PAUSES) - 1)]
             self._down[account_id] = (failures + 1, self._clock.monotonic() + pause)
+            self._well.discard(account_id)
+        self._told(account_id, int(pause), str(why))
 
     def answered(self, account_id: str) -> None:
         """The portal answers."""
         with self._lock:
             self._down.pop(account_id, None)
+            if account_id in self._well:
+                return
+            self._well.add(account_id)
+        self._told(account_id, 0, "")

@@ -37,7 +37,7 @@ def look_after(office: Office, account_id: str) -> int:
         news = _mend(client, url) if row.hook_wanted and state in _BROKEN else None
         ends = client.access_ends()
     except SourceUnavailable as error:
-        office.breaker.failed(account_id)
+        office.breaker.failed(account_id, error)
         log.info("hook_not_looked_at", account=account_id, error=str(error))
         with transaction(office.engine) as connection:
             accounts.change(connection, account_id, hook_checked_at=office.now())

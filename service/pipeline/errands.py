@@ -108,6 +108,6 @@ class Errands:
         try:
             return int(fetch.read_directory(office, account_id))
         except SourceUnavailable as error:
-            office.breaker.failed(account_id)
+            office.breaker.failed(account_id, error)
             log.warning("directory_unreadable", account=account_id, error=str(error))
             return 0

@@ -40,7 +40,7 @@ def fetch(office: Office, account_id: str) -> int:
     try:
         facts = client.fetch(touched)
     except SourceUnavailable as error:
-        office.breaker.failed(account_id)
+        office.breaker.failed(account_id, error)
         _postpone(office, account_id, waiting, error)
         return 0
     office.breaker.answered(account_id)

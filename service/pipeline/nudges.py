@@ -11,7 +11,7 @@ from service.domain.instant import Instant
 from service.domain.own import mark, sign
 from service.domain.ports import CrmClient, Nudge
 from service.domain.span import Span
-from service.errors import SourceRefused, SourceUnavailable
+from service.errors import SourceRefused, SourceRejected, SourceUnavailable
 from service.pipeline.office import Office
 from service.store import accounts, nudges
 from service.store.engine import reading, transaction
@@ -20,6 +20,7 @@ from service.store.nudges import Row
 BATCH = 20
 TIME_TO_ACT = Span.parse("2wh")
 ATTEMPT_SECONDS = 120  # real: what died in an attempt is tried again after it
+REFUSED_SECONDS = 3600
 PAUSES = (30, 120, 600, 1800, 7200)
 MOST_TEXT = 300
 log = structlog.get_logger()
@@ -69,11 +70,14 @@ def _attempt(
     try:
         found = client.find_nudge(nudge) if row["attempts"] else None
         crm_id = found or client.nudge(nudge)
-    except SourceRefused as error:
-        log.warning("nudge_refused", account=row["account_id"], error=str(error))
+    except SourceRejected as error:
+        log.warning("nudge_rejected", account=row["account_id"], error=str(error))
         return {"state": "failed", "reason": str(error)[:200], "next_try_at": None}
+    except SourceRefused as error:  # no access, no right: it waits for a person to act
+        log.warning("nudge_refused", account=row["account_id"], error=str(error))
+        return {"reason": str(error)[:200], "next_try_at": now + REFUSED_SECONDS}
     except SourceUnavailable as error:
-        office.breaker.failed(row["account_id"])
+        office.breaker.failed(row["account_id"], error)
         return _later(row, str(error), now)
     office.breaker.answered(row["account_id"])
     return {"state": "done", "reason": "", "crm_id": crm_id, "next_try_at": None}

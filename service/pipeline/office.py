@@ -24,6 +24,7 @@ from service.secrets import SecretBox
 from service.settings import Settings
 from service.store import accounts, budgets
 from service.store.accounts import AccountRow
+from service.store.engine import transaction
 from service.store.handles import Connection, Engine
 from service.store.turns import Turns
 
@@ -51,7 +52,14 @@ class Office:
     @cached_property
     def breaker(self) -> Breaker:
         """Which portals are left alone."""
-        return Breaker(self.clock)
+        return Breaker(self.clock, self._portal_told)
+
+    def _portal_told(self, account_id: str, pause: int, why: str) -> None:
+        with transaction(self.engine) as connection:
+            if pause:
+                accounts.note_down(connection, account_id, self.now(), pause, why[:300])
+            else:
+                accounts.note_well(connection, account_id)
 
     def turns(self, account_id: str) -> Turns:
         """The turns that threads of this process take to work on an account."""

@@ -36,7 +36,7 @@ def survey_due(office: Office, account_id: str) -> int:
     try:
         return survey(office, row)
     except SourceUnavailable as error:
-        office.breaker.failed(account_id)
+        office.breaker.failed(account_id, error)
         log.warning("survey_failed", account=account_id, error=str(error))
         return 0
 

@@ -48,7 +48,7 @@ def reconcile_due(office: Office, stop: threading.Event, account_id: str) -> int
             if stop.is_set():
                 break
     except SourceUnavailable as fault:
-        office.breaker.failed(account_id)
+        office.breaker.failed(account_id, fault)
         error = str(fault)
         log.warning("reconcile_failed", account=account_id, error=error)
     except (LeaseLost, ConfigError) as fault:  # somebody else works on it: the next time

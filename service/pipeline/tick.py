@@ -94,7 +94,7 @@ def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row])
         for start in range(0, len(touched), REREAD):
             facts += client.fetch(touched[start : start + REREAD])
     except SourceUnavailable as error:
-        office.breaker.failed(row.account_id)
+        office.breaker.failed(row.account_id, error)
         log.info("reread_failed", account=row.account_id, error=str(error))
     else:
         office.breaker.answered(row.account_id)

@@ -15,7 +15,7 @@ import structlog
 
 from service.clock import Clock
 from service.domain.instant import Instant, from_datetime
-from service.errors import SourceRefused, SourceUnavailable
+from service.errors import SourceMoved, SourceRefused, SourceUnavailable
 from service.secrets import SecretBox
 from service.store import accounts
 from service.store import tokens as store
@@ -101,6 +101,9 @@ class AccountVault:
                 new = {**known, DEAD: str(error)}
                 log.error("access_lost", account=self.account_id, error=str(error))  # noqa: TRY400
                 raise
+            except SourceMoved as error:
+                self._move(error.base_url)
+                raise
             return new
         finally:
             with transaction(self.engine) as connection:
@@ -108,3 +111,9 @@ class AccountVault:
                 store.end(connection, self.account_id, sealed)
                 if new is not None and new.get(DEAD):
                     accounts.change(connection, self.account_id, status="error", error=new[DEAD])
+
+    def _move(self, base_url: str) -> None:
+        """The portal was renamed: from the next call on it is asked at its new address."""
+        log.warning("portal_moved", account=self.account_id, base_url=base_url)
+        with transaction(self.engine) as connection:
+            accounts.change(connection, self.account_id, base_url=base_url)

@@ -159,11 +159,20 @@ class Control:
         )
 
     async def end_oauth(self, request: Request) -> Response:
-        """POST oauth/expire: access tokens end now; oauth/revoke: everything is withdrawn."""
+        """POST oauth/expire: access tokens end now; oauth/revoke: everything is withdrawn.
+
+        oauth/move {"home": "host:port"} (amoCRM): the account answers at this host only.
+        """
+        if request.path_params["what"] == "move":
+            home = (await json_object(request) or {}).get("home")
+            if not isinstance(home, str):
+                return refusal("home is missing: a host, with its port")
+            self._office.grants.home = home
+            return answer({})
         ends = {"expire": self._office.grants.expire, "revoke": self._office.grants.revoke}
         end = ends.get(request.path_params["what"])
         if end is None:
-            return refusal("there are expire and revoke", 404)
+            return refusal("there are expire, revoke and move", 404)
         with self._office.lock:
             end()
         return answer({})

@@ -1,6 +1,8 @@
 """OAuth of a simulated portal: codes, access tokens that end, refresh tokens that are good once."""
 
+import json
 import secrets
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -37,6 +39,10 @@ class Grants:
     kind: str
     clock: Clock
     clients: dict[str, Client] = field(default_factory=dict)
+    home: str = ""
+    """Host and port that alone is served; empty: every one (amoCRM; the account was renamed)."""
+    api_domain: str = ""
+    """A claim of amoCRM's access tokens: a host that stays when the account is renamed."""
     exchanges: int = 0
     refused: int = 0
     _codes: dict[str, tuple[str, datetime]] = field(default_factory=dict)
@@ -102,10 +108,23 @@ class Grants:
         self.exchanges += 1
         return self._issue(client_id)
 
+    def _token(self) -> str:
+        """Like amoCRM's: a JWT, whose signature nobody but the vendor can check."""
+        now = int(self.clock.now().timestamp())
+        ends = now + int(ACCESS_LIVES[self.kind].total_seconds())
+        claims = {"exp": ends, "iat": now, "jti": secrets.token_hex(16)}
+        said = json.dumps({**claims, "api_domain": self.api_domain})
+        parts = ['{"typ":"JWT","alg":"RS256"}', said, secrets.token_hex(16)]
+        return ".".join(urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts)
+
+    def renews(self, token: str) -> bool:
+        """Is this a refresh token that can be used."""
+        return token in self._refresh
+
     def _issue(self, client_id: str) -> Pair:
         now = self.clock.now()
         pair = Pair(
-            secrets.token_hex(16),
+            self._token() if self.kind == "amocrm" else secrets.token_hex(16),
             secrets.token_hex(16),
             int(ACCESS_LIVES[self.kind].total_seconds()),
         )

@@ -52,6 +52,10 @@ class Office:
     def __post_init__(self) -> None:
         self.grants = Grants(self.kind, self.clock)
 
+    def is_home(self, host: str) -> bool:
+        """Does the portal live at this host (and port): a renamed one answers only at its new."""
+        return not self.grants.home or host == self.grants.home
+
     def local_iso(self, instant: datetime) -> str:
         """ISO 8601 in whole seconds with the portal's own offset (`2026-03-02T10:00:00+03:00`)."""
         return instant.astimezone(self.zone).isoformat(timespec="seconds")

@@ -94,6 +94,7 @@ class PortalServer:
         self._socket = socket.create_server((self._host, self._port))
         port = self._socket.getsockname()[1]
         self.office.base_url = f"http://{self._host}:{port}"
+        self.office.grants.api_domain = f"{self._host}:{port}"
         config = uvicorn.Config(
             self._app(),
             log_level="error",

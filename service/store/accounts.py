@@ -69,6 +69,9 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     hook_state: str
     hook_checked_at: Instant
     access_ends_at: Instant | None
+    down_since: Instant | None
+    down_until: Instant | None
+    down_reason: str | None
     error_told: str | None
 
 
@@ -137,6 +140,25 @@ def change(connection: Connection, account_id: str, **values: Any) -> None:
     """Set columns of an account."""
     where = _ACCOUNT.c.account_id == account_id
     connection.execute(update(_ACCOUNT).where(where).values(**values))
+
+
+def note_down(connection: Connection, account_id: str, now: Instant, pause: int, why: str) -> None:
+    """The portal did not answer and is left alone for `pause` seconds."""
+    since = func.coalesce(_ACCOUNT.c.down_since, now)
+    change(connection, account_id, down_since=since, down_until=now + pause, down_reason=why)
+
+
+def note_well(connection: Connection, account_id: str) -> None:
+    """The portal answers."""
+    where = (_ACCOUNT.c.account_id == account_id) & _ACCOUNT.c.down_since.is_not(None)
+    down = {"down_since": None, "down_until": None, "down_reason": None}
+    connection.execute(update(_ACCOUNT).where(where).values(**down))
+
+
+def down(connection: Connection) -> dict[str, bool]:
+    """Which accounts' portals do not answer."""
+    query = select(_ACCOUNT.c.account_id, _ACCOUNT.c.down_since.is_not(None))
+    return {account_id: bool(is_down) for account_id, is_down in connection.execute(query)}
 
 
 def count(connection: Connection, account_id: str, **more: int) -> None:

@@ -60,6 +60,9 @@ class Account(SQLModel, table=True):
     hook_state: str = "unknown"  # on | off | missing | unknown: as the CRM last said
     hook_checked_at: int = number(default=0)
     access_ends_at: int | None = instant(nullable=True)  # of a long-lived token
+    down_since: int | None = instant(nullable=True)  # the portal does not answer
+    down_until: int | None = instant(nullable=True)  # it is left alone until then
+    down_reason: str | None = None
     error_told: str | None = None  # the error that ops have been told of
     tokens: str = ""  # encrypted JSON of what OAuth rotates
     tokens_until: int = number(default=0)  # real-time lease of whoever renews them

@@ -38,6 +38,8 @@ def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
         accounts.change(
             connection, "romashka", hooks_received=950, synced_at=at("2026-11-23T06:55:00Z"),
             backfill_state="done", sync_error="https://romashka.amocrm.ru does not answer",
+            down_since=at("2026-11-23T06:50:00Z"), down_until=at("2026-11-23T07:01:00Z"),
+            down_reason="https://romashka.amocrm.ru does not answer",
             hook_state="off", access_ends_at=at("2027-01-01T00:00:00Z"),
         )  # fmt: skip
         row = accounts.account(connection, "romashka")
@@ -54,6 +56,9 @@ def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
         "reconciled_at": "2026-11-23T06:55:00Z",
         "reconcile_error": "https://romashka.amocrm.ru does not answer",
         "lag_seconds": 0, "pending": 2, "parked": 1, "waiting_to_be_fetched": 2,
+        "portal": "down", "portal_down_since": "2026-11-23T06:50:00Z",
+        "portal_next_try_at": "2026-11-23T07:01:00Z",
+        "portal_error": "https://romashka.amocrm.ru does not answer",
         "hook": "off", "limit_left": 0.0, "limit_paused_until": "2026-11-23T07:00:30Z",
         "access_ends_at": "2027-01-01T00:00:00Z",
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """amoCRM's API v4: published answers become facts; odd answers become clear errors."""
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,12 +9,13 @@ import httpx
 import pytest
 import respx
 
+from service.crm.amocrm import oauth
 from service.domain.directory import StageKind
 from service.domain.facts import Kind, Rank, Touched
-from service.domain.ports import CrmClient, HookState
-from service.errors import SourceLimited, SourceRefused, SourceUnavailable
+from service.domain.ports import Connection, CrmClient, HookState
+from service.errors import SourceLimited, SourceMoved, SourceRefused, SourceUnavailable
 from tests.crm.amocrm_rows import event, lead, rest
-from tests.crm.kit import MakeClient, Sleeps, facts_of, sample
+from tests.crm.kit import MakeClient, Sleeps, facts_of, patient, sample
 
 BASE = "https://demo.example"
 API = f"{BASE}/api/v4"
@@ -248,3 +251,33 @@ def test_token_goes_into_the_header_only(
     assert request.headers["authorization"] == "Bearer long-lived-token"
     assert "long-lived-token" not in str(request.url)
     assert sleeps.seconds == []
+
+
+@pytest.mark.parametrize(
+    ("claimed", "told", "moved"),
+    [
+        ("api-a.amocrm.ru", "nova.amocrm.ru", "https://nova.amocrm.ru"),
+        ("api-a.amocrm.ru", "romashka.amocrm.ru", None),
+        ("api-a.amocrm.ru", "amocrm.ru.example.com", None),
+        ("thief.example.com", "nova.amocrm.ru", None),
+        ("amocrm.ru.example.com", "nova.amocrm.ru", None),
+        ("", "nova.amocrm.ru", None),
+    ],
+)
+def test_refresh_token_is_shown_to_nobody_but_the_vendor(
+    claimed: str, told: str, moved: str | None
+) -> None:
+    claims = urlsafe_b64encode(json.dumps({"api_domain": claimed}).encode()).decode().rstrip("=")
+    tokens = {"access_token": f"h.{claims}.s", "refresh_token": "r3fresh"}
+    connection = Connection("a", "https://romashka.amocrm.ru", "Europe/Moscow", "RUB")
+    with respx.mock(assert_all_called=False) as router:
+        asked = router.get(f"https://{claimed or 'nobody'}/oauth2/account/current/subdomain")
+        asked.respond(json={"domain": told})
+        router.post(f"{connection.base_url}/oauth2/access_token").respond(401, json={})
+        with pytest.raises(SourceUnavailable) as caught:
+            oauth.refresh(connection, patient(connection.base_url), tokens)
+    found = caught.value.base_url if isinstance(caught.value, SourceMoved) else None
+    assert found == moved
+    assert asked.called == claimed.endswith("a.amocrm.ru")
+    if asked.called:
+        assert asked.calls.last.request.headers["x-refresh-token"] == "r3fresh"

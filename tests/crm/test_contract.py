@@ -7,7 +7,7 @@ import pytest
 
 from service.crm import ADAPTERS
 from service.domain.ports import Connection, Decoded, HookState, Nudge, RawHook
-from service.errors import ConfigError, PayloadNotUnderstood, SourceRefused, SourceUnavailable
+from service.errors import ConfigError, PayloadNotUnderstood, SourceRejected, SourceUnavailable
 from tests.crm.kit import HERE, SECRETS, patient
 
 NOW = 1_772_434_800
@@ -107,7 +107,7 @@ def test_portal_that_nobody_reaches_is_source_unavailable(crm: str) -> None:
         assert client.hook_state("https://dozor.example/h") is HookState.UNKNOWN
         assert client.check() == []
     wanted = Nudge("pigeon", deal="1", seller="7", text="x", due_at=NOW, mark="m")
-    with pytest.raises(SourceRefused):
+    with pytest.raises(SourceRejected):
         client.nudge(wanted)
     client.close()
 

@@ -10,7 +10,7 @@ from service.clock import Clock
 from service.domain import own
 from service.domain.facts import Kind, Touched
 from service.domain.ports import CrmClient, Nudge
-from service.errors import SourceRefused
+from service.errors import SourceRejected
 from service.portal import department
 from service.portal.book import Book, Change
 from service.portal.server import PortalServer
@@ -90,6 +90,6 @@ def test_what_the_crm_will_never_take_is_a_refusal(
     if kind == "note" and "seller" in wrong:
         wrong = {"deal": "999999998"}  # a note is for nobody
     before = len(server.office.book.journal)
-    with pytest.raises(SourceRefused, match="does not take it"):
+    with pytest.raises(SourceRejected, match="does not take it"):
         client_of(server, crm_client).nudge(nudge(server, kind, **wrong))
     assert len(server.office.book.journal) == before

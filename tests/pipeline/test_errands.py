@@ -160,7 +160,8 @@ def test_breaker_leaves_a_dead_portal_alone_longer_each_time() -> None:
             return self.at
 
     clock = Stopped()
-    breaker = Breaker(clock)  # type: ignore[arg-type]
+    told: list[tuple[str, int, str]] = []
+    breaker = Breaker(clock, lambda *news: told.append(news))  # type: ignore[arg-type]
     assert not breaker.is_open("a")
     for pause in (*PAUSES, PAUSES[-1]):
         breaker.failed("a")
@@ -175,3 +176,8 @@ def test_breaker_leaves_a_dead_portal_alone_longer_each_time() -> None:
     breaker.failed("a")
     clock.at += PAUSES[0] + 0.1
     assert not breaker.is_open("a")
+    breaker.answered("a")
+    breaker.answered("a")
+    pauses = [int(pause) for pause in (*PAUSES, PAUSES[-1])]
+    ends = [news[1] for news in told]
+    assert ends == [*pauses, int(PAUSES[-1]), 0, int(PAUSES[0]), 0]  # a good state is told once

@@ -36,6 +36,7 @@ class Amo:
     )
     lost_answers: int = 0
     refuses: bool = False
+    is_locked: bool = False
     posts: int = 0
 
     def __post_init__(self) -> None:
@@ -51,6 +52,9 @@ class Amo:
                 outer.posts += 1
                 name = self.path.rpartition("/")[2]
                 (row,) = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                if outer.is_locked:
+                    self._answer(401, {"title": "Unauthorized"})
+                    return
                 if outer.refuses:
                     self._answer(400, {"title": "Bad Request", "detail": "wrong entity"})
                     return
@@ -152,6 +156,19 @@ def test_refusal_is_final_and_told(office: Office, amo: Amo) -> None:
     row = stored(office)
     assert (row["state"], row["next_try_at"]) == ("failed", None)
     assert "wrong entity" in row["reason"]
+
+
+def test_nudge_waits_for_a_lost_access_to_come_back(office: Office, amo: Amo) -> None:
+    amo.is_locked = True
+    nudges.write(office, world.ACCOUNT)
+    waiting = stored(office)
+    assert waiting["state"] == "pending"
+    assert "--token" in waiting["reason"]
+    assert waiting["next_try_at"] > office.now()
+    amo.is_locked = False
+    later(office, "2026-03-10 14:00")
+    nudges.write(office, world.ACCOUNT)
+    assert stored(office)["state"] == "done"
 
 
 def test_own_task_that_comes_back_is_no_next_step(office: Office, amo: Amo) -> None:

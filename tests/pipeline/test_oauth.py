@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from service import authorise, connect
 from service.domain.account import AccountDocument
-from service.errors import SourceRefused
+from service.errors import SourceRefused, SourceUnavailable
 from service.oauth_pages import OAuthPages
 from service.pipeline import care, drain, fetch, trouble
 from service.pipeline.holds import held
@@ -172,6 +172,20 @@ def test_amocrm_is_renewed_before_the_end(stage: Stage) -> None:
     hand.at = hand.at.fromtimestamp(int(known["expires_at"]) - 60, hand.at.tzinfo)
     stage.read()
     assert stage.office.vault(world.ACCOUNT).tokens()["access_token"] != known["access_token"]
+
+
+@pytest.mark.parametrize("stage", ["amocrm"], indirect=True)  # Bitrix24's tokens name the address
+def test_renamed_portal_is_followed_without_losing_its_refresh_token(stage: Stage) -> None:
+    stage.let_in()
+    home = stage.portal.base_url.removeprefix("http://").replace("127.0.0.1", "localhost")
+    stage.control("oauth/move", {"home": home})
+    with pytest.raises(SourceUnavailable, match=f"moved to http://{home}"):
+        stage.read()
+    assert stage.row().base_url == f"http://{home}"
+    stage.read()
+    assert stage.row().status == "active"
+    told = httpx.get(f"{stage.portal.base_url}/_control/oauth").json()
+    assert told["refused"] == 0
 
 
 def test_lost_access_is_a_clear_state_and_no_loop(stage: Stage) -> None:

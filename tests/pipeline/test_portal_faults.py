@@ -53,6 +53,12 @@ class Two:
             fact_store.touch(connection, account_id, [("deal", one) for one in ids], now)
         return len(ids)
 
+    def row(self, account_id: str) -> accounts.AccountRow:
+        with reading(self.office.engine) as connection:
+            row = accounts.account(connection, account_id)
+        assert row is not None
+        return row
+
     def count(self, table: Any, account_id: str) -> int:
         query = select(func.count()).where(table.c.account_id == account_id)
         with reading(self.office.engine) as connection:
@@ -108,15 +114,19 @@ def test_touched_ids_outlive_a_portal_that_misbehaves(two: Two, fault: dict[str,
     with pytest.raises(SourceUnavailable):
         fetch.read_directory(two.office, "ill")
     assert care.look_after(two.office, "ill") == 0
+    down = two.row("ill")
+    assert down.down_since == two.office.now()
+    assert (down.down_until or 0) > two.office.now()
+    assert down.down_reason
+    assert two.row("well").down_since is None
     two.faults({})
     two.later(2 * 3600)
     assert two.fetch_all("ill") == touched[0]
     assert two.count(TOUCHED, "ill") == 0
     assert two.count(DEAL, "ill") == touched[0]
-    with reading(two.office.engine) as connection:
-        row = accounts.account(connection, "ill")
-    assert row is not None
+    row = two.row("ill")
     assert (row.status, row.error) == ("active", None)
+    assert (row.down_since, row.down_until, row.down_reason) == (None, None, None)
 
 
 def test_share_of_faults_costs_tries_and_nothing_else(two: Two) -> None:

@@ -4,7 +4,7 @@ import json
 
 from service.crm.amocrm.rest import PAGE, Params, Rest, Row, refuse
 from service.domain.ports import Nudge
-from service.errors import SourceRefused
+from service.errors import SourceRejected
 
 FOLLOW_UP = 1  # the task type that every account has
 
@@ -24,7 +24,7 @@ def write(rest: Rest, nudge: Nudge) -> str:
             "request_id": nudge.mark,
         }  # fmt: skip
         return _made(rest, "leads/notes", note)
-    raise SourceRefused(f"amoCRM has no {nudge.kind} to write")
+    raise SourceRejected(f"amoCRM has no {nudge.kind} to write")
 
 
 def find(rest: Rest, nudge: Nudge) -> str | None:
@@ -48,7 +48,7 @@ def _text(row: Row) -> str:
 def _made(rest: Rest, path: str, body: Row) -> str:
     answer = rest.post(f"/api/v4/{path}", [body], once=True)
     if answer.status in {400, 422}:
-        raise SourceRefused(f"amoCRM does not take it ({answer.status}): {_why(answer.body)}")
+        raise SourceRejected(f"amoCRM does not take it ({answer.status}): {_why(answer.body)}")
     refuse(answer)
     made = json.loads(answer.body)["_embedded"][path.rpartition("/")[2]]
     return str(made[0]["id"])

@@ -2,15 +2,18 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from service.crm.bearer import again
 from service.domain.instant import Instant
 from service.domain.ports import Connection, PortalHttp, PortalResponse
-from service.errors import SourceLimited, SourceRefused, SourceUnavailable
+from service.errors import SourceLimited, SourceMoved, SourceRefused, SourceUnavailable
 
 EARLY_SECONDS = 600
+_HOST = re.compile(r"([a-z0-9][a-z0-9-]{0,62}\.)+(amocrm\.ru|amocrm\.com|kommo\.com)")
 CODE_ADVICE = (
     "the portal does not take the code (it is good once, for 20 minutes); check client id, client "
     "secret and the redirect address, and authorise again: dozor account authorise {}"
@@ -63,8 +66,38 @@ def refresh(connection: Connection, http: PortalHttp, tokens: dict[str, str]) ->
         "refresh_token": tokens.get("refresh_token", ""),
         "redirect_uri": tokens.get("redirect_uri", ""),
     }
-    fresh = _exchange(connection, http, grant, again(connection.account_id))
+    try:
+        fresh = _exchange(connection, http, grant, again(connection.account_id))
+    except SourceRefused:
+        if moved := _moved_to(connection, http, tokens):
+            raise SourceMoved(moved) from None
+        raise
     return {**fresh, "redirect_uri": tokens.get("redirect_uri", "")}
+
+
+def _moved_to(connection: Connection, http: PortalHttp, tokens: dict[str, str]) -> str | None:
+    """The address of a portal that was renamed; None if it was not (amocrm.md 3.1).
+
+    The refresh token is shown to nobody but the host that the access token itself names, and only
+    if that is one of the vendor's, or the very host that the admin has connected.
+    """
+    here = urlsplit(connection.base_url)
+    asked = str(_claims(tokens.get("access_token", "")).get("api_domain", ""))
+    if not (_is_vendors(asked) or asked == here.netloc):
+        return None
+    headers = {"X-Refresh-Token": tokens.get("refresh_token", "")}
+    address = f"{here.scheme}://{asked}/oauth2/account/current/subdomain"
+    answer = http.request("GET", address, headers=headers, once=True)
+    try:
+        home = str(json.loads(answer.body)["domain"]) if answer.status == 200 else ""
+    except (ValueError, KeyError, TypeError):
+        return None
+    known = _is_vendors(home) or not _is_vendors(here.netloc)
+    return f"{here.scheme}://{home}" if known and home not in {"", here.netloc} else None
+
+
+def _is_vendors(host: str) -> bool:
+    return bool(_HOST.fullmatch(host))
 
 
 def _exchange(
@@ -94,11 +127,19 @@ def _refuse(answer: PortalResponse, refusal: str) -> None:
 
 def ends_at(token: str) -> Instant | None:
     """When a long-lived token ends: the claim `exp` of a JWT, whose signature nobody can check."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        return int(claims["exp"])
+        return int(_claims(token)["exp"])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """What a JWT says, unproven; empty if it is none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        found = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from service.crm.bitrix24.rest import Rest, Row, rows_of
 from service.domain.ports import Nudge
-from service.errors import SourceRefused
+from service.errors import SourceRejected
 
 DEAL = 2
 CLIENT = "dozor"
@@ -28,7 +28,7 @@ def write(rest: Rest, nudge: Nudge) -> str:
             "CLIENT_ID": CLIENT,
         }  # fmt: skip
         return str(rest.write("im.notify.personal.add", message))
-    raise SourceRefused(f"Bitrix24 has no {nudge.kind} to write")
+    raise SourceRejected(f"Bitrix24 has no {nudge.kind} to write")
 
 
 def find(rest: Rest, nudge: Nudge) -> str | None:

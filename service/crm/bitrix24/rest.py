@@ -10,7 +10,7 @@ from service.crm.bearer import Bearer
 from service.crm.bitrix24 import oauth
 from service.crm.bitrix24.operating import Operating
 from service.domain.ports import Connection, PortalHttp, PortalResponse
-from service.errors import SourceLimited, SourceRefused, SourceUnavailable
+from service.errors import SourceLimited, SourceRefused, SourceRejected, SourceUnavailable
 
 BATCH = 50
 PAGE = 50
@@ -51,11 +51,11 @@ class Rest:
         """`result` of a method that must not be done twice: not tried again after a fault.
 
         Raises:
-            SourceRefused: the portal will never take it (400).
+            SourceRejected: the portal will never take it (400).
         """
         answer = self._send(method, params, once=True)
         if answer.status == 400:
-            raise SourceRefused(f"Bitrix24 does not take it: {_words(_document(answer))[:200]}")
+            raise SourceRejected(f"Bitrix24 does not take it: {_words(_document(answer))[:200]}")
         return _read(answer).get("result")
 
     def answer(self, method: str, params: Mapping[str, Any] | None = None) -> Row:

@@ -20,7 +20,7 @@ from service.domain.ports import (
     PortalHttp,
     RawHook,
 )
-from service.errors import ConfigError, SourceRefused
+from service.errors import ConfigError, SourceRefused, SourceRejected
 
 _ADDRESS = (
     "--base-url: must be the CRM's address, for example https://crm.example or "
@@ -112,7 +112,7 @@ class Pushed:
 
     def nudge(self, nudge: Nudge) -> str:
         """There is nowhere to write."""
-        raise SourceRefused(_BY_HAND)
+        raise SourceRejected(_BY_HAND)
 
     def find_nudge(self, nudge: Nudge) -> str | None:
         """There is nowhere to look."""

@@ -13,15 +13,16 @@ from service.portal.office import Office
 
 
 class OAuth:
-    """/oauth (the administrator always says yes) and /oauth2/access_token."""
+    """/oauth (the administrator always says yes), /oauth2/access_token, and where we live."""
 
     def __init__(self, office: Office) -> None:
         self._office = office
 
     def routes(self) -> list[BaseRoute]:
-        """Both."""
+        """All three."""
         return [
             Route("/oauth", self._authorise),
+            Route("/oauth2/account/current/subdomain", self._subdomain),
             Route("/oauth2/access_token", self._token, methods=["POST"]),
         ]
 
@@ -40,7 +41,25 @@ class OAuth:
         }
         return RedirectResponse(f"{client.redirect_uri}?{urlencode(query)}", 302)
 
+    async def _subdomain(self, request: Request) -> Response:
+        """Where the account lives now, for whoever has a good refresh token (amocrm.md 3.1)."""
+        office = self._office
+        with office.lock:
+            if not office.grants.renews(request.headers.get("x-refresh-token", "")):
+                return problem(401, "Token is not valid")
+            home = office.grants.home or urlsplit(office.base_url).netloc
+        return answer(
+            {
+                "id": office.account_id,
+                "subdomain": office.subdomain,
+                "domain": home,
+                "top_level_domain": "ru",
+            }
+        )
+
     async def _token(self, request: Request) -> Response:
+        if not self._office.is_home(request.headers.get("host", "")):
+            return problem(404, "Account not found")
         body: dict[str, Any] = await json_object(request) or {}
         given = {name: str(value) for name, value in body.items()}
         known = (given.get("client_id", ""), given.get("client_secret", ""))

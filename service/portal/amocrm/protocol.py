@@ -130,6 +130,8 @@ class AmoCrm:
             return problem(error.status, error.detail)
 
     def _refusal(self, request: Request) -> Response | None:
+        if not self._office.is_home(request.headers.get("host", "")):
+            return problem(401, "Account not found")
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         with self._office.lock:
             state = self._office.grants.state_of(token)
