@@ -136,7 +136,7 @@ class CrmClient(Protocol):
         """When a token that nobody can renew ends, if it says so."""
 
     def nudge(self, nudge: Nudge) -> str:
-        """Write it; the id that the CRM gave. SourceRefused: the CRM will never take it."""
+        """Write it; the id that the CRM gave. SourceRejected: the CRM will never take it."""
 
     def find_nudge(self, nudge: Nudge) -> str | None:
         """The id under which it stands in the CRM already (a try whose answer was lost)."""

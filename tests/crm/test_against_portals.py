@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from service.clock import Clock
 from service.crm import ADAPTERS
 from service.domain.directory import StageKind
 from service.domain.facts import Fact, Kind, Rank, Touched
@@ -18,8 +19,11 @@ from service.domain.history import Change as Told
 from service.domain.history import settle
 from service.domain.ports import Connection, CrmClient, HookState, Page
 from service.errors import SourceRefused, SourceUnavailable
-from service.portal.book import Call, Deal, Note, Task
-from tests.crm.kit import END, MakeClient, Played, Sleeps, connect, facts_of, patient
+from service.portal import department
+from service.portal.book import Book, Call, Deal, Note, Task
+from service.portal.office import CrmKind
+from service.portal.server import PortalServer
+from tests.crm.kit import END, START, MakeClient, Played, Sleeps, connect, facts_of, patient
 
 
 def instant(moment: datetime) -> int:
@@ -260,3 +264,19 @@ def test_portal_in_trouble_is_unavailable_after_three_tries(
 
 def test_history_is_older_than_the_clock(read: Read) -> None:
     assert all(fact.at <= instant(END + timedelta(seconds=1)) for fact in read.facts)
+
+
+@pytest.mark.parametrize("crm", ["amocrm", "bitrix24"])
+def test_deal_with_more_comments_than_a_page_is_read_whole(crm: CrmKind) -> None:
+    book = Book()
+    department.populate(book, kind=crm, seed=3, deals=4, start=START, end=END)
+    deal = next(deal for deal in book.deals.values() if deal.deleted_at is None)
+    for number in range(120):
+        book.note(Note(90_000 + number, deal.id, f"Заметка {number}", END, deal.responsible))
+    token = "long-lived-token" if crm == "amocrm" else "1/s3cret"
+    server = PortalServer(crm, book, Clock(END), token=token, limits=False).start()
+    client = connect(crm, server.base_url)
+    notes = {f.id for f in facts_of(list(client.backfill(None, None))) if f.kind is Kind.NOTE}
+    client.close()
+    server.stop()
+    assert {str(90_000 + number) for number in range(120)} <= notes

@@ -1,4 +1,4 @@
-"""Bitrix24's lists read whole or since an instant: deals, tasks, activities, calls, leads.
+"""Bitrix24's lists (deals, tasks, activities, calls, leads) read whole or since an instant.
 
 Each is read by `>ID`, the only fast way over a big table. `position` is the last id.
 """
@@ -25,11 +25,13 @@ class Past:
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
         self._rest = readers.rest
+        self._began: Instant = 0  # when the first deals were read, by the portal's clock
 
     def steps(self) -> list[Step]:
         """The lists in the order in which they are read."""
         timed: list[tuple[str, Callable[[Instant, Any], Iterator[Piece]]]] = [
             ("deals", self._deals),
+            ("comments", self._comments),
             ("tasks", self._tasks),
             ("activities", self._activities),
             ("inquiries", self._leads),
@@ -41,8 +43,24 @@ class Past:
         given = {"select": list(DEAL_FIELDS), "filter": _since("DATE_MODIFY", since)}
         for rows in self._rest.by_id("crm.deal.list", given, int(position or 0)):
             facts = self._readers.of_deals(rows)
+            self._began = self._began or self._rest.told_at
             facts += self._readers.comments_of([str(row["ID"]) for row in rows])
             yield Piece(facts, _last(rows, "ID"), _newest(rows, "DATE_MODIFY"))
+
+    def _comments(self, since: Instant, position: Any) -> Iterator[Piece]:
+        """Comments of deals in whose timeline something happened: it does not move DATE_MODIFY.
+
+        From the beginning there is nothing to do: all deals have been read with their comments.
+        """
+        if not since:
+            yield Piece([], None, self._began)
+            return
+        name = "LAST_ACTIVITY_TIME"
+        given = {"select": ["ID", name], "filter": _since(name, since)}
+        for rows in self._rest.by_id("crm.deal.list", given, int(position or 0)):
+            facts = self._readers.comments_of([str(row["ID"]) for row in rows])
+            newest = min(_newest(rows, name), self._rest.told_at)  # what is planned lies ahead
+            yield Piece(facts, _last(rows, "ID"), newest)
 
     def _tasks(self, since: Instant, position: Any) -> Iterator[Piece]:
         last = int(position or 0)

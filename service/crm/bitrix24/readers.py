@@ -179,12 +179,15 @@ class Readers:
         return [fact for fact in facts if fact is not None]
 
     def comments_of(self, deals: Sequence[str]) -> list[Fact]:
-        """Timeline comments of deals."""
-        query = {deal: {"filter": {"ENTITY_TYPE": "deal", "ENTITY_ID": deal}} for deal in deals}
-        results, _ = self.rest.each("crm.timeline.comment.list", query)
-        facts = [
-            mapping.comment(row, deal) for deal, found in results.items() for row in rows_of(found)
-        ]
+        """Timeline comments of deals, all pages."""
+        facts: list[Fact | None] = []
+        start, left = 0, list(deals)
+        while left:
+            query = {deal: _comments(deal, start) for deal in left}
+            results, _ = self.rest.each("crm.timeline.comment.list", query)
+            pages = {deal: rows_of(found) for deal, found in results.items()}
+            facts += [mapping.comment(row, deal) for deal, rows in pages.items() for row in rows]
+            start, left = start + PAGE, [deal for deal, rows in pages.items() if len(rows) == PAGE]
         return [fact for fact in facts if fact is not None]
 
     def leads(self, ids: Sequence[str]) -> list[Fact]:
@@ -228,6 +231,11 @@ class Readers:
         """Of the asked ones, those of which the portal says that they are not found."""
         have = {str(row["ID"]) for row in rows}
         return self.rest.gone(method, [subject for subject in ids if subject not in have])
+
+
+def _comments(deal: str, start: int) -> Row:
+    timeline = {"ENTITY_TYPE": "deal", "ENTITY_ID": deal}
+    return {"filter": timeline, "order": {"ID": "ASC"}, "start": start}
 
 
 _HISTORY: Row = {"entityTypeId": 2, "order": {"ID": "ASC"}}

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from service.crm.bearer import Bearer
 from service.crm.bitrix24 import oauth
 from service.crm.bitrix24.operating import Operating
+from service.domain.instant import Instant
 from service.domain.ports import Connection, PortalHttp, PortalResponse
 from service.errors import SourceLimited, SourceRefused, SourceRejected, SourceUnavailable
 
@@ -38,6 +39,8 @@ class Rest:
     def __init__(self, connection: Connection, http: PortalHttp) -> None:
         self._http = http
         self._operating = Operating()
+        self.told_at: Instant = 0
+        """When the portal last answered, by its own clock."""
         secrets = connection.secrets
         fixed = secrets.get("token", "")
         self._prefix = f"/rest/{secrets.get('user', '')}/{fixed}" if fixed else "/rest"
@@ -67,7 +70,10 @@ class Rest:
         if pause := self._operating.pause(method, *inner):
             self._http.wait(pause)
         found = _read(self._send(method, params))
-        self._operating.note(method, found.get("time"))
+        time = found.get("time")
+        self._operating.note(method, time)
+        if isinstance(time, dict) and isinstance(time.get("finish"), int | float):
+            self.told_at = int(time["finish"])
         return found
 
     def _send(
