@@ -10,6 +10,7 @@ from service.store.engine import insert_or_update
 from service.store.tables import PortalBudget
 
 _MICRO = 1_000_000
+_FURTHEST = 7200 * _MICRO
 _BUDGET: Table = PortalBudget.__table__  # type: ignore[attr-defined]
 
 
@@ -21,15 +22,19 @@ class Budget(NamedTuple):
 
 
 def reserve(connection: Connection, portal: str, now: int, cost: int) -> Budget:
-    """Add `cost` to what is reserved; what is reserved then."""
-    busy = case((_BUDGET.c.busy_until > now, _BUDGET.c.busy_until), else_=now) + cost
+    """Add `cost` to what is reserved; what is reserved then.
+
+    What lies further ahead than any pause was written under a wrong clock, and is forgotten.
+    """
+    ahead = (_BUDGET.c.busy_until > now) & (_BUDGET.c.busy_until < now + _FURTHEST)
+    busy = case((ahead, _BUDGET.c.busy_until), else_=now) + cost
     query = update(_BUDGET).where(_BUDGET.c.portal == portal).values(busy_until=busy)
     if connection.execute(query).rowcount == 0:
         row = {"portal": portal, "busy_until": now, "paused_until": 0}
         insert_or_update(connection, _BUDGET, [row], update=())
         connection.execute(query)
-    found = budget(connection, portal)
-    return found or Budget(now + cost, 0)
+    found = budget(connection, portal) or Budget(now + cost, 0)
+    return found if found.paused_until < now + _FURTHEST else Budget(found.busy_until, 0)
 
 
 def pause(connection: Connection, portal: str, until: int, full: int) -> None:

@@ -15,6 +15,7 @@ SECTIONS = {
     "judging": "Judging",
     "pipeline": "Inbox row to facts, violations, contributions, rollups (SQLite, one core)",
     "latency": "Hook to violation, 200 hooks a second (SQLite, one process)",
+    "backfill": "Backfill of an amoCRM over HTTP (SQLite)",
     "figures": "KPI queries over HTTP",
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from service.crm.amocrm import events, rest_facts
+from service.crm.amocrm.beginnings import Beginnings
 from service.domain.facts import Fact, Kind, Rank
 from tests.crm.amocrm_rows import event, lead, rest
 
@@ -127,9 +128,10 @@ def test_changes_in_one_second_are_a_chain_whatever_their_ids() -> None:
     found = read_events(event(2, 100, 1, 2), event(1, 100, 2, 3))
     (fact,) = events.facts(found)
     assert fact.body["stage"] == "3"
-    beginnings = events.Beginnings()
+    beginnings = Beginnings()
+    beginnings.births(Kind.DEAL, [{"id": 5, "created_at": 50}])
     beginnings.note(reversed(found))
-    (first,) = beginnings.facts({(Kind.DEAL, "5"): 50}, 0)
+    ((first,),) = beginnings.facts(0)
     assert (first.at, first.body["stage"]) == (50, "1")
 
 
@@ -137,9 +139,12 @@ def test_changes_in_one_second_are_a_chain_whatever_their_ids() -> None:
 def test_what_was_before_the_first_change_stands_at_the_creation_or_the_readings_start(
     since: int, at: int
 ) -> None:
-    beginnings = events.Beginnings()
+    beginnings = Beginnings()
     beginnings.note(read_events(event(2, 200, 2, 3), event(1, 100, 1, 2)))
-    (fact,) = beginnings.facts({(Kind.DEAL, "5"): 50}, since)
+    assert list(beginnings.facts(since)) == []  # nobody knows when the deal was created
+    assert list(beginnings.unborn(Kind.DEAL)) == [["5"]]
+    beginnings.births(Kind.DEAL, [{"id": 5, "created_at": 50}])
+    ((fact,),) = beginnings.facts(since)
     assert (fact.at, fact.body) == (at, {"pipeline": "31", "stage": "1"})
 
 

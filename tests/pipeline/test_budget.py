@@ -75,3 +75,17 @@ def test_accelerated_time_reserves_blocks_and_keeps_the_rate(database_url: str) 
     assert waits[0] == 0.0
     assert max(waits) == pytest.approx(1.0, abs=0.21)
     engine.dispose()
+
+
+def test_what_a_wrong_clock_reserved_is_forgotten(database_url: str) -> None:
+    clock = Still()
+    engine = open_engine(database_url)
+    clock.at += 86400 * 300  # somebody's clock was wrong for a minute
+    wrong = SharedLimiter(engine, clock, KEY, 5.0, 1.0)
+    wrong.take()
+    wrong.pause(60.0)
+    clock.at -= 86400 * 300
+    right = SharedLimiter(engine, clock, KEY, 5.0, 1.0)
+    assert right.take() == 0.0
+    assert right.take() == pytest.approx(0.2, abs=0.01)
+    engine.dispose()

@@ -2,10 +2,10 @@
 
 Source: amoCRM developers "Events and notes"; proved by tests/crm/amocrm/samples/rest-events.json.
 An event tells the value before and after. What was before the first event of a subject is placed
-at the subject's creation, or where the reading begins, whichever is later: it held there.
+at the subject's creation, or where the reading begins, whichever is later (`beginnings`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,47 +78,6 @@ def _end(chain: list[Event]) -> Event:
     ordered = sorted(chain, key=lambda event: event.id)
     starts = [event.before for event in ordered]
     return next((event for event in reversed(ordered) if event.after not in starts), ordered[-1])
-
-
-class Beginnings:
-    """Collects the first event of each subject and type, and tells what was before it."""
-
-    def __init__(self) -> None:
-        self._first: dict[tuple[Kind, str, str], Event] = {}
-
-    def note(self, found: Iterable[Event]) -> None:
-        """Take in events, in any order."""
-        for event in found:
-            if event.before is None:
-                continue
-            key = (event.kind, event.subject, event.type)
-            known = self._first.get(key)
-            if known is None or _precedes(event, known):
-                self._first[key] = event
-
-    def subjects(self, kind: Kind) -> set[str]:
-        """Ids of subjects of this kind."""
-        return {subject for found, subject, _ in self._first if found is kind}
-
-    def facts(self, born: Mapping[tuple[Kind, str], Instant], since: Instant) -> list[Fact]:
-        """What was before the first events. Subjects that are gone (not in `born`) are left out."""
-        told = []
-        for (kind, subject, _), event in self._first.items():
-            at = born.get((kind, subject))
-            if at is None or event.before is None:
-                continue
-            at = max(at, since)
-            if at < event.at:
-                told.append(Fact(kind, subject, at, event.before, Rank.HISTORY))
-        return told
-
-
-def _precedes(event: Event, known: Event) -> bool:
-    if event.at != known.at:
-        return event.at < known.at
-    if event.after == known.before:
-        return True  # one second: the chain says more than the ids
-    return event.id < known.id and known.after != event.before
 
 
 def _side(row: Row, name: str) -> Row:

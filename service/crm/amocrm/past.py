@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from service.crm.amocrm import events, rest_facts
+from service.crm.amocrm.beginnings import Beginnings
 from service.crm.amocrm.readers import WITH_DEAL, Readers
-from service.crm.amocrm.rest import PAGE, Params, Row
+from service.crm.amocrm.rest import PAGE, Params
 from service.crm.steps import Piece, Step
 from service.domain.facts import Kind
 from service.domain.instant import Instant
@@ -22,7 +23,7 @@ class Past:
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
         self._rest = readers.rest
-        self._born: dict[tuple[Kind, str], Instant] = {}
+        self._beginnings = Beginnings()
 
     def steps(self) -> list[Step]:
         """The lists in the order in which they are read."""
@@ -39,7 +40,7 @@ class Past:
     def _deals(self, since: Instant, position: Any) -> Iterator[Piece]:
         start = max(since, int(position or 0))
         for rows, newest in self._rest.window("/api/v4/leads", "leads", WITH_DEAL, start):
-            self._note_births(Kind.DEAL, rows)
+            self._beginnings.births(Kind.DEAL, rows)
             facts = self._readers.of_deals(rows)
             yield Piece(facts + self._readers.persons(of=facts), newest, newest)
 
@@ -49,7 +50,7 @@ class Past:
         if since:
             params.append(("filter[updated_at][from]", since))
         for rows, page in self._rest.pages("/api/v4/tasks", "tasks", params):
-            self._note_births(Kind.TASK, rows)
+            self._beginnings.births(Kind.TASK, rows)
             newest = max(int(row["updated_at"]) for row in rows)
             yield Piece(self._readers.of_tasks(rows), page + 1, newest)
 
@@ -75,23 +76,19 @@ class Past:
         params += [("filter[type][]", kind) for kind in events.TYPES]
         if since:
             params.append(("filter[created_at][from]", since))
-        beginnings = events.Beginnings()
         currency = self._readers.connection.currency
         for rows, _ in self._rest.pages("/api/v4/events", "events", params):
             read = [events.read(row, currency) for row in rows]
             found = [event for event in read if event is not None]
-            beginnings.note(found)
+            self._beginnings.note(found)
             newest = max(int(row["created_at"]) for row in rows)
             yield Piece(events.facts(found), None, newest)
-        self._learn_births(beginnings)
-        yield Piece(beginnings.facts(self._born, since), None)
+        self._learn_births()
+        for told in self._beginnings.facts(since):
+            yield Piece(told, None)
 
-    def _note_births(self, kind: Kind, rows: list[Row]) -> None:
-        for row in rows:
-            self._born[kind, str(row["id"])] = int(row["created_at"])
-
-    def _learn_births(self, beginnings: events.Beginnings) -> None:
+    def _learn_births(self) -> None:
         """Creation instants of what an earlier run has read, or of what did not change."""
         for kind, path in _PATHS.items():
-            unknown = sorted(i for i in beginnings.subjects(kind) if (kind, i) not in self._born)
-            self._note_births(kind, self._rest.by_ids(path, unknown))
+            for unknown in self._beginnings.unborn(kind):
+                self._beginnings.births(kind, self._rest.by_ids(path, unknown))
