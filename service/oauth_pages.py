@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import authorise
 from service.api.limits import Limiter
+from service.domain.refusals import spoken
 from service.errors import ConfigError, SourceUnavailable
 from service.pipeline.office import Office
 
@@ -120,7 +121,7 @@ class OAuthPages:
         title, text = texts[lang]
         body = (
             f'<!doctype html><html lang="{lang}"><meta charset="utf-8"><title>{title}</title>'
-            f"<h1>{title}</h1><p>{text}{escape(detail)}</p>{tail}</html>"
+            f"<h1>{title}</h1><p>{text}{escape(spoken(detail, lang))}</p>{tail}</html>"
         )
         headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
         return HTMLResponse(body, status, headers)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from service.domain.config import Config
 from service.domain.instant import Instant, to_datetime
+from service.domain.refusals import spoken
 from service.domain.speech import elapsed, plural
 
 if TYPE_CHECKING:
@@ -133,4 +134,5 @@ _TROUBLE = {
 
 def trouble(kind: str, name: str, detail: Mapping[str, object], lang: str) -> str:
     """What ops hear of a connection."""
-    return _TROUBLE[kind][lang].format(name=name, **detail).strip()
+    said = {key: spoken(v, lang) if isinstance(v, str) else v for key, v in detail.items()}
+    return _TROUBLE[kind][lang].format(name=name, **said).strip()

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from service.domain.refusals import spoken
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -15,13 +17,21 @@ class Finding:
 
     def told(self, lang: str) -> "Told":
         """The sentences; advice only where something is to be done."""
-        known = _Known(self.values)
+        known = _Known(
+            {
+                name: spoken(str(value), lang) if name in _SENTENCES else value
+                for name, value in self.values.items()
+            }
+        )
         said = _SAID[self.check][lang]
         good, bad, advice = (text.format_map(known) for text in said[1:])
         return Told(
             self.check, self.ok, said[0].format_map(known), good if self.ok else bad,
             "" if self.ok else advice,
         )  # fmt: skip
+
+
+_SENTENCES = {"error", "state"}
 
 
 class _Known(dict[str, object]):

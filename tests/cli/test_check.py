@@ -63,7 +63,7 @@ def test_what_is_wrong_is_named_with_its_way_out(run: Run, portal: PortalServer)
     connect(run, portal)
     found = told(run)
     if amo:
-        assert found["hook"]["detail"] == "портал говорит: missing"
+        assert found["hook"]["detail"] == "портал говорит: не найден"
         assert "dozor account subscribe romashka" in found["hook"]["advice"]
         assert run("account", "subscribe", "romashka")[0] == 0
         assert told(run)["hook"]["ok"]

@@ -121,7 +121,7 @@ def test_invitation_of_nobody_or_of_yesterday_is_refused(stage: Stage) -> None:
     for state in ("", "abc", stage.office.box.seal("[]")):
         page = httpx.get(f"{base}/oauth/{stage.crm}", params={"code": "x", "state": state})
         assert page.status_code == 400
-        assert "state" in page.text
+        assert "приглашение неизвестно" in page.text
     old = json.dumps({"account": world.ACCOUNT, "until": stage.office.real_now() - 1})
     query = {"code": "x", "state": stage.office.box.seal(old)}
     assert httpx.get(f"{base}/oauth/{stage.crm}", params=query).status_code == 400
