@@ -57,6 +57,7 @@ def upgrade() -> None:
     sa.Column('tokens', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('tokens_until', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('hooks_received', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('drift', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('hooks_lost', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id')
     )

@@ -101,7 +101,7 @@ def account_health(call: CallDep, account_id: str) -> Response:
         "portal_down_since": iso(row.down_since), "portal_next_try_at": iso(row.down_until),
         "portal_error": row.down_reason,
         "hook": row.hook_state, "access_ends_at": iso(row.access_ends_at),
-        "hooks_lost": row.hooks_lost, "last_event_at": iso(row.last_event_at),
+        "drift": row.drift, "hooks_lost": row.hooks_lost, "last_event_at": iso(row.last_event_at),
         "reconciled_at": iso(row.synced_at if row.backfill_state == "done" else None),
         "reconcile_error": row.sync_error,
         "lag_seconds": max(0, call.now - through), "pending": pending, "parked": parked,

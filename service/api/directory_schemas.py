@@ -43,6 +43,9 @@ class AccountHealth(Wire):
     reconcile_error: str | None = Field(description="why the last reconciliation failed")
     lag_seconds: int
     pending: int
+    drift: int = Field(
+        description="subjects whose stored results a fresh derivation contradicts; must be 0"
+    )
     parked: int = Field(description="hooks that nobody understood")
     waiting_to_be_fetched: int = Field(description="subjects to read from the CRM")
 

@@ -60,6 +60,15 @@ class Upkeep:
             self._drifting.add((self._account, key))
             log.error("derive_drift", account=self._account, timeline=key, what=found[0].detail)
         metrics.DERIVE_DRIFT.set(len(self._drifting))
+        self._note_drift(self._account)
+
+    def _note_drift(self, account_id: str) -> None:
+        drift = sum(1 for known, _ in self._drifting if known == account_id)
+        with reading(self._office.engine) as connection:
+            row = accounts.account(connection, account_id)
+        if row is not None and row.drift != drift:
+            with transaction(self._office.engine) as connection:
+                accounts.change(connection, account_id, drift=drift)
 
     def _next_account(self) -> str:
         with reading(self._office.engine) as connection:

@@ -63,6 +63,7 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     synced_at: Instant | None
     sync_error: str | None
     hooks_received: int
+    drift: int
     hooks_lost: int
     surveyed_at: Instant | None
     hook_wanted: bool

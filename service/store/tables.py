@@ -67,6 +67,7 @@ class Account(SQLModel, table=True):
     tokens: str = ""  # encrypted JSON of what OAuth rotates
     tokens_until: int = number(default=0)  # real-time lease of whoever renews them
     hooks_received: int = number(default=0)
+    drift: int = number(default=0)  # timelines whose stored results a patrol contradicted
     hooks_lost: int = number(default=0)  # changes that only reconciliation brought
 
 

@@ -56,7 +56,7 @@ def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
         "reconciled_at": "2026-11-23T06:55:00Z",
         "reconcile_error": "https://romashka.amocrm.ru does not answer",
         "lag_seconds": 0, "pending": 2, "parked": 1, "waiting_to_be_fetched": 2,
-        "portal": "down", "portal_down_since": "2026-11-23T06:50:00Z",
+        "drift": 0, "portal": "down", "portal_down_since": "2026-11-23T06:50:00Z",
         "portal_next_try_at": "2026-11-23T07:01:00Z",
         "portal_error": "https://romashka.amocrm.ru does not answer",
         "hook": "off", "limit_left": 0.0, "limit_paused_until": "2026-11-23T07:00:30Z",

@@ -1,6 +1,7 @@
 """Reading a portal's past: how much of the CRM's rate limit is used; memory over many deals."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,6 @@ from tests.bench import servers
 from tests.bench.report import Line, at_least, told, under
 
 LIMIT = 7.0  # amoCRM's requests a second
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _DOZOR = [sys.executable, "-c", "from service.cli import main; main()"]
 _FAST = "2026-03-01T00:00:00Zx1000"
 
@@ -28,16 +28,21 @@ def run(*, quick: bool) -> list[Line]:
 
 def _rate(deals: int) -> list[Line]:
     command = [*_DOZOR, "portal", "amocrm", "--deals", str(deals), "--token", "bench"]
+    seen: list[tuple[float, int]] = []
     with _portal(command) as address, _account(address) as environment:
-        began = time.monotonic()
-        with _backfill(environment) as process:
-            process.wait()
-        elapsed = time.monotonic() - began
+        with _backfill(environment) as process, httpx.Client(base_url=address) as portal:
+            while process.poll() is None:
+                rest = portal.get("/_control/stats").json()["rest"]
+                seen.append((time.monotonic(), rest.get("requests", 0)))
+                time.sleep(0.2)
         rest = httpx.get(f"{address}/_control/stats").json()["rest"]
-    rate = rest["requests"] / elapsed
+    first, last = seen[0][1], rest["requests"]
+    began = next(at for at, requests in seen if requests > first)
+    ended = next(at for at, requests in seen if requests == last)
+    rate = (last - first) / (ended - began)
     return [
-        told("requests of a backfill", rest["requests"], ""),
-        at_least("requests a second of 7 (from the command's start)", rate / LIMIT, 0.95),
+        told("requests of a backfill", last - first, ""),
+        at_least("requests a second, of the 7 that are allowed", rate / LIMIT, 0.95),
         Line("refused with 429", str(rest.get("limited", 0)), "0", not rest.get("limited")),
     ]
 
@@ -50,7 +55,7 @@ def _memory(deals: int) -> list[Line]:
         sizes: list[int] = []
         with _backfill(environment) as process:
             while process.poll() is None:
-                sizes.append(_resident(process.pid))
+                sizes.append(_own_memory(process.pid))
                 time.sleep(0.2)
         elapsed = time.monotonic() - began
     early = max(sizes[: max(1, len(sizes) // 10)])
@@ -63,11 +68,14 @@ def _memory(deals: int) -> list[Line]:
     ]
 
 
-def _resident(pid: int) -> int:
+def _own_memory(pid: int) -> int:
+    """Bytes of the process's own: not the database file's pages that it maps."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return 0
+    found = re.search(r"RssAnon:\s+(\d+) kB", text)
+    return int(found.group(1)) * 1024 if found else 0
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from service import metrics
 from service.pipeline import verify
 from service.pipeline.office import Office
 from service.pipeline.upkeep import Upkeep
-from service.store import inbox
-from service.store.engine import transaction
+from service.store import accounts, inbox
+from service.store.engine import reading, transaction
 from service.store.records import Idempotency
 from service.store.tables import Inbox, Violation
 from tests import world
@@ -31,6 +31,13 @@ def office(database_url: str) -> Iterator[Office]:
     made.close()
 
 
+def row_of(office: Office) -> accounts.AccountRow:
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, world.ACCOUNT)
+    assert row is not None
+    return row
+
+
 def drift() -> float:
     found = metrics.REGISTRY.get_sample_value("dozor_derive_drift")
     assert found is not None
@@ -47,10 +54,12 @@ def test_patrol_sees_what_is_stored_otherwise_than_derived(office: Office) -> No
     upkeep.patrol()  # the end of the first round
     upkeep.patrol()
     assert drift() == 1
+    assert row_of(office).drift == 1
     verify.rebuild(office, world.ACCOUNT)
     upkeep.patrol()
     upkeep.patrol()
     assert drift() == 0
+    assert row_of(office).drift == 0
 
 
 def test_patrol_goes_round_all_timelines_and_accounts(
