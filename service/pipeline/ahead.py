@@ -6,7 +6,7 @@ from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-DEPTH = 3  # pages that wait to be stored: memory stays flat
+DEPTH = 16  # pages that wait to be stored: a list that is slow to store does not stop the reading
 _LOOK_SECONDS = 0.2
 
 
