@@ -1,16 +1,22 @@
 """`dozor rules list|check|test|try`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.cli import base
+from service.domain.config import Config
+from service.domain.instant import iso, to_datetime
+from service.domain.violation import Found
 from service.errors import ConfigError
 from service.files import read_text
-from service.rules.book import builtin_rules, parse_rules
+from service.pipeline import trial
+from service.rules.book import RuleBook, builtin_rules, parse_rules
 from service.rules.schema import RuleModel
 from service.rules.testing import run_tests
+from service.store.engine import reading
 
 app = typer.Typer(help="Rules: look at them, check and test a file.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="data for programs")]
@@ -76,7 +82,72 @@ def test(
 
 
 @app.command("try")
-def try_rules(file: File) -> None:
-    """Judge stored facts by a changed file (comes with a later version)."""
-    _read(file)
-    raise ConfigError("rules try: not in this version; `rules check` and `rules test` are")
+def try_file(
+    file: File,
+    account: Annotated[str, typer.Option(help="whose stored facts are judged")],
+    most: Annotated[int, typer.Option(min=0, help="how many of each are listed")] = 20,
+    as_json: Json = False,
+) -> None:
+    """What would open and close under a changed file, and for whom; nobody is alerted."""
+    models = _read(file)
+    with base.office() as office:
+        book = RuleBook(list((office.book.models | {m.id: m for m in models}).values()))
+        found = trial.try_rules(office, account, book)
+        with reading(office.engine) as connection:
+            config = office.config(connection, account)
+    if as_json:
+        base.show_json(_trial_data(found, config))
+    else:
+        _show_trial(found, config, most)
+
+
+def _show_trial(found: trial.Trial, config: Config, most: int) -> None:
+    if not found.changed:
+        base.out.print("The file changes nothing for this account.")
+        return
+    base.out.print(f"Changed: {', '.join(found.changed)}", markup=False)
+    base.out.print(f"{found.timelines} timelines judged; {found.stays} violations stay open.")
+    for title, rows in (("Would open", found.opens), ("Would close", found.closes)):
+        by_seller = Counter(_seller(row, config) for row in rows)
+        whom = ", ".join(f"{name} {count}" for name, count in by_seller.most_common())
+        base.out.print(f"{title}: {len(rows)}" + (f" ({whom})" if whom else ""), markup=False)
+        for row in sorted(rows, key=lambda one: one.breach_at)[:most]:
+            base.out.print(f"  {_line(row, config)}", markup=False)
+        if len(rows) > most:
+            base.out.print(f"  ... and {len(rows) - most} more (--most, --json)")
+    for failure in found.failures[:most]:
+        base.err.print(f"{failure.rule} on {failure.subject}: {failure.error}", markup=False)
+
+
+def _line(row: Found, config: Config) -> str:
+    since = to_datetime(row.breach_at).astimezone(config.timezone)
+    name = row.values.get("text", {}).get("name") or f"{row.subject_kind} {row.subject_id}"
+    return f"{since:%d.%m.%Y %H:%M}  {row.rule}  {name}  ({_seller(row, config)})"
+
+
+def _seller(row: Found, config: Config) -> str:
+    known = config.directory.seller(row.owner)
+    return known.name if known else row.owner or "nobody"
+
+
+def _trial_data(found: trial.Trial, config: Config) -> dict[str, object]:
+    def rows(violations: list[Found]) -> list[dict[str, object]]:
+        return [
+            {
+                "rule": row.rule,
+                "subject": f"{row.subject_kind}:{row.subject_id}",
+                "deal": row.deal or None,
+                "seller": {"id": row.owner, "name": _seller(row, config)},
+                "breach_at": iso(row.breach_at),
+            }
+            for row in violations
+        ]
+
+    return {
+        "changed": found.changed, "timelines": found.timelines, "stays_open": found.stays,
+        "opens": rows(found.opens), "closes": rows(found.closes),
+        "failures": [
+            {"rule": one.rule, "subject": one.subject, "error": one.error}
+            for one in found.failures
+        ],
+    }  # fmt: skip

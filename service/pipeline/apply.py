@@ -5,7 +5,7 @@
 deals, a deal's notes and tasks to his calls; so a change ripples to the timelines it is lent to.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from service.domain.facts import Fact, Kind
@@ -109,6 +109,18 @@ def plan(
         derived_store.differ(key, stored[key], verdict.derived, batch.plan.difference)
     batch.plan.timelines = len(keys)
     return batch.plan
+
+
+def stories(
+    connection: Connection, account_id: str, keys: Sequence[str], windows: Sequence[Window]
+) -> Iterator[Story]:
+    """These timelines, folded from what is stored."""
+    batch = _Batch(connection, account_id, windows)
+    batch.load(keys)
+    _link(batch, keys)
+    _lend_ready(batch, keys)
+    for key in keys:
+        yield fold(key, batch.facts_of(key), batch.world, _context(batch, key))
 
 
 def commit(

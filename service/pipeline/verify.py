@@ -37,7 +37,7 @@ def verify(
         if row is None:
             return found
         windows = office.windows(connection, row)
-        for keys in _pieces(connection, account_id):
+        for keys in pieces(connection, account_id):
             made = apply.plan(connection, account_id, [], windows, force=keys)
             found += _drifts(account_id, made.difference)
             progress(len(keys))
@@ -79,8 +79,8 @@ def rebuild(
         if row is None:
             return
         windows = office.windows(connection, row)
-        pieces = list(_pieces(connection, account_id))
-    for keys in pieces:
+        all_keys = list(pieces(connection, account_id))
+    for keys in all_keys:
         with transaction(office.engine) as connection:
             made = apply.plan(connection, account_id, [], windows, force=keys)
             apply.commit(connection, made, windows, judge_levels=False)
@@ -94,7 +94,8 @@ def rebuild(
         accounts.bump(connection, account_id)
 
 
-def _pieces(connection: Connection, account_id: str) -> Iterator[list[str]]:
+def pieces(connection: Connection, account_id: str) -> Iterator[list[str]]:
+    """The keys of all timelines of an account, some at a time."""
     after: str | None = None
     while keys := fact_store.timelines(connection, account_id, after, BATCH):
         yield keys

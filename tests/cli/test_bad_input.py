@@ -78,7 +78,8 @@ def said(result: tuple[int, str, str], code: int = 2) -> str:
         (("account", "apply", "."), "is no file"),
         (("rules", "check", "missing.yaml"), "missing.yaml: No such file"),
         (("rules", "test", "."), "is no file"),
-        (("rules", "try", "missing.yaml"), ""),
+        (("rules", "try", "missing.yaml", "--account", "nobody"), "missing.yaml: No such file"),
+        (("rules", "try", "missing.yaml"), "--account"),
         (("plan", "import", "missing.csv"), ""),
         (("serve", "--port", "99999"), "DOZOR_PORT"),
         (("serve", "--host", "999.1.1.1"), "--host"),
@@ -94,7 +95,7 @@ def test_wrong_arguments(run: Run, arguments: tuple[str, ...], words: str) -> No
 
 def test_what_is_not_there_yet_is_said_plainly(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("rules: []\n", encoding="utf-8")
-    assert "not in this version" in said(run("rules", "try", "a.yaml"))
+    assert "no account 'nobody'" in said(run("rules", "try", "a.yaml", "--account", "nobody"))
     assert "not in this version" in said(run("plan", "import", "a.yaml"))
 
 

@@ -1,0 +1,116 @@
+"""Trying a changed rule book: what would open and close, and for whom, before anybody is alerted.
+
+Both books judge the same stored facts from the beginning, so the difference is the change's alone.
+Nothing is written.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from service.domain.config import Config
+from service.domain.instant import FOREVER, Instant
+from service.domain.violation import Found
+from service.errors import ConfigError
+from service.pipeline import apply, verify
+from service.pipeline.office import Office
+from service.rules.book import RuleBook, Window
+from service.rules.judge import Failure, judge
+from service.rules.levels import judge_level
+from service.store import accounts
+from service.store import levels as level_store
+from service.store.engine import reading
+from service.store.handles import Connection
+
+
+@dataclass(slots=True)
+class Trial:
+    """What a change of rules would do to what is open now."""
+
+    changed: list[str]  # rules that mean something else, are new or are gone
+    opens: list[Found] = field(default_factory=list)
+    closes: list[Found] = field(default_factory=list)
+    stays: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    timelines: int = 0
+
+
+def try_rules(
+    office: Office,
+    account_id: str,
+    book: RuleBook,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Trial:
+    """Judge an account's stored facts by another book.
+
+    Raises:
+        ConfigError: there is no such account; or its settings do not fit the book.
+    """
+    now = office.now()
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        if row is None:
+            raise ConfigError(f"ACCOUNT: there is no account {account_id!r}")
+        config = office.config(connection, account_id)
+        book.check(config)
+        pair, changed = _pair(office.book, book, config)
+        trial = Trial(changed)
+        if not changed:
+            return trial
+        windows = office.windows(connection, row)
+        for keys in verify.pieces(connection, account_id):
+            for story in apply.stories(connection, account_id, keys, windows):
+                before, after = (judge(story, [window]) for window in pair)
+                trial.failures += after[1]
+                _compare(trial, before[0], after[0], now)
+            trial.timelines += len(keys)
+            progress(len(keys))
+        for before_, after_ in _levels(connection, account_id, pair):
+            _compare(trial, before_, after_, now)
+    return trial
+
+
+def _pair(old: RuleBook, new: RuleBook, config: Config) -> tuple[tuple[Window, Window], list[str]]:
+    """One window for ever under each book, with nothing but the rules that differ."""
+    before = {rule.id: rule for rule in old.in_force(config)}
+    after = {rule.id: rule for rule in new.in_force(config)}
+    versions = [{i: rule.version for i, rule in rules.items()} for rules in (before, after)]
+    names = sorted(before.keys() | after.keys())
+    changed = [name for name in names if versions[0].get(name) != versions[1].get(name)]
+    windows = [
+        Window(0, FOREVER, config, [rules[name] for name in changed if name in rules])
+        for rules in (before, after)
+    ]
+    return (windows[0], windows[1]), changed
+
+
+def _levels(
+    connection: Connection, account_id: str, pair: Sequence[Window]
+) -> Iterator[tuple[list[Found], list[Found]]]:
+    """A seller's violations by the old book and by the new one, for each level that differs."""
+    named: dict[str, str] = {}
+    for window in pair:
+        named |= {r.id: r.model.level or "" for r in window.rules if r.model.form == "level"}
+    for rule_id, metric in sorted(named.items()):
+        sellers = level_store.sellers_with(connection, account_id, metric)
+        steps = level_store.steps_from(connection, account_id, metric, sellers, 0)
+        for seller in sellers:
+            old, new = (
+                list(judge_level(rule_id, seller, 0, steps[seller], [window], None, 0))
+                for window in pair
+            )
+            yield old, new
+
+
+def _compare(trial: Trial, before: Iterable[Found], after: Iterable[Found], now: Instant) -> None:
+    old, new = (_open(found, now) for found in (before, after))
+    trial.opens += [found for key, found in new.items() if key not in old]
+    trial.closes += [found for key, found in old.items() if key not in new]
+    trial.stays += len(old.keys() & new.keys())
+
+
+def _open(found: Iterable[Found], now: Instant) -> dict[tuple[str, str, str], Found]:
+    return {
+        (one.rule, one.subject_kind, one.subject_id): one
+        for one in found
+        if one.breach_at <= now and (one.resolved_at is None or one.resolved_at > now)
+    }
