@@ -205,7 +205,11 @@ class _Server(uvicorn.Server):
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start services; all are stopped at the end."""
+    """Start services; all are stopped at the end.
+
+    Who asks for it names the engine first: fixtures end in the opposite order, so the service is gone
+    before its connections are closed.
+    """
     running: list[tuple[_Server, threading.Thread, Api]] = []
 
     def begin(engine: Engine, book: RuleBook | None = None, **settings: Any) -> Api:
@@ -243,7 +247,7 @@ def sqlite_engine(sqlite_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def api(start: Start, sqlite_engine: Engine) -> Api:
+def api(sqlite_engine: Engine, start: Start) -> Api:
     """The service on SQLite with two accounts and a little data."""
     connect(sqlite_engine)
     made = start(sqlite_engine)
@@ -252,7 +256,7 @@ def api(start: Start, sqlite_engine: Engine) -> Api:
 
 
 @pytest.fixture
-def both(start: Start, engine: Engine) -> Api:
+def both(engine: Engine, start: Start) -> Api:
     """The same on SQLite and on PostgreSQL."""
     connect(engine)
     made = start(engine)

@@ -240,7 +240,7 @@ def test_cors_is_off_by_default(api: Api) -> None:
     assert not [name for name in preflight.headers if name.startswith("access-control")]
 
 
-def test_cors_only_for_the_exact_origin(start: Start, sqlite_engine: Any) -> None:
+def test_cors_only_for_the_exact_origin(sqlite_engine: Any, start: Start) -> None:
     connect(sqlite_engine)
     api = start(sqlite_engine, cors_origins="https://bi.example https://other.example")
     client = api.client()

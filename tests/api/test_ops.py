@@ -69,7 +69,7 @@ def test_metrics_parse_and_name_no_object(both: Api, lines: Any) -> None:
     assert wanted.headers["content-type"].startswith("application/openmetrics-text")
 
 
-def test_metrics_with_a_key_only_if_so_set(start: Start, sqlite_engine: Any) -> None:
+def test_metrics_with_a_key_only_if_so_set(sqlite_engine: Any, start: Start) -> None:
     connect(sqlite_engine)
     api = start(sqlite_engine, metrics_public=False)
     check_problem(api.anonymous().get("/metrics"), 401, "unauthenticated")
@@ -77,7 +77,7 @@ def test_metrics_with_a_key_only_if_so_set(start: Start, sqlite_engine: Any) -> 
     assert api.client("metrics:read").get("/metrics").status_code == 200
 
 
-def test_a_database_that_is_away_is_503(start: Start, sqlite_engine: Any) -> None:
+def test_a_database_that_is_away_is_503(sqlite_engine: Any, start: Start) -> None:
     connect(sqlite_engine)
     api = start(sqlite_engine)
     client = api.client()
