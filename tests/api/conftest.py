@@ -207,8 +207,8 @@ class _Server(uvicorn.Server):
 def start() -> Iterator[Start]:
     """Start services; all are stopped at the end.
 
-    Who asks for it names the engine first: fixtures end in the opposite order, so the service is gone
-    before its connections are closed.
+    Who asks for it names the engine first: fixtures end in the opposite order, so the service is
+    gone before its connections are closed.
     """
     running: list[tuple[_Server, threading.Thread, Api]] = []
 
