@@ -24,10 +24,9 @@ from service.metrics import (
     TEXT_TYPE,
     expose,
 )
-from service.store.accounts import down
 from service.store.engine import reading
 from service.store.reads.faults import is_unavailable
-from service.store.reads.ops import inbox_figures, lags, lost_hooks
+from service.store.reads.ops import inbox_figures, lags, lost_hooks, portals_down
 
 router = Router(tags=["Operations"])
 _LOG = log.get(__name__)
@@ -102,7 +101,7 @@ def _set_gauges(services: Services) -> None:
             figures = inbox_figures(connection)
             lag_by_account = lags(connection, services.now())
             lost_by_account = lost_hooks(connection)
-            down_by_account = down(connection)
+            down_by_account = portals_down(connection)
     except Exception as error:
         if not is_unavailable(error):
             raise

@@ -13,7 +13,7 @@ from typing import Literal
 
 StageKind = Literal["incoming", "open", "won", "lost"]
 Direction = Literal["in", "out"]
-TODO_KIND = 9001
+TO_DO_KIND = 9001
 """`Task.kind_id` of a Bitrix24 to-do: an activity of the deal, no task."""
 
 

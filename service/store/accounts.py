@@ -156,12 +156,6 @@ def note_well(connection: Connection, account_id: str) -> None:
     connection.execute(update(_ACCOUNT).where(where).values(**down))
 
 
-def down(connection: Connection) -> dict[str, bool]:
-    """Which accounts' portals do not answer."""
-    query = select(_ACCOUNT.c.account_id, _ACCOUNT.c.down_since.is_not(None))
-    return {account_id: bool(is_down) for account_id, is_down in connection.execute(query)}
-
-
 def count(connection: Connection, account_id: str, **more: int) -> None:
     """Add to counters of an account."""
     values = {name: _ACCOUNT.c[name] + n for name, n in more.items() if n}

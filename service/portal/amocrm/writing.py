@@ -37,7 +37,7 @@ def add_notes(office: Office, ask: Ask) -> Response:
 
 
 def each(office: Office, ask: Ask, name: str, make: Callable[[Json], Json]) -> Response:
-    """Every object of the body is taken, or all are refused with what is wrong with which."""
+    """Take the objects of the body; the answer names each that could not be taken, and why."""
     rows = _rows(ask.body)
     made: list[Json] = []
     faults: list[Json] = []

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from service.portal.bitrix24.fields import fixed
 from service.portal.bitrix24.log import History, Line
 from service.portal.bitrix24.table import Column
-from service.portal.book import TODO_KIND, Task
+from service.portal.book import TO_DO_KIND, Task
 
 DEAL, CONTACT = 2, 3
 _CALL, _TASK, _PROVIDED = 2, 3, 6
@@ -73,7 +73,7 @@ def of_call(line: Line) -> Activity:
 
 
 def _of_task(task: Task, deal_id: int) -> Activity:
-    is_todo = task.kind_id == TODO_KIND
+    is_todo = task.kind_id == TO_DO_KIND
     return Activity(
         id=task.id,
         type=_PROVIDED if is_todo else _TASK,

@@ -106,7 +106,8 @@ class Changing:
             self._book.edit_task(task.id, now, author, due_at=due_at, text=text)
         if "RESPONSIBLE_ID" in given:
             person = self._writing.person(given, "RESPONSIBLE_ID")
-            self._book.hand_over_task(task.id, person, now, author)
+            if person != task.responsible:
+                self._book.hand_over_task(task.id, person, now, author)
         return Result({"task": {"id": str(task.id)}})
 
     def _complete_task(self, params: Params) -> Result:

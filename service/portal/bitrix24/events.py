@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from service.portal.bitrix24.calls import failed_code, failed_reason
 from service.portal.bitrix24.log import Line
-from service.portal.book import TODO_KIND, Call, Change, Contact, Deal, Inquiry, Note, Task, User
+from service.portal.book import TO_DO_KIND, Call, Change, Contact, Deal, Inquiry, Note, Task, User
 from service.portal.brackets import Branch, encode
 from service.portal.dialect import Delivery
 from service.portal.office import Office, unix
@@ -110,7 +110,7 @@ def told(office: Office, change: Change) -> Iterator[tuple[str, Data]]:
             yield f"ONCRMLEAD{verb}", _fields(after.id)
         case Task():
             verb = "DELETE" if change.verb == "task_deleted" else verb
-            if after.kind_id != TODO_KIND:
+            if after.kind_id != TO_DO_KIND:
                 yield f"ONTASK{verb}", _task_data(after.id, verb)
             if after.deal_id is not None:
                 yield f"ONCRMACTIVITY{verb}", _fields(after.id)

@@ -8,7 +8,7 @@ from service.portal.bitrix24.log import History, StageRow
 from service.portal.bitrix24.params import Params, RestError, Result, entries, mapping, whole
 from service.portal.bitrix24.params import subject as subject_id
 from service.portal.bitrix24.table import Column, Table, Wanted
-from service.portal.book import TODO_KIND, Task
+from service.portal.book import TO_DO_KIND, Task
 from service.portal.office import Office
 
 Method = Callable[[Params], Result]
@@ -231,7 +231,7 @@ class Methods:
     def task_get(self, params: Params) -> Result:
         """tasks.task.get; a task that is gone is an empty list."""
         task = self._book.tasks.get(subject_id(params, "taskId", "id"))
-        task = None if task is not None and task.kind_id == TODO_KIND else task
+        task = None if task is not None and task.kind_id == TO_DO_KIND else task
         if task is None or task.deleted_at is not None:
             return Result({"task": []})
         select = wanted(params).select
@@ -255,7 +255,7 @@ class Methods:
 
 
 def _is_task(task: Task) -> bool:
-    return task.deleted_at is None and task.kind_id != TODO_KIND
+    return task.deleted_at is None and task.kind_id != TO_DO_KIND
 
 
 def _stage_fields(entity: int) -> dict[str, Column[StageRow]]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from service.portal.bitrix24.params import Params, RestError, Result, entries, mapping, whole
-from service.portal.book import TODO_KIND, Note, Task
+from service.portal.book import TO_DO_KIND, Note, Task
 from service.portal.office import Office
 
 DEAL = 2
@@ -86,7 +86,7 @@ class Writing:
             raise RestError(400, "100", "Could not find value for parameter {deadline}")
         text = str(params.get("title") or params.get("description") or "Дело")
         due_at = self.instant(params["deadline"])
-        return Result({"id": self._put(deal, text, due_at, params, TODO_KIND)})
+        return Result({"id": self._put(deal, text, due_at, params, TO_DO_KIND)})
 
     def _add_task(self, params: Params) -> Result:
         fields = mapping(params, "fields", "FIELDS")

@@ -62,3 +62,9 @@ def lost_hooks(connection: Connection) -> dict[str, int]:
     """By account: changes that only reconciliation brought."""
     query = select(_ACCOUNTS.c.account_id, _ACCOUNTS.c.hooks_lost)
     return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
+def portals_down(connection: Connection) -> dict[str, bool]:
+    """By account: whether its portal does not answer."""
+    query = select(_ACCOUNTS.c.account_id, _ACCOUNTS.c.down_since.is_not(None))
+    return {row[0]: bool(row[1]) for row in connection.execute(query)}
