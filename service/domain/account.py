@@ -16,13 +16,29 @@ from service.faults import first_of, place_of, said
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _HOUR = r"(?:[01]?\d|2[0-3]):[0-5]\d"
 _QUIET = re.compile(f"{_HOUR}-(?:{_HOUR}|24:00)")
-_FIELDS = ("source", "budget", "loss_reason")
-_LIMITS = ("open_deals",)
+_FIELDS = ("source", "budget", "loss_reason", "close_date")
+_LIMITS = ("open_deals", "open_tasks", "due_today", "overdue_tasks", "hot_deals")
 _MOST_DEALS = 1_000_000
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _check_names(given: Iterable[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            msg = f"there is no {name[:60]!r} here; there are {', '.join(known)}"
+            raise ValueError(msg)
+
+
+def _check_limits(value: dict[str, int]) -> dict[str, int]:
+    _check_names(value, _LIMITS)
+    for name, limit in value.items():
+        if not 0 <= limit <= _MOST_DEALS:
+            msg = f"{name}: must be 0 to {_MOST_DEALS}; 0 = not judged"
+            raise ValueError(msg)
+    return value
 
 
 class Work(_Model):
@@ -49,6 +65,9 @@ class PipelineSettings(_Model):
     late_from: str | int | None = None
     required: dict[str, list[str]] = {}  # from this stage on: contact phone budget source company
     hot_amount: int | None = None  # major units
+    mandatory: list[str | int] = []  # stages that no deal may skip
+    commented: list[str | int] = []  # stages that ask for a note on entering
+    weights: dict[str, int] = {}  # stage -> how many deals one in it counts for the load
 
 
 class Absence(_Model):
@@ -68,10 +87,17 @@ class SellerSettings(_Model):
     """What differs for one seller."""
 
     limit: int | None = Field(None, ge=0, le=_MOST_DEALS)  # open deals; 0 = not judged
+    limits: dict[str, int] = {}  # open_tasks due_today overdue_tasks hot_deals
+    exempt: bool = False  # an assistant or head: not judged by what sellers do
     telegram: int | str | None = None
     absent: list[Absence] = []
     week: str | None = None
     person: str | None = None
+
+    @field_validator("limits")
+    @classmethod
+    def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
+        return _check_limits(value)
 
 
 class RuleSettings(_Model):
@@ -118,13 +144,6 @@ class Alerts(_Model):
         return value
 
 
-def _check_names(given: Iterable[str], known: Sequence[str]) -> None:
-    for name in given:
-        if name not in known:
-            msg = f"there is no {name[:60]!r} here; there are {', '.join(known)}"
-            raise ValueError(msg)
-
-
 def _check_pipeline(name: str, own: Any) -> None:
     try:
         PipelineSettings.model_validate({} if own is None else own)
@@ -152,6 +171,10 @@ class AccountDocument(_Model):
     alerts: Alerts = Alerts()
     telephony: bool | None = None  # None = as found
     spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"
+    test_tags: list[str] = []  # deals with one of these tags are not judged and count nowhere
+    hot_tags: list[str] = []  # deals with one of these tags are hot
+    junk: list[str] | None = None  # values that mean nothing; None = the built-in list
+    stop_texts: list[str] = []  # texts of tasks that say nothing, beside the built-in ones
 
     @field_validator("currency")
     @classmethod
@@ -170,12 +193,7 @@ class AccountDocument(_Model):
     @field_validator("limits")
     @classmethod
     def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
-        _check_names(value, _LIMITS)
-        for name, limit in value.items():
-            if not 0 <= limit <= _MOST_DEALS:
-                msg = f"{name}: must be 0 to {_MOST_DEALS}; 0 = not judged"
-                raise ValueError(msg)
-        return value
+        return _check_limits(value)
 
     @field_validator("pipelines")
     @classmethod

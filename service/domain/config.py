@@ -20,10 +20,11 @@ from service.domain.calendar import WorkCalendar, make_calendar
 from service.domain.directory import Directory, Pipeline, StageKind
 from service.domain.instant import Instant
 from service.domain.named import find, first_fault, read_date
+from service.domain.standards import DEFAULT_LIMITS, Standards
 from service.errors import ConfigError
 
 T = TypeVar("T")
-DEFAULT_LIMIT = 50
+DEFAULT_LIMIT = DEFAULT_LIMITS["open_deals"]
 VIRTUAL_FIELDS = frozenset({"contact", "phone", "budget", "source", "company"})
 _SPAM_WORDS = ("спам", "дубль", "нецелев", "тест", "spam", "duplicate", "test")
 
@@ -98,10 +99,7 @@ class Config:
 
     def limit(self, seller_id: str) -> int:
         """How many open deals a seller should have at most; 0 = not judged."""
-        own = self.sellers.get(seller_id)
-        if own is not None and own.limit is not None:
-            return own.limit
-        return self.document.limits.get("open_deals", DEFAULT_LIMIT)
+        return self.standards.limit("open_deals", seller_id)
 
     @cached_property
     def teams(self) -> dict[str, Team]:
@@ -214,17 +212,15 @@ class Config:
     def _token(self, name: str, where: str) -> str:
         return name if name in VIRTUAL_FIELDS else self.field_id(name, where)
 
+    @property
+    def has_required(self) -> bool:
+        """Whether any stage asks for a field."""
+        return any(self._required.values())
+
     @cached_property
-    def needs(self) -> frozenset[str]:
-        """Which facts are connected; a rule whose facts are not is `off: no facts`."""
-        have = set()
-        if self.crm == "amocrm" and self.directory.loss_reasons_used:
-            have.add("loss_reason")
-        if self.document.fields.get("loss_reason", "default") != "default":
-            have.add("loss_reason")
-        if any(self._required.values()):
-            have.add("required_fields")
-        return frozenset(have)
+    def standards(self) -> Standards:
+        """What counts as late, hot, mandatory, junk; and which facts are connected."""
+        return Standards(self)
 
     # --- fields -------------------------------------------------------------------------------
 
@@ -242,6 +238,11 @@ class Config:
     def budget_field(self) -> str | None:
         """Custom field that holds the amount; None = the CRM's own."""
         return self._mapped("budget")
+
+    @cached_property
+    def close_date_field(self) -> str | None:
+        """Custom field that holds the expected closing date; None = the CRM's own, if any."""
+        return self._mapped("close_date")
 
     def _mapped(self, name: str) -> str | None:
         chosen = self.document.fields.get(name, "default")
@@ -278,6 +279,10 @@ class Config:
             self._faults[str(error)] = None
             return None
 
+    def known_of(self, look_up: Callable[[Any, str], T], names: list[Any], where: str) -> list[T]:
+        """What the names mean; those that the portal does not know are told in `problems`."""
+        return self._all(look_up, names, where)
+
     def _all(self, look_up: Callable[[Any, str], T], names: list[Any], where: str) -> list[T]:
         found = [self._known(look_up, name, where) for name in names]
         return [item for item in found if item is not None]
@@ -309,14 +314,14 @@ class Config:
         """Names in the settings that the portal does not know; they are ignored."""
         for resolved in (self.sellers, self.teams, self.excluded, self.pipelines, self._required):
             len(resolved)
-        _ = (self.source_field, self.loss_reason_field, self.budget_field)
+        _ = (self.source_field, self.loss_reason_field, self.budget_field, self.close_date_field)
         for pipeline_id, own in self.pipelines.items():
             pipeline = self.directory.pipeline(pipeline_id)
-            for name in ("qualified_from", "late_from"):
-                stage = getattr(own, name)
-                if pipeline is not None and stage is not None:
-                    where = f"pipelines.{pipeline.name}.{name}"
-                    self._known(partial(self.stage_id, pipeline), stage, where)
+            if pipeline is not None and own.qualified_from is not None:
+                where = f"pipelines.{pipeline.name}.qualified_from"
+                self._known(partial(self.stage_id, pipeline), own.qualified_from, where)
+        standards = self.standards
+        _ = (standards.weights, standards.mandatory, standards.commented, standards.is_late("", ""))
         return tuple(self._faults)
 
     def check_hours(self) -> None:

@@ -1,8 +1,10 @@
 """Folding of a deal: all changes in order, a picture after each instant."""
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
+from service.domain.dealsteps import apply_step
 from service.domain.directory import StageKind
 from service.domain.facts import Fact
 from service.domain.history import Change, settle
@@ -40,10 +42,10 @@ class DealFold:
         for at, _, name, value in self._steps:
             at_or_start = max(at, start)
             if states and states[-1].at == at_or_start:
-                _apply_deal(states[-1], name, value)
+                apply_step(states[-1], name, value)
                 continue
             state = (states[-1] if states else state).later(at_or_start)
-            _apply_deal(state, name, value)
+            apply_step(state, name, value)
             states.append(state)
         _born_when_open(states)
         return states
@@ -69,8 +71,10 @@ class DealFold:
         for name in ("name", "currency", "company", "contacts", "tags", "fields", "source"):
             self._collect_plain(start, name)
         self._collect_gone()
+        self._collect_close_dates(start)
         self._collect_tasks()
         self._collect_talks()
+        self._collect_traces()
         self._collect_reach(start)
 
     def _changes(self, start: Instant, name: str) -> list[Change]:
@@ -98,7 +102,9 @@ class DealFold:
             told[0] = told[0]._replace(at=start)
         for change in settle(told):
             kind = self._world.stage_kind(*change.value)
+            late = self._world.is_late(*change.value)
             self._add(change.at, 1, "place", (*change.value, kind))
+            self._add(change.at, 9, "late", late)
             if self._world.is_human(change.author):
                 self._add(change.at, 8, "activity", change.at)
 
@@ -132,6 +138,19 @@ class DealFold:
                 value = (change.value or {}).get(self._world.source_field)
                 self._add(change.at, 4, "source", value)
 
+    def _collect_close_dates(self, start: Instant) -> None:
+        """The date by which it should be won: the CRM's own, or a mapped custom field."""
+        chosen = self._world.close_date_field
+        if chosen is None:
+            told = self._changes(start, "expected_close_on")
+        else:
+            told = [
+                change._replace(value=(change.value or {}).get(chosen))
+                for change in self._changes(start, "fields")
+            ]
+        for change in settle([c._replace(value=local_date_told(c.value)) for c in told]):
+            self._add(change.at, 2, "close_date", change.value)
+
     def _collect_gone(self) -> None:
         """A deletion without an instant of its own is not before what is known (decisions 25)."""
         gone: Instant | None = None
@@ -161,12 +180,16 @@ class DealFold:
             if before is not None and before.is_open and not state.is_open:
                 closed = at
             now[task_id] = state
-            due = [s.due_at for s in now.values() if s.is_open and not s.deleted]
+            waiting = [s for s in now.values() if s.is_open and not s.deleted]
+            due = [(s.due_at, s.due_set_at) for s in waiting]
             self._add(at, 6, "tasks", (due, closed))
         for states in self._story.tasks.values():
             first = states[0]
             if first.created_at is not None and self._world.is_human(first.created_by):
                 self._add(first.created_at, 8, "activity", first.created_at)
+            for state in states[1:]:
+                if state.closed_at == state.at and self._world.is_human(state.closed_by):
+                    self._add(state.at, 8, "activity", state.at)
 
     def _collect_talks(self) -> None:
         for call in self._told.calls(lend=True):
@@ -176,16 +199,34 @@ class DealFold:
                 self._add(call.started_at, 7, "attempt", call.started_at)
             if talk:
                 self._add(call.started_at, 7, "talk", call.started_at)
+            if not call.outgoing and not call.answered:
+                self._add(call.started_at, 6, "missed", call.started_at)
             if human and (talk or call.outgoing):
                 self._add(call.started_at, 8, "activity", call.started_at)
         for note in self._told.notes(lend=True):
             self._add(note.at, 7, "note", note.at)
             self._add(note.at, 8, "activity", note.at)
 
+    def _collect_traces(self) -> None:
+        for trace in self._told.traces():
+            if self._world.is_human(trace.author):
+                self._add(trace.at, 7, "trace", trace.at)
+
     def _collect_reach(self, start: Instant) -> None:
         """Whether the client can be reached, from the images of the linked persons."""
         for at, reach in self._told.reach():
             self._add(max(at, start), 2, "reach", reach)
+
+
+def local_date_told(value: Any) -> str | None:
+    """A local date as `2026-03-31`, from what CRMs write; None = none that could be meant."""
+    text = str(value or "").strip()[:10]
+    if len(text) == 10 and text[2] == text[5] == ".":
+        text = f"{text[6:]}-{text[3:5]}-{text[:2]}"
+    try:
+        return date.fromisoformat(text).isoformat() if len(text) == 10 else None
+    except ValueError:
+        return None
 
 
 def _born_when_open(states: list[DealState]) -> None:
@@ -197,82 +238,4 @@ def _born_when_open(states: list[DealState]) -> None:
         state.born_at = first_open if first_open is not None else None
 
 
-def _apply_deal(state: DealState, name: str, value: Any) -> None:
-    handler = _HANDLERS.get(name)
-    if handler is not None:
-        handler(state, value)
-    else:
-        setattr(state, name, value)
-
-
-def _place(state: DealState, value: tuple[str, str, StageKind]) -> None:
-    pipeline, stage, kind = value
-    known = bool(state.stage)
-    was_closed = known and state.is_closed
-    state.previous_stage = state.stage or None
-    state.pipeline, state.stage, state.kind = pipeline, stage, kind
-    state.stage_entered_at = state.at
-    if state.is_closed:
-        if not was_closed:
-            state.loss_reason = None
-        state.closed_at = state.at
-    else:
-        state.closed_at = None
-        if was_closed:
-            state.reopened_at = state.at
-            state.reopens += 1
-            state.loss_reason = None
-
-
-def _responsible(state: DealState, value: str) -> None:
-    state.responsible = value
-    state.responsible_since = state.at
-
-
-def _contacts(state: DealState, value: list[str] | None) -> None:
-    state.contacts = None if value is None else tuple(value)
-
-
-def _tasks(state: DealState, value: tuple[list[Instant | None], Instant | None]) -> None:
-    dues, state.last_task_closed_at = value
-    known = [due for due in dues if due is not None]
-    state.open_tasks = len(dues)
-    state.next_due_at = min(known, default=None)
-    state.last_due_at = max(known, default=None)
-
-
-def _attempt(state: DealState, at: Instant) -> None:
-    state.attempts += 1
-    state.first_attempt_at = at if state.first_attempt_at is None else state.first_attempt_at
-
-
-def _talk(state: DealState, at: Instant) -> None:
-    state.talks += 1
-    state.first_talk_at = at if state.first_talk_at is None else state.first_talk_at
-    state.last_contact_at = at
-
-
-def _note(state: DealState, _at: Instant) -> None:
-    state.notes += 1
-
-
-def _activity(state: DealState, at: Instant) -> None:
-    state.last_activity_at = at
-
-
-def _reach(state: DealState, value: tuple[bool, bool]) -> None:
-    state.has_phone, state.has_email = value
-
-
-_HANDLERS: dict[str, Callable[[DealState, Any], None]] = {
-    "place": _place,
-    "responsible": _responsible,
-    "contacts": _contacts,
-    "tasks": _tasks,
-    "attempt": _attempt,
-    "talk": _talk,
-    "note": _note,
-    "activity": _activity,
-    "reach": _reach,
-}
 _NOTHING = object()

@@ -122,6 +122,7 @@ class LeadBody(TypedDict, total=False):
     name: str
     created_at: Instant
     closed_at: Instant | None
+    decline_reason: str | None  # where the CRM has one
     deal: str | None
     responsible: str | None
     author: str | None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
@@ -17,9 +17,11 @@ class World:
     stage_kind: Callable[[str, str], StageKind]
     is_human: Callable[[str | None], bool]
     task_kind_name: Callable[[str], str | None] = lambda _: None
+    is_late: Callable[[str, str], bool] = lambda _pipeline, _stage: False
     loss_reason_field: str | None = None
     source_field: str | None = None
     budget_field: str | None = None
+    close_date_field: str | None = None
 
 
 class _State:
@@ -45,7 +47,14 @@ class DealState(_State):
     stage: str = ""
     stage_entered_at: Instant | None = None
     previous_stage: str | None = None
+    previous_pipeline: str | None = None
+    visited: tuple[str, ...] = ()  # stages entered since the deal came into its pipeline, in order
+    stage_note_at: Instant | None = None  # first trace from half an hour before the stage on
     amount: int = 0
+    in_late_stage: bool = False
+    amount_peak_late: int = 0  # the highest amount in late stages
+    expected_close_on: str | None = None  # local date
+    close_date_pushes: int = 0
     currency: str = ""
     responsible: str = ""
     responsible_since: Instant | None = None
@@ -68,12 +77,19 @@ class DealState(_State):
     open_tasks: int = 0
     next_due_at: Instant | None = None
     last_due_at: Instant | None = None
+    next_due_set_at: Instant | None = None  # when the nearest deadline was set
+    dues: tuple[Instant, ...] = ()  # deadlines of the open tasks
     last_task_closed_at: Instant | None = None
     first_attempt_at: Instant | None = None
     first_talk_at: Instant | None = None
     last_contact_at: Instant | None = None
     last_activity_at: Instant | None = None
+    last_attempt_at: Instant | None = None
+    last_trace_at: Instant | None = None
+    first_attempt_since_talk_at: Instant | None = None
+    missed_call_at: Instant | None = None  # the first one of the present unanswered row
     attempts: int = 0
+    attempts_since_talk: int = 0
     talks: int = 0
     notes: int = 0
 
@@ -84,8 +100,19 @@ class DealState(_State):
 
 
 def deal_is_judged(state: DealState, config: Config) -> bool:
-    """Guards of rules.md 1.3 (1): neither deleted nor in an excluded or archived pipeline."""
-    return not state.deleted and state.pipeline not in config.excluded
+    """Guards of rules.md 1.3 (1): not deleted, no test, not of an excluded or archived pipeline."""
+    if state.deleted or state.pipeline in config.excluded:
+        return False
+    tests = config.standards.test_tags
+    return not tests or tests.isdisjoint(tag.casefold() for tag in state.tags)
+
+
+class Postponement(NamedTuple):
+    """A deadline moved to a later instant: when, from which, by whom (None = unknown)."""
+
+    at: Instant
+    due_at: Instant
+    author: str | None
 
 
 @dataclass
@@ -107,7 +134,11 @@ class TaskState(_State):
     closed_by: str | None = None
     result: str | None = None
     deleted: bool = False
-    moves: int = 0
+    due_set_at: Instant | None = None
+    moved: tuple[Postponement, ...] = ()
+    trace_at: Instant | None = None  # what was written about it, from an hour before its end on
+    has_twin: bool = False  # an older open task on the deal says the same
+    deal: "DealState | None" = None  # its deal, in the judge's segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +153,8 @@ class Call:
     author: str
     contact: str | None
     trace_at: Instant | None = None
+    meaningful_at: Instant | None = None  # the first trace that says something
+    trace_text: str = ""
 
     @property
     def ended_at(self) -> Instant:
@@ -136,6 +169,7 @@ class NoteSeen:
     at: Instant
     author: str
     counts: bool  # long enough to be a trace
+    text: str = ""
 
 
 @dataclass
@@ -144,8 +178,12 @@ class LeadState(_State):
 
     at: Instant
     state: str = "new"
+    category: str = ""
     created_at: Instant | None = None
+    taken_at: Instant | None = None
     closed_at: Instant | None = None
+    decline_reason: str | None = None
+    author: str | None = None  # who made the last version
     source: str | None = None
     pipeline: str = ""
     responsible: str = ""

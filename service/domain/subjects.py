@@ -5,7 +5,7 @@ from typing import Any
 
 from service.domain.facts import Fact
 from service.domain.instant import Instant
-from service.domain.story import LeadState, TaskState
+from service.domain.story import LeadState, Postponement, TaskState
 
 
 def fold_task(versions: Sequence[Fact]) -> list[TaskState]:
@@ -19,6 +19,7 @@ def fold_task(versions: Sequence[Fact]) -> list[TaskState]:
         if value is not None:
             setattr(state, name, value)
     state.first_due_at = state.due_at
+    state.due_set_at = state.at if state.due_at is not None else None
     states = [state]
     for fact in versions:
         at = max(fact.at, states[-1].at)
@@ -42,7 +43,7 @@ def _apply_task(state: TaskState, fact: Fact) -> None:
     if "result" in body:
         state.result = body["result"] or state.result
     if "due_at" in body:
-        _move(state, body["due_at"])
+        _move(state, body["due_at"], fact)
     if "is_open" in body:
         state.is_open = body["is_open"]
         if was_open and not state.is_open:
@@ -51,13 +52,19 @@ def _apply_task(state: TaskState, fact: Fact) -> None:
             state.closed_at = state.closed_by = None
 
 
-def _move(state: TaskState, due: Instant | None) -> None:
+def _move(state: TaskState, due: Instant | None, fact: Fact) -> None:
     """Another deadline; a later one than before counts as a move."""
     before, state.due_at = state.due_at, due
+    if due != before:
+        state.due_set_at = fact.at if due is not None else None
     if state.first_due_at is None:
         state.first_due_at = due
     elif before is not None and due is not None and due > before:
-        state.moves += 1
+        move = Postponement(fact.at, before, fact.body.get("author"))
+        state.moved = (*state.moved, move)
+
+
+_OF_LEAD = ("state", "category", "source", "deal", "deleted", "closed_at", "decline_reason")
 
 
 def fold_lead(versions: Sequence[Fact]) -> list[LeadState]:
@@ -69,9 +76,12 @@ def fold_lead(versions: Sequence[Fact]) -> list[LeadState]:
     for fact in versions:
         at = max(fact.at, states[-1].at)
         state = state.later(at)
-        for name in ("state", "source", "deal", "deleted", "closed_at"):
+        for name in _OF_LEAD:
             if fact.body.get(name) is not None:
                 setattr(state, name, fact.body[name])
+        state.author = fact.body.get("author")
+        if state.state == "in_work" and state.taken_at is None:
+            state.taken_at = at
         state.pipeline = fact.body.get("pipeline") or state.pipeline
         state.responsible = fact.body.get("responsible") or state.responsible
         if states and states[-1].at == at:

@@ -1,13 +1,22 @@
 """Calls, notes and the traces after talks: what was said on a timeline, and lent to it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
 from service.domain.story import Call, NoteSeen, Story, TaskState, World
 from service.domain.subjects import fold_task
 from service.domain.words import is_meaningful, is_note
+
+
+class Trace(NamedTuple):
+    """Something written down: when, by whom, what; `says`: whether it says something."""
+
+    at: Instant
+    author: str
+    says: bool
+    text: str
 
 
 class Told:
@@ -28,7 +37,7 @@ class Told:
             if fact.kind is Kind.TASK:
                 lent_tasks.setdefault(fact.id, []).append(fact)
         self._tasks += [fold_task(versions) for versions in lent_tasks.values()]
-        self._traces: list[tuple[Instant, str]] | None = None
+        self._traces: list[Trace] | None = None
 
     def calls(self, *, lend: bool) -> list[Call]:
         """Calls by start; the same PBX call told twice is one."""
@@ -47,6 +56,9 @@ class Told:
     def _call(self, call_id: str, body: dict[str, Any]) -> Call:
         author = body.get("author") or ""
         started = body["started_at"]
+        traces = [
+            trace for trace in self.traces() if trace.at >= started and trace.author == author
+        ]
         return Call(
             call_id,
             started,
@@ -55,7 +67,9 @@ class Told:
             bool(body.get("answered")),
             author,
             body.get("contact"),
-            next((at for at, who in self.traces() if at >= started and who == author), None),
+            traces[0].at if traces else None,
+            next((trace.at for trace in traces if trace.says), None),
+            traces[0].text if traces else "",
         )
 
     def notes(self, *, lend: bool) -> list[NoteSeen]:
@@ -64,7 +78,7 @@ class Told:
         if lend:
             merged |= self._lent_notes
         found = [
-            NoteSeen(body["created_at"], body.get("author") or "", is_note(body.get("text") or ""))
+            _note(body["created_at"], body.get("author") or "", body.get("text") or "")
             for body in merged.values()
             if not body.get("deleted")
             and body.get("created_at") is not None
@@ -82,25 +96,35 @@ class Told:
             steps.append((fact.at, (phone, any(b.get("has_email") for b in known.values()))))
         return steps
 
-    def traces(self) -> list[tuple[Instant, str]]:
-        """(instant, by whom) of all traces: long notes, results, new tasks that say something."""
+    def traces(self) -> list[Trace]:
+        """All traces in order: long notes, results, new tasks that say something."""
         if self._traces is None:
-            found = [(n.at, n.author) for n in self.notes(lend=True) if n.counts]
+            found = [
+                Trace(n.at, n.author, is_meaningful(n.text), n.text)
+                for n in self.notes(lend=True)
+                if n.counts
+            ]
             for states in self._tasks:
                 last = states[-1]
                 name = self._world.task_kind_name(last.task_kind)
-                if last.created_at is not None and is_meaningful(states[0].text, name):
-                    found.append((last.created_at, last.created_by or ""))
+                text = states[0].text
+                if last.created_at is not None and is_meaningful(text, name):
+                    found.append(Trace(last.created_at, last.created_by or "", True, text))
                 found += _results(states)
             self._traces = sorted(found)
         return self._traces
 
 
-def _results(states: Sequence[TaskState]) -> list[tuple[Instant, str]]:
-    """Instants at which a task got its result, by the author or the responsible."""
+def _note(at: Instant, author: str, text: str) -> NoteSeen:
+    return NoteSeen(at, author, is_note(text), text)
+
+
+def _results(states: Sequence[TaskState]) -> list[Trace]:
+    """The instant at which a task got its result, by the author or the responsible."""
     for state in states:
         if state.result and not state.is_open:
-            return [(state.at, state.closed_by or state.responsible)]
+            by = state.closed_by or state.responsible
+            return [Trace(state.at, by, is_meaningful(state.result), state.result)]
     return []
 
 

@@ -11,7 +11,9 @@ def world_of(config: Config) -> World:
         config.stage_kind,
         config.is_human,
         names.get,
+        config.standards.is_late,
         config.loss_reason_field,
         config.source_field,
         config.budget_field,
+        config.close_date_field,
     )

@@ -134,5 +134,5 @@ def _task_row(story: Story, task_id: str, states: Sequence[TaskState]) -> Row:
         "done_at": now.closed_at,
         "updated_at": now.at,
         "has_result": bool(now.result),
-        "moves": now.moves,
+        "moves": len(now.moved),
     }

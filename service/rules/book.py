@@ -138,7 +138,7 @@ class RuleBook:
         own = config.document.rules.get(rule_id, RuleSettings.model_construct())
         if own.off or not (model.enabled or rule_id in config.document.rules):
             return "off"
-        return "on" if set(model.needs) <= config.needs else "no facts"
+        return "on" if set(model.needs) <= config.standards.needs else "no facts"
 
     def _for_account(self, model: RuleModel, config: Config, problems: list[str]) -> Rule | None:
         own = config.document.rules.get(model.id) or RuleSettings.model_validate({})

@@ -1,0 +1,159 @@
+"""What an account holds to be late, hot, mandatory, junk; and which facts it has connected."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from service.domain.account import PipelineSettings
+from service.domain.directory import Pipeline, StageKind
+
+if TYPE_CHECKING:
+    from service.domain.config import Config
+
+MINOR = 100
+JUNK_VALUES = frozenset(
+    {"тест", "test", "нет", "no", "123", "1234", "12345", "111", "000", "xxx", "ххх", "n/a", "нд"}
+)
+DEFAULT_LIMITS: Mapping[str, int] = {
+    "open_deals": 50, "open_tasks": 100, "due_today": 30, "overdue_tasks": 10, "hot_deals": 10,
+}  # fmt: skip
+Place = tuple[str, str]  # pipeline, stage
+
+
+class Standards:
+    """Read off the settings of one `Config`, by CRM ids."""
+
+    def __init__(self, config: "Config") -> None:
+        self._config = config
+
+    def _own(self, pipeline: Pipeline) -> PipelineSettings:
+        return self._config.pipelines.get(pipeline.id, PipelineSettings())
+
+    def _stages_named(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Pipeline -> stage ids that one of its settings lists."""
+        found = {}
+        for pipeline in self._config.directory.pipelines:
+            listed: Sequence[str | int] = getattr(self._own(pipeline), name)
+            where = f"pipelines.{pipeline.name}.{name}"
+            look_up = partial(self._config.stage_id, pipeline)
+            found[pipeline.id] = tuple(self._config.known_of(look_up, list(listed), where))
+        return found
+
+    @cached_property
+    def _late(self) -> frozenset[Place]:
+        found = set()
+        for pipeline in self._config.directory.pipelines:
+            open_stages = [
+                s for s in sorted(pipeline.stages, key=lambda s: s.sort)
+                if s.kind is StageKind.OPEN
+            ]  # fmt: skip
+            chosen = self._own(pipeline).late_from
+            first = len(open_stages) / 2 + 0.5  # the upper half: number * 2 > count
+            if chosen is not None:
+                where = f"pipelines.{pipeline.name}.late_from"
+                ids = self._config.known_of(
+                    partial(self._config.stage_id, pipeline), [chosen], where
+                )
+                numbers = [n for n, s in enumerate(open_stages, 1) if s.id in ids]
+                first = numbers[0] if numbers else first
+            found |= {(pipeline.id, s.id) for n, s in enumerate(open_stages, 1) if n >= first}
+        return frozenset(found)
+
+    def is_late(self, pipeline: str, stage: str) -> bool:
+        """Whether a stage lies in the upper half of the open ones, or after `late_from`."""
+        return (pipeline, stage) in self._late
+
+    @cached_property
+    def _hot_amounts(self) -> dict[str, int]:
+        return {
+            pipeline: own.hot_amount * MINOR
+            for pipeline, own in self._config.pipelines.items()
+            if own.hot_amount is not None
+        }
+
+    @cached_property
+    def _hot_tags(self) -> frozenset[str]:
+        return frozenset(tag.casefold() for tag in self._config.document.hot_tags)
+
+    def is_hot(self, pipeline: str, stage: str, amount: int, tags: Sequence[str]) -> bool:
+        """Late stage with an amount, or a large amount, or a tag that says so.
+
+        Where a pipeline has a `hot_amount`, that alone says how large: a late stage with less is
+        not hot.
+        """
+        if self._hot_tags and any(tag.casefold() in self._hot_tags for tag in tags):
+            return True
+        large = self._hot_amounts.get(pipeline)
+        return (
+            amount >= large if large is not None else amount > 0 and self.is_late(pipeline, stage)
+        )
+
+    @cached_property
+    def test_tags(self) -> frozenset[str]:
+        """Tags (lower case) of deals that are no business."""
+        return frozenset(tag.casefold() for tag in self._config.document.test_tags)
+
+    @cached_property
+    def mandatory(self) -> dict[str, tuple[str, ...]]:
+        """Pipeline -> stages that no deal may skip."""
+        return self._stages_named("mandatory")
+
+    @cached_property
+    def commented(self) -> frozenset[Place]:
+        """Stages that ask for a note on entering."""
+        found = self._stages_named("commented")
+        return frozenset((pipeline, stage) for pipeline, ids in found.items() for stage in ids)
+
+    @cached_property
+    def weights(self) -> dict[Place, int]:
+        """How many deals one in a stage counts for the load; others count one."""
+        found = {}
+        for pipeline in self._config.directory.pipelines:
+            for name, weight in self._own(pipeline).weights.items():
+                where = f"pipelines.{pipeline.name}.weights"
+                look_up = partial(self._config.stage_id, pipeline)
+                for stage in self._config.known_of(look_up, [name], where):
+                    found[pipeline.id, stage] = weight
+        return found
+
+    @cached_property
+    def junk(self) -> frozenset[str]:
+        """Values (lower case) of required fields that mean nothing."""
+        own = self._config.document.junk
+        return JUNK_VALUES if own is None else frozenset(value.casefold() for value in own)
+
+    @cached_property
+    def stop_texts(self) -> frozenset[str]:
+        """Texts (lower case) of tasks that say nothing, beside the built-in ones."""
+        return frozenset(text.strip().casefold() for text in self._config.document.stop_texts)
+
+    def limit(self, name: str, seller: str) -> int:
+        """A seller's limit of `open_deals`, `open_tasks`, ...; 0 = not judged."""
+        own = self._config.sellers.get(seller)
+        if own is not None:
+            if name == "open_deals" and own.limit is not None:
+                return own.limit
+            if name in own.limits:
+                return own.limits[name]
+        return self._config.document.limits.get(name, DEFAULT_LIMITS[name])
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """Which facts are connected; a rule whose facts are not is `off: no facts`."""
+        config = self._config
+        fields = config.document.fields
+        have = {
+            "loss_reason": (config.crm == "amocrm" and config.directory.loss_reasons_used)
+            or fields.get("loss_reason", "default") != "default",
+            "required_fields": config.has_required,
+            "close_date": config.crm == "bitrix24" or config.close_date_field is not None,
+            "source": config.crm == "bitrix24" or config.source_field is not None,
+            "deadline_optional": config.crm != "amocrm",
+            "mandatory_stages": any(self.mandatory.values()),
+            "commented_stages": bool(self.commented),
+            "users": config.directory.complete_users,
+            "absences": any(own.absent for own in config.sellers.values()),
+            "leads": config.crm in {"amocrm", "generic"},
+            "telephony": config.telephony,
+        }
+        return frozenset(name for name, known in have.items() if known)
