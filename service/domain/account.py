@@ -105,7 +105,7 @@ class RuleSettings(_Model):
 
     off: bool = False
     severity: Literal["info", "warning", "critical"] | None = None
-    params: dict[str, int | float | str | bool] = {}
+    params: dict[str, int | float | str | bool | dict[str, int | float | str | bool]] = {}
     for_: str | dict[str, str] | None = Field(None, alias="for")
     nudge: Literal["task", "note", "chat"] | None = None  # written into the CRM at the breach
 

@@ -1,11 +1,16 @@
 """What an account holds to be late, hot, mandatory, junk; and which facts it has connected."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from service.domain.account import PipelineSettings
 from service.domain.directory import Pipeline, StageKind
+from service.domain.instant import Instant
+from service.domain.named import read_date
+from service.domain.period import day_start, to_day
 
 if TYPE_CHECKING:
     from service.domain.config import Config
@@ -17,6 +22,17 @@ JUNK_VALUES = frozenset(
 DEFAULT_LIMITS: Mapping[str, int] = {
     "open_deals": 50, "open_tasks": 100, "due_today": 30, "overdue_tasks": 10, "hot_deals": 10,
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A seller is away in `[start, end)`; `deputy`: who stands in, as the settings name him."""
+
+    start: Instant
+    end: Instant
+    deputy: str | None
+
+
 Place = tuple[str, str]  # pipeline, stage
 
 
@@ -137,6 +153,47 @@ class Standards:
                 return own.limits[name]
         return self._config.document.limits.get(name, DEFAULT_LIMITS[name])
 
+    def is_exempt(self, seller: str) -> bool:
+        """Whether what this user does is not judged (an assistant, the head)."""
+        own = self._config.sellers.get(seller)
+        return own is not None and own.exempt
+
+    @cached_property
+    def _absences(self) -> dict[str, tuple[Away, ...]]:
+        zone = self._config.timezone
+        return {
+            seller: tuple(
+                Away(
+                    day_start(to_day(read_date(a.from_, "sellers.absent.from")), zone),
+                    day_start(
+                        to_day(read_date(a.to, "sellers.absent.to") + timedelta(days=1)), zone
+                    ),
+                    str(a.deputy) if a.deputy is not None else None,
+                )
+                for a in own.absent
+            )
+            for seller, own in self._config.sellers.items()
+            if own.absent
+        }
+
+    def absence_at(self, seller: str, at: Instant) -> "Away | None":
+        """The absence that an instant lies in."""
+        return next((a for a in self._absences.get(seller, ()) if a.start <= at < a.end), None)
+
+    @cached_property
+    def _edges(self) -> dict[str, tuple[Instant, ...]]:
+        found: dict[str, set[Instant]] = {}
+        for seller, away in self._absences.items():
+            found.setdefault(seller, set()).update(at for a in away for at in (a.start, a.end))
+        for known in self._config.directory.sellers:
+            if known.activity:
+                found.setdefault(known.id, set()).update(at for at, _ in known.activity if at > 0)
+        return {seller: tuple(sorted(edges)) for seller, edges in found.items()}
+
+    def edges(self, seller: str) -> tuple[Instant, ...]:
+        """Instants at which a seller goes away, comes back, leaves or is blocked."""
+        return self._edges.get(seller, ())
+
     @cached_property
     def needs(self) -> frozenset[str]:
         """Which facts are connected; a rule whose facts are not is `off: no facts`."""
@@ -153,6 +210,7 @@ class Standards:
             "commented_stages": bool(self.commented),
             "users": config.directory.complete_users,
             "absences": any(own.absent for own in config.sellers.values()),
+            "lead_calls": config.crm == "generic",
             "leads": config.crm in {"amocrm", "generic"},
             "telephony": config.telephony,
         }

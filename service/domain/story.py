@@ -184,6 +184,8 @@ class LeadState(_State):
     closed_at: Instant | None = None
     decline_reason: str | None = None
     author: str | None = None  # who made the last version
+    first_attempt_at: Instant | None = None
+    attempts: int = 0
     source: str | None = None
     pipeline: str = ""
     responsible: str = ""

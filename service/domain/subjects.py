@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.domain.facts import Fact
-from service.domain.instant import Instant
+from service.domain.instant import FOREVER, Instant
 from service.domain.story import LeadState, Postponement, TaskState
 
 
@@ -89,6 +89,25 @@ def fold_lead(versions: Sequence[Fact]) -> list[LeadState]:
         else:
             states.append(state)
     return states
+
+
+def with_attempts(states: list[LeadState], attempts: Sequence[Instant]) -> list[LeadState]:
+    """The pictures of an inquiry, with the attempts to reach the client."""
+    found = states
+    for number, at in enumerate(attempts, 1):
+        cut: list[LeadState] = []
+        for index, state in enumerate(found):
+            following = found[index + 1].at if index + 1 < len(found) else FOREVER
+            if state.at < at < following:
+                cut += [state, state.later(at)]
+            else:
+                cut.append(state)
+        for state in cut:
+            if state.at >= at:
+                state.attempts = number
+                state.first_attempt_at = attempts[0]
+        found = cut
+    return found
 
 
 def first_told(versions: Sequence[Fact], name: str) -> Any:

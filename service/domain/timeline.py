@@ -7,11 +7,12 @@ what a stage means and who is human; attributes that depend on settings are in `
 from collections.abc import Iterable
 from operator import attrgetter
 
+from service.domain.aftermath import note_traces, note_twins
 from service.domain.dealfold import DealFold
 from service.domain.facts import Fact, Kind
 from service.domain.own import is_own
 from service.domain.story import Context, Story, World
-from service.domain.subjects import fold_lead, fold_task
+from service.domain.subjects import fold_lead, fold_task, with_attempts
 from service.domain.told import Told
 
 _SIGNED = {Kind.TASK, Kind.NOTE}
@@ -45,10 +46,13 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     deal_versions = by_subject.get((Kind.DEAL, subject), []) if kind == "deal" else []
     if deal_versions:
         story.deal = DealFold(deal_versions, told, story, world).states()
+    note_traces(story, told, world)
+    note_twins(story)
     lead_versions = [f for f in (*own, *lent) if f.kind is Kind.LEAD]
     if lead_versions:
         states = fold_lead(lead_versions)
         if kind == "lead":
-            story.lead = states
+            tried = [c.started_at for c in story.calls if c.outgoing and world.is_human(c.author)]
+            story.lead = with_attempts(states, tried)
         story.inquiry = states[-1]
     return story

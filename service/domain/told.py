@@ -17,6 +17,7 @@ class Trace(NamedTuple):
     author: str
     says: bool
     text: str
+    new_task: str = ""  # the task that was set, if that is the trace
 
 
 class Told:
@@ -31,12 +32,12 @@ class Told:
         self._own_notes = _merge(own, Kind.NOTE)
         self._lent_notes = _merge(lent, Kind.NOTE)
         self._persons = [fact for fact in lent if fact.kind is Kind.CONTACT]
-        self._tasks = list(story.tasks.values())
+        self._tasks = dict(story.tasks)
         lent_tasks: dict[str, list[Fact]] = {}
         for fact in lent:
             if fact.kind is Kind.TASK:
                 lent_tasks.setdefault(fact.id, []).append(fact)
-        self._tasks += [fold_task(versions) for versions in lent_tasks.values()]
+        self._tasks |= {task_id: fold_task(told) for task_id, told in lent_tasks.items()}
         self._traces: list[Trace] | None = None
 
     def calls(self, *, lend: bool) -> list[Call]:
@@ -104,12 +105,13 @@ class Told:
                 for n in self.notes(lend=True)
                 if n.counts
             ]
-            for states in self._tasks:
+            for task_id, states in self._tasks.items():
                 last = states[-1]
                 name = self._world.task_kind_name(last.task_kind)
                 text = states[0].text
                 if last.created_at is not None and is_meaningful(text, name):
-                    found.append(Trace(last.created_at, last.created_by or "", True, text))
+                    by = last.created_by or ""
+                    found.append(Trace(last.created_at, by, says=True, text=text, new_task=task_id))
                 found += _results(states)
             self._traces = sorted(found)
         return self._traces

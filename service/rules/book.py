@@ -35,6 +35,10 @@ class Rule:
     params: dict[str, Any] = field(default_factory=dict)
     default_for: Span = field(default_factory=lambda: Span(0, "m"))
     for_by_place: dict[tuple[str, str], Span] = field(default_factory=dict)
+    condition_by_place: dict[tuple[str, str], Condition] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    params_by_place: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -44,6 +48,10 @@ class Rule:
     def span(self, pipeline: str, stage: str) -> Span:
         """`for` at a place of the pipeline."""
         return self.for_by_place.get((pipeline, stage), self.default_for)
+
+    def condition_at(self, pipeline: str, stage: str) -> Condition:
+        """The condition with the numbers of a stage."""
+        return self.condition_by_place.get((pipeline, stage), self.condition)
 
     @cached_property
     def version(self) -> str:
@@ -56,10 +64,15 @@ class Rule:
                 self.params,
                 str(self.default_for),
                 spans,
+                *([self._params_said] if self.params_by_place else []),
             ],
             order="deterministic",
         )
         return blake2b(packed, digest_size=5).hexdigest()
+
+    @property
+    def _params_said(self) -> dict[str, dict[str, Any]]:
+        return {f"{p}/{s}": own for (p, s), own in self.params_by_place.items()}
 
     @cached_property
     def since(self) -> tuple[Attribute, ...]:
@@ -142,7 +155,7 @@ class RuleBook:
 
     def _for_account(self, model: RuleModel, config: Config, problems: list[str]) -> Rule | None:
         own = config.document.rules.get(model.id) or RuleSettings.model_validate({})
-        params = _merge_params(model, own, problems)
+        params, by_stage = _merge_params(model, own, config, problems)
         default, by_place = _spans(model, own, config, problems)
         if self.is_on(model.id, config) != "on":
             return None
@@ -153,6 +166,8 @@ class RuleBook:
             params,
             default,
             by_place,
+            {place: self._condition(model, here) for place, here in by_stage.items()},
+            by_stage,
         )
 
     def _stranger(self, name: str) -> str:
@@ -170,17 +185,47 @@ class RuleBook:
         return self._compiled[key]
 
 
-def _merge_params(model: RuleModel, own: RuleSettings, problems: list[str]) -> dict[str, Any]:
+Places = dict[tuple[str, str], dict[str, Any]]
+
+
+def _merge_params(
+    model: RuleModel, own: RuleSettings, config: Config, problems: list[str]
+) -> tuple[dict[str, Any], Places]:
+    """The rule's numbers with the account's changes, and those of single stages."""
     params = dict(model.params)
+    by_place: Places = {}
     for name, value in own.params.items():
         where = f"rules.{model.id}.params.{name}"
         if name not in params:
             problems.append(f"{where}: no such parameter ({', '.join(params) or 'it has none'})")
-        elif type(value) is not type(params[name]):
-            problems.append(f"{where}: must be {_KINDS[type(params[name])]}")
+        elif isinstance(value, dict):
+            named = dict(value)
+            params[name] = _fitting(
+                named.pop("default", params[name]), params[name], where, problems
+            )
+            for stage, at_stage in named.items():
+                fitting = _fitting(at_stage, params[name], f"{where}.{stage}", problems)
+                for place in _places_told(stage, config, where, problems):
+                    by_place.setdefault(place, {})[name] = fitting
         else:
-            params[name] = value
-    return params
+            params[name] = _fitting(value, params[name], where, problems)
+    return params, {place: params | here for place, here in by_place.items()}
+
+
+def _fitting(value: Any, known: Any, where: str, problems: list[str]) -> Any:
+    if type(value) is type(known):
+        return value
+    problems.append(f"{where}: must be {_KINDS[type(known)]}")
+    return known
+
+
+def _places_told(
+    name: str, config: Config, where: str, problems: list[str]
+) -> list[tuple[str, str]]:
+    places = _places(name, config)
+    if not places and config.directory.pipelines:
+        problems.append(f"{where}.{name}: no pipeline has a stage {name!r}{_near(name, config)}")
+    return places
 
 
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
@@ -198,10 +243,7 @@ def _spans(
         default = named.pop("default", default)
     by_place: dict[tuple[str, str], Span] = {}
     for name, text in named.items():
-        places = _places(name, config)
-        if not places and config.directory.pipelines:
-            where = f"rules.{model.id}.for.{name}"
-            problems.append(f"{where}: no pipeline has a stage {name!r}{_near(name, config)}")
+        places = _places_told(name, config, f"rules.{model.id}.for", problems)
         by_place |= dict.fromkeys(places, Span.parse(text))
     return Span.parse(default), by_place
 
@@ -319,6 +361,11 @@ class Window:
     end: Instant
     config: Config
     rules: list[Rule]
+
+    @cached_property
+    def chains(self) -> dict[str, list[list[tuple["Window", Rule]]]]:
+        """`judging`, as the judge takes it where this is the only window."""
+        return {kind: [[(self, rule)] for rule in rules] for kind, rules in self.judging.items()}
 
     @cached_property
     def judging(self) -> dict[str, list[Rule]]:

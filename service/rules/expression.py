@@ -13,8 +13,9 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from service.domain.config import Config
 from service.errors import ConfigError
-from service.rules.attributes import Attribute
+from service.rules.attribute import Attribute
 
 MEMORY = 20_000
 _NAME = re.compile(r"\b[a-z]+\.[a-z_]+\b")
@@ -23,13 +24,15 @@ _PLACE = re.compile(r":(\d+):(\d+): (.*)")
 _TYPES = {
     "bool": cel.Type.BOOL,
     "int": cel.Type.INT,
+    "int?": cel.Type.DYN,
     "instant": cel.Type.DYN,
     "text": cel.Type.STRING,
     "text?": cel.Type.DYN,
     "list": cel.Type.List(cel.Type.STRING),
 }
 _SAMPLES: dict[str, Any] = {
-    "bool": True, "int": 1, "instant": 1_700_000_000, "text": "x", "text?": "x", "list": ("x",),
+    "bool": True, "int": 1, "int?": 1, "instant": 1_700_000_000, "text": "x", "text?": "x",
+    "list": ("x",),
 }  # fmt: skip
 
 
@@ -52,12 +55,33 @@ class Condition:
         self.text = text
         used = dict.fromkeys(_NAME.findall(_TEXT.sub("''", text)))
         self.attributes = tuple(attributes[name] for name in used if name in attributes)
-        self.getters = tuple(attribute.get for attribute in self.attributes)
+        self.null_only = tuple(_only_compared_with_null(a, text) for a in self.attributes)
         self._params = {f"param.{name}": value for name, value in params.items()}
         self._names = tuple(a.name for a in self.attributes)
         self._expression = self._compile(attributes)
         self._memory: dict[tuple[Any, ...], bool] = {}
         self._probe()
+
+    def values(self, state: Any, config: Config) -> tuple[Any, ...]:
+        """What the condition looks at. Of what is only compared with null, only that is kept."""
+        return tuple([
+            value if value is None or not null_only else True
+            for value, null_only in zip(
+                [a.get(state, config) for a in self.attributes], self.null_only, strict=True
+            )
+        ])  # fmt: skip
+
+    def column(self, columns: Sequence[Sequence[Any]], count: int) -> list[bool]:
+        """The answers for many states, given a column of values for each attribute.
+
+        Raises:
+            ConditionFailed: the condition has no answer.
+        """
+        keys = list(zip(*columns, strict=True)) if columns else [()] * count
+        found = [self._memory.get(key) for key in keys]
+        if None in found:
+            found = [self.holds(key) for key in keys]
+        return found  # type: ignore[return-value]
 
     def holds(self, values: tuple[Any, ...]) -> bool:
         """Whether the condition is true for these values (in the order of `attributes`).
@@ -76,8 +100,12 @@ class Condition:
 
     def _evaluate(self, values: Sequence[Any]) -> bool:
         data: dict[str, Any] = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in zip(self._names, values, strict=True)
+            name: _SAMPLES["instant"]
+            if null_only and value is not None
+            else list(value)
+            if isinstance(value, tuple)
+            else value
+            for name, value, null_only in zip(self._names, values, self.null_only, strict=True)
         }
         result = self._expression.eval(data=data | self._params)
         if result.type() != cel.Type.BOOL:
@@ -112,6 +140,15 @@ class Condition:
                         f"the condition has no answer when {names} is null; "
                         f"guard it: {self.attributes[nulls[0]].name} != null && ..."
                     ) from None
+
+
+def _only_compared_with_null(attribute: Attribute, text: str) -> bool:
+    """Whether a nullable attribute is asked for nothing but its being there."""
+    if not attribute.nullable:
+        return False
+    name = re.escape(attribute.name)
+    uses = len(re.findall(rf"{name}\b", text))
+    return uses == len(re.findall(rf"{name}\s*[!=]=\s*null\b", text))
 
 
 def _param_type(value: Any) -> Any:

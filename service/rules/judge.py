@@ -5,43 +5,21 @@ Inside a segment nothing changes; there a subject breaks a rule from
 pieces of one rule and subject join into one interval that keeps the first piece's values.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
-from service.domain.story import DealState, Story, deal_is_judged
+from service.domain.span import Span
+from service.domain.story import Story
 from service.domain.violation import Found
-from service.rules.attributes import CallState
+from service.rules.attributes import ATTRIBUTES, Attribute
 from service.rules.book import Rule, Window
 from service.rules.expression import ConditionFailed
+from service.rules.segments import Segment, Subject, subjects
 
-
-class Segment(NamedTuple):
-    """A stretch `[start, end)` in which a subject does not change."""
-
-    start: Instant
-    end: Instant
-    state: Any
-    judged: bool
-    seller: str
-    pipeline: str = ""
-    stage: str = ""
-    amount: int = 0
-    currency: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is judged, cut into segments."""
-
-    kind: str
-    id: str
-    deal: str
-    name: str
-    segments: Sequence[Segment]
+_NOTICE = Span(1, "wd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,79 +31,49 @@ class Failure:
     error: str
 
 
-def subjects(story: Story, config: Config) -> Iterator[Subject]:
-    """The deal, its tasks and its calls (or those of a timeline without a deal)."""
-    deal_id = story.id if story.kind == "deal" else story.deal_of
-    cuts = [at for at, _ in _guard_changes(story.deal, config)]
-    if story.deal:
-        yield Subject(
-            "deal", story.id, story.id, story.deal[-1].name, _deal_segments(story, config)
-        )
-    for task_id, states in story.tasks.items():
-        judged = _with_deal(story, cuts, states, config, lambda s: s.responsible)
-        yield Subject("task", task_id, deal_id, states[-1].text, judged)
-    for call in story.calls:
-        states_of_call: list[Any] = [CallState(call.ended_at, call, call.trace_at)]
-        if call.trace_at is not None and call.trace_at > call.ended_at:
-            states_of_call = [
-                CallState(call.ended_at, call, None),
-                CallState(call.trace_at, call, call.trace_at),
-            ]
-        judged = _with_deal(story, cuts, states_of_call, config, lambda s: s.call.author)
-        yield Subject("call", call.id, deal_id, "", judged)
+class _Columns:
+    """The values of attributes over a subject's segments, each read once for all rules."""
 
+    def __init__(self, segments: Sequence[Segment], config: Config) -> None:
+        self._states = [segment.state for segment in segments]
+        self._config = config
+        self._known: dict[tuple[str, bool], list[Any]] = {}
 
-def _deal_segments(story: Story, config: Config) -> list[Segment]:
-    ends = [s.at for s in story.deal[1:]] + [FOREVER]
-    return [
-        Segment(
-            s.at, end, s, deal_is_judged(s, config), s.responsible,
-            s.pipeline, s.stage, s.amount, s.currency,
-        )
-        for s, end in zip(story.deal, ends, strict=True)
-    ]  # fmt: skip
+    def of(self, attribute: Attribute, null_only: bool) -> list[Any]:
+        """One attribute; `null_only`: only whether it is there."""
+        key = (attribute.name, null_only)
+        found = self._known.get(key)
+        if found is None:
+            get, config = attribute.get, self._config
+            found = [get(state, config) for state in self._states]
+            if null_only:
+                found = [None if value is None else True for value in found]
+            self._known[key] = found
+        return found
 
+    def holds(self, rule: Rule, segments: Sequence[Segment]) -> list[bool]:
+        """Where the rule's condition is true and the guards let it be judged."""
+        condition = rule.condition
+        columns = [
+            self.of(attribute, null_only)
+            for attribute, null_only in zip(condition.attributes, condition.null_only, strict=True)
+        ]
+        found = condition.column(columns, len(segments))
+        if rule.condition_by_place:
+            found = self._by_place(rule, segments, columns, found)
+        return found
 
-def _with_deal(
-    story: Story,
-    cuts: Sequence[Instant],
-    states: Sequence[Any],
-    config: Config,
-    seller: Callable[[Any], str],
-) -> list[Segment]:
-    """Segments of a task or call, cut also where the guards of its deal change."""
-    segments: list[Segment] = []
-    for index, state in enumerate(states):
-        end = states[index + 1].at if index + 1 < len(states) else FOREVER
-        edges = [state.at, *(at for at in cuts if state.at < at < end), end]
-        for left, right in pairwise(edges):
-            if left >= right:
-                continue
-            deal = _deal_at(story.deal, left)
-            judged = not getattr(state, "deleted", False) and (
-                deal is None or deal_is_judged(deal, config)
-            )
-            place = (deal.pipeline, deal.stage, deal.amount, deal.currency) if deal else ("",) * 2
-            segments.append(Segment(left, right, state, judged, seller(state), *place))
-    return segments
-
-
-def _guard_changes(deal: Sequence[DealState], config: Config) -> list[tuple[Instant, bool]]:
-    changes: list[tuple[Instant, bool]] = []
-    for state in deal:
-        judged = deal_is_judged(state, config)
-        if not changes or changes[-1][1] != judged:
-            changes.append((state.at, judged))
-    return changes
-
-
-def _deal_at(deal: Sequence[DealState], at: Instant) -> DealState | None:
-    found = deal[0] if deal else None
-    for state in deal:
-        if state.at > at:
-            break
-        found = state
-    return found
+    @staticmethod
+    def _by_place(
+        rule: Rule, segments: Sequence[Segment], columns: Sequence[Sequence[Any]], found: list[bool]
+    ) -> list[bool]:
+        """With the numbers of the stage that each segment lies in."""
+        rows = list(zip(*columns, strict=True)) if columns else [()] * len(segments)
+        chosen = [rule.condition_by_place.get((s.pipeline, s.stage)) for s in segments]
+        return [
+            holds if own is None else own.holds(row)
+            for holds, own, row in zip(found, chosen, rows, strict=True)
+        ]
 
 
 def judge(story: Story, windows: Sequence[Window]) -> tuple[list[Found], list[Failure]]:
@@ -134,9 +82,10 @@ def judge(story: Story, windows: Sequence[Window]) -> tuple[list[Found], list[Fa
     failures: list[Failure] = []
     latest = windows[-1].config
     for subject in subjects(story, latest):
+        columns: dict[int, _Columns] = {}
         for chain in _chains(windows, subject.kind):
             try:
-                found += _judge_chain(chain, subject)
+                found += _judge_chain(chain, subject, columns)
             except ConditionFailed as error:
                 failures.append(
                     Failure(chain[-1][1].id, f"{subject.kind}:{subject.id}", str(error))
@@ -144,13 +93,15 @@ def judge(story: Story, windows: Sequence[Window]) -> tuple[list[Found], list[Fa
     return found, failures
 
 
-def _chains(windows: Sequence[Window], kind: str) -> Iterator[list[tuple[Window, Rule]]]:
+def _chains(windows: Sequence[Window], kind: str) -> Iterable[list[tuple[Window, Rule]]]:
     """For each rule on this kind: the windows in which it is in force."""
+    if len(windows) == 1:
+        return windows[0].chains.get(kind, ())
     by_rule: dict[str, list[tuple[Window, Rule]]] = {}
     for window in windows:
         for rule in window.judging.get(kind, ()):
             by_rule.setdefault(rule.id, []).append((window, rule))
-    yield from by_rule.values()
+    return by_rule.values()
 
 
 @dataclass(slots=True)
@@ -165,7 +116,9 @@ class _Piece:
     config: Config
 
 
-def _judge_chain(chain: Sequence[tuple[Window, Rule]], subject: Subject) -> list[Found]:
+def _judge_chain(
+    chain: Sequence[tuple[Window, Rule]], subject: Subject, columns: dict[int, _Columns]
+) -> list[Found]:
     pieces: list[_Piece] = []
     previous: Window | None = None
     version = ""
@@ -175,35 +128,47 @@ def _judge_chain(chain: Sequence[tuple[Window, Rule]], subject: Subject) -> list
         if not follows or rule.version != version:
             effective_from = window.start
         if window.end > subject.segments[0].start:
-            pieces += _pieces(subject, window, rule, effective_from, 0 if previous is None else 1)
+            table = columns.get(id(window.config))
+            if table is None:
+                table = columns[id(window.config)] = _Columns(subject.segments, window.config)
+            held = table.holds(rule, subject.segments)
+            if any(held):
+                floor = 0 if previous is None else effective_from
+                pieces += _pieces(subject, window, rule, held, effective_from, floor)
         previous, version = window, rule.version
-    return _intervals(subject, pieces, chain[-1][0].end)
+    return _intervals(subject, pieces, chain[-1][0].end) if pieces else []
 
 
 def _pieces(
-    subject: Subject, window: Window, rule: Rule, effective_from: Instant, changed: int
+    subject: Subject,
+    window: Window,
+    rule: Rule,
+    holds: Sequence[bool],
+    effective_from: Instant,
+    floor: Instant,
 ) -> Iterator[_Piece]:
-    """Pieces of violation inside one window."""
+    """Pieces of violation inside one window. `floor`: nothing was held before it."""
     config = window.config
-    holds, getters = rule.condition.holds, rule.condition.getters
     held: Instant | None = None
-    floor = effective_from if changed else 0
-    for segment in subject.segments:
+    asked: tuple[Instant, Span, str] | None = None
+    deadline = 0
+    for segment, true in zip(subject.segments, holds, strict=True):
         if segment.start >= window.end:
             break
-        state = segment.state
-        if not (segment.judged and holds(tuple([get(state, config) for get in getters]))):
+        if not (true and segment.judged):
             held = None
             continue
         if held is None:
             held = max(segment.start, floor)
         if segment.end <= window.start:
             continue
-        since = _since(rule, state, config, held)
+        since = _since(rule, segment.state, config, held)
         if since is None:
             continue
-        span = rule.span(segment.pipeline, segment.stage)
-        deadline = config.calendar(segment.seller or None).add(since, span)
+        question = (since, rule.span(segment.pipeline, segment.stage), segment.seller)
+        if question != asked:
+            asked = question
+            deadline = config.calendar(segment.seller or None).add(since, question[1])
         start = max(deadline, segment.start, effective_from, window.start)
         end = min(segment.end, window.end)
         if start < end or (end == FOREVER):
@@ -239,7 +204,12 @@ def _intervals(subject: Subject, pieces: list[_Piece], horizon: Instant) -> list
 def _found(subject: Subject, group: list[_Piece], ordinal: int, horizon: Instant) -> Found:
     first, last = group[0], group[-1]
     rule, segment = first.rule, first.segment
-    open_end = last.end >= FOREVER
+    resolved, resolution = last.end, _resolution(subject, last, horizon)
+    if rule.model.notice:  # it is no debt: it is shown for a working day
+        over = first.config.calendar(segment.seller or None).add(first.start, _NOTICE)
+        if over < resolved:
+            resolved, resolution = over, "expired"
+    open_end = resolved >= FOREVER
     return Found(
         rule.id,
         rule.version,
@@ -258,8 +228,8 @@ def _found(subject: Subject, group: list[_Piece], ordinal: int, horizon: Instant
         first.held_since,
         first.effective_from,
         first.start,
-        None if open_end else last.end,
-        None if open_end else _resolution(subject, last, horizon),
+        None if open_end else resolved,
+        None if open_end else resolution,
         _values(first, last, subject),
         ordinal,
     )
@@ -273,8 +243,9 @@ def _resolution(subject: Subject, last: _Piece, horizon: Instant) -> str:
         return "rule_changed"
     if not after.judged:
         return "gone"
-    values = tuple([a.get(after.state, last.config) for a in last.rule.condition.attributes])
-    return "moved" if last.rule.condition.holds(values) else "fixed"
+    condition = last.rule.condition_at(after.pipeline, after.stage)
+    values = condition.values(after.state, last.config)
+    return "moved" if condition.holds(values) else "fixed"
 
 
 def _values(first: _Piece, last: _Piece, subject: Subject) -> dict[str, Any]:
@@ -284,13 +255,48 @@ def _values(first: _Piece, last: _Piece, subject: Subject) -> dict[str, Any]:
     attributes |= {a.name: a.get(segment.state, config) for a in rule.since}
     span = rule.span(segment.pipeline, segment.stage)
     text: dict[str, Any] = {"name": subject.name}
-    if "deal.missing_fields" in attributes:
-        now = next(a for a in rule.condition.attributes if a.name == "deal.missing_fields")
-        text["missing"] = list(now.get(last.segment.state, last.config))
-    if "call.seconds" in attributes:
-        text["seconds"] = attributes["call.seconds"]
+    text |= _words(subject, segment, attributes)
+    for name in ("deal.missing_fields", "deal.junk_fields"):
+        if name in attributes:
+            now = ATTRIBUTES["deal"][name].get(last.segment.state, last.config)
+            text["missing"] = list(now)
     return {
         "attributes": {k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items()},
         "for": str(span),
         "text": text,
     }
+
+
+def _words(subject: Subject, segment: Segment, attributes: dict[str, Any]) -> dict[str, Any]:
+    """What the titles name beside the attributes that proved it."""
+    state = segment.state
+    words: dict[str, Any] = {}
+    if subject.kind == "call":
+        words["seconds"] = state.call.seconds
+        if state.call.trace_text:
+            words["said"] = state.call.trace_text[:80]
+    elif subject.kind == "task":
+        words["moves"] = attributes.get("task.postponements", 0)
+    elif subject.kind == "lead":
+        words["source"] = state.source or ""
+    elif subject.kind == "deal":
+        words |= {
+            name: attributes[key]
+            for name, key in _DEAL_WORDS.items()
+            if attributes.get(key) is not None
+        }
+        if state.previous_stage is not None and state.is_closed:
+            words["from_stage"] = [state.previous_pipeline or "", state.previous_stage]
+        if "deal.skipped_stages" in attributes:
+            words["skipped"] = list(attributes["deal.skipped_stages"])
+        if "deal.was_hot_at_close" in attributes:
+            words["reason"] = state.loss_reason or ""
+    return words
+
+
+_DEAL_WORDS = {
+    "attempts": "deal.attempts", "attempts_since": "deal.attempts_since_talk",
+    "pushes": "deal.close_date_pushes", "peak": "deal.amount_peak_late",
+    "next_due": "deal.next_due_at", "due": "deal.due_in_absence_at",
+    "expected": "deal.expected_close_on",
+}  # fmt: skip

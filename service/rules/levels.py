@@ -84,7 +84,7 @@ def _rule_at(
 
 def _is_over(rule: Rule, window: Window, seller: str, at: Instant, level: int) -> bool:
     state = SellerState(at, seller, level)
-    values = tuple([a.get(state, window.config) for a in rule.condition.attributes])
+    values = rule.condition.values(state, window.config)
     return rule.condition.holds(values) and level > _limit(rule, window, state)
 
 

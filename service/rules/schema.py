@@ -57,7 +57,7 @@ class RuleModel(_Model):
     """One rule of a rule file."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{2,63}$")
-    on: Literal["deal", "task", "call", "seller"]
+    on: Literal["deal", "task", "call", "lead", "seller", "team", "account"]
     form: Literal["state", "answer", "level"]
     when: str
     since: str | list[str] = "held"

@@ -1,0 +1,117 @@
+"""What is known of a task only from its neighbours: the trace of its closing, and its twin."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from service.domain.directory import StageKind
+from service.domain.instant import FOREVER, Instant
+from service.domain.story import Story, TaskState, World
+from service.domain.told import Told
+
+TRACE_BEFORE_SECONDS = 3600  # the call and its note may come before the task is closed
+TALK_MIN_SECONDS = 10
+TWIN_SECONDS = 86_400  # deadlines further apart are instalments, not twins
+
+
+def note_traces(story: Story, told: Told, world: World) -> None:
+    """When each closed task left a trace on its deal: from an hour before its closing on."""
+    closed = [t for t, states in story.tasks.items() if any(not s.is_open for s in states)]
+    if not closed:
+        return
+    others = _signs(story, told, world)
+    for task_id in closed:
+        own = [
+            trace.at
+            for trace in told.traces()
+            if trace.new_task != task_id and (trace.author == "" or world.is_human(trace.author))
+        ]
+        story.tasks[task_id] = _with_traces(story.tasks[task_id], sorted([*others, *own]))
+
+
+def _signs(story: Story, told: Told, world: World) -> list[Instant]:
+    """Talks with the client and moves of the deal: they say what came of a task."""
+    talks = [
+        call.started_at
+        for call in told.calls(lend=True)
+        if call.answered and call.seconds >= TALK_MIN_SECONDS and world.is_human(call.author)
+    ]
+    moves = [
+        state.at
+        for before, state in zip(story.deal, story.deal[1:], strict=False)
+        if (before.pipeline, before.stage) != (state.pipeline, state.stage)
+        and state.kind is not StageKind.INCOMING
+    ]
+    return [*talks, *moves]
+
+
+def _with_traces(states: Sequence[TaskState], traces: Sequence[Instant]) -> list[TaskState]:
+    found: list[TaskState] = []
+    for index, state in enumerate(states):
+        if state.is_open or state.closed_at is None:
+            found.append(state)
+            continue
+        place = bisect_left(traces, state.closed_at - TRACE_BEFORE_SECONDS)
+        trace = traces[place] if place < len(traces) else None
+        end = states[index + 1].at if index + 1 < len(states) else FOREVER
+        if trace is not None and trace <= state.at:
+            state.trace_at = trace
+        found.append(state)
+        if trace is not None and state.at < trace < end:
+            written = state.later(trace)
+            written.trace_at = trace
+            found.append(written)
+    return found
+
+
+def note_twins(story: Story) -> None:
+    """Mark open tasks that repeat an older open one: equal text, kind, responsible and day."""
+    if len(story.tasks) < 2:
+        return
+    alike: dict[tuple[str, str], list[str]] = {}
+    for task_id, states in story.tasks.items():
+        key = (states[-1].text.strip().casefold(), states[-1].task_kind)
+        if key[0]:
+            alike.setdefault(key, []).append(task_id)
+    for twins in alike.values():
+        if len(twins) > 1:
+            _mark(story, sorted(twins, key=lambda t: (story.tasks[t][0].at, t)))
+
+
+def _mark(story: Story, twins: Sequence[str]) -> None:
+    for number, task_id in enumerate(twins[1:], 1):
+        older = twins[:number]
+        cuts = sorted({s.at for other in (*older, task_id) for s in story.tasks[other]})
+        states: list[TaskState] = []
+        for at in cuts:
+            state = _at(story.tasks[task_id], at)
+            if state is None:
+                continue
+            twin = any(_same(_at(story.tasks[other], at), state) for other in older)
+            if state.at == at or not states or states[-1].has_twin != twin:
+                state = state if state.at == at else state.later(at)
+                state.has_twin = twin
+                states.append(state)
+        story.tasks[task_id] = states
+
+
+def _at(states: Iterable[TaskState], at: Instant) -> TaskState | None:
+    found = None
+    for state in states:
+        if state.at > at:
+            break
+        found = state
+    return found
+
+
+def _same(older: TaskState | None, younger: TaskState) -> bool:
+    return (
+        older is not None
+        and older.is_open
+        and younger.is_open
+        and not older.deleted
+        and not younger.deleted
+        and older.responsible == younger.responsible
+        and older.due_at is not None
+        and younger.due_at is not None
+        and abs(older.due_at - younger.due_at) < TWIN_SECONDS
+    )
