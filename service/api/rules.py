@@ -38,7 +38,7 @@ class RuleShown(Wire):
     """A rule as it holds for the accounts that the key sees."""
 
     id: str = Field(examples=["task-overdue"])
-    on: str = Field(description="deal, task, call, seller")
+    on: str = Field(description="deal, task, call, lead, seller, team, account")
     when: str
     since: list[str]
     for_: str = Field(alias="for", examples=["5wd"])
@@ -143,7 +143,7 @@ def _shown(
         "id": model.id,
         "on": model.on,
         "when": model.when,
-        "since": model.since_names or ["held"],
+        "since": [model.since] if isinstance(model.since, str) else model.since,
         "for": span_text(model),
         "severity": rule.severity if rule else model.severity,
         "title": rule_name(model, model.id, call.lang),

@@ -101,6 +101,7 @@ def _violations(stage: Stage, account: str, told: dict[str, Any], at: datetime) 
     found = {
         (v["rule"]["id"], v["subject"]["id"], v["breach_at"])
         for v in _all(stage, "/v1/violations", account=account, as_of=text, status="open")
+        if v["rule"]["id"] in told["rules"]
     }
     return Line(account, f"нарушения на {text}", len(found), len(truth), _differ(found, truth))
 
@@ -172,7 +173,7 @@ def _alerts(stage: Stage, account: str, told: dict[str, Any], stop: datetime) ->
     key_of = {
         (v["rule"], f"{account}.{v['subject']}", v["breach_at"]): v for v in told["violations"]
     }
-    found = _told(stage, account, stop)
+    found = {key for key in _told(stage, account, stop) if key[0] in told["rules"]}
     since = _text(stage.connected[account])
     latest = _text(stop - timedelta(seconds=SHORTEST_SECONDS))
     due = {key for key, v in key_of.items() if since < v["breach_at"] <= latest and _lasts(v, stop)}

@@ -190,6 +190,8 @@ class DealFold:
             for state in states[1:]:
                 if state.closed_at == state.at and self._world.is_human(state.closed_by):
                     self._add(state.at, 8, "activity", state.at)
+                    if state.result:
+                        self._add(state.at, 7, "note", state.at)
 
     def _collect_talks(self) -> None:
         for call in self._told.calls(lend=True):

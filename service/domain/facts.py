@@ -91,6 +91,7 @@ class CallBody(TypedDict, total=False):
     """Attributes of a call."""
 
     deal: str | None
+    lead: str | None  # the inquiry it was made for
     contact: str | None
     direction: str  # "in" | "out"
     answered: bool
@@ -115,7 +116,7 @@ class NoteBody(TypedDict, total=False):
 class LeadBody(TypedDict, total=False):
     """Attributes of an incoming inquiry."""
 
-    state: str  # new | in_work | accepted | declined
+    state: str  # new | in_work | accepted | declined | processed (it is not known how)
     category: str
     source: str | None
     pipeline: str | None

@@ -64,3 +64,14 @@ def span(text: str, lang: str) -> str:
     """`5wd` -> `5 раб. дн.`."""
     parsed = Span.parse(text)
     return f"{parsed.count} {_UNITS['ru' if lang == 'ru' else 'en'][parsed.unit]}"
+
+
+def money(minor: int, currency: str, lang: str) -> str:
+    """`1 250 000 ₽` from minor units; the fraction only where there is one."""
+    whole, part = divmod(abs(minor), 100)
+    digits = f"{whole:,}".replace(",", "\u00a0" if lang == "ru" else ",")
+    tail = f"{',' if lang == 'ru' else '.'}{part:02}" if part else ""
+    return f"{'-' if minor < 0 else ''}{digits}{tail}\u00a0{_SIGNS.get(currency, currency)}"
+
+
+_SIGNS = {"RUB": "₽", "USD": "$", "EUR": "€", "KZT": "₸", "BYN": "Br", "UZS": "UZS"}

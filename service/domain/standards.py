@@ -211,7 +211,7 @@ class Standards:
             "users": config.directory.complete_users,
             "absences": any(own.absent for own in config.sellers.values()),
             "lead_calls": config.crm == "generic",
-            "leads": config.crm in {"amocrm", "generic"},
+            "leads": True,
             "telephony": config.telephony,
         }
         return frozenset(name for name, known in have.items() if known)

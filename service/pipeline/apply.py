@@ -174,6 +174,8 @@ def _told_home(fact: Fact) -> str | None:
     body = fact.body
     if body.get("deal"):
         return f"deal:{body['deal']}"
+    if body.get("lead"):
+        return f"lead:{body['lead']}"
     if body.get("contact") and fact.kind is not Kind.TASK:
         return f"contact:{body['contact']}"
     if "deal" in body or "contact" in body:

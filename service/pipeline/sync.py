@@ -15,6 +15,7 @@ from service.domain.facts import Fact, Kind, Rank
 from service.domain.instant import Instant
 from service.domain.ports import Page
 from service.errors import ConfigError, SourceUnavailable
+from service.pipeline import inquiries
 from service.pipeline.drain import LeaseLost, drain, store_facts
 from service.pipeline.holds import held
 from service.pipeline.office import Office
@@ -75,7 +76,9 @@ def reconcile(office: Office, account_id: str) -> Iterator[Page]:
     for page in client.changes(row.changes_cursor):
         store(office, account_id, page)
         yield page
+    processed = inquiries.gone(office, account_id, client)
     with held(office, account_id):
+        store_facts(office, account_id, processed)
         judge_dirty(office, account_id)
     with transaction(office.engine) as connection:
         accounts.change(connection, account_id, synced_at=began)

@@ -15,6 +15,7 @@ from service.domain.config import Config
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant, iso
 from service.errors import SourceUnavailable
+from service.pipeline import inquiries
 from service.pipeline import nudges as writing
 from service.pipeline.drain import BATCH as INBOX_BATCH
 from service.pipeline.drain import LeaseLost, drain, store_facts
@@ -93,6 +94,8 @@ def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row])
     try:
         for start in range(0, len(touched), REREAD):
             facts += client.fetch(touched[start : start + REREAD])
+        if any(violation["subject_kind"] == "lead" for violation in fresh):
+            facts += inquiries.gone(office, row.account_id, client)
     except SourceUnavailable as error:
         office.breaker.failed(row.account_id, error)
         log.info("reread_failed", account=row.account_id, error=str(error))

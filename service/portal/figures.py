@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
 from service.portal.book import Book
-from service.portal.truth import ZONE, History, intervals
+from service.portal.truth import History, intervals
+from service.portal.worktime import ZONE
 
 SUMS = (
     "inquiries", "deals_created", "deals_won", "deals_lost", "lost_target", "receipts",

@@ -5,6 +5,7 @@ from typing import Any
 
 from service.portal import figures, truth
 from service.portal.book import Book
+from service.portal.worktime import NEVER
 
 
 def report(book: Book, params: dict[str, str]) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def report(book: Book, params: dict[str, str]) -> dict[str, Any]:
     until = _instant(params.get("until") or "9998-01-01T00:00:00Z")
     instants = [_instant(text) for text in (params.get("at") or "").split(",") if text]
     return {
+        "rules": sorted(truth.SEVERITY),  # what the department keeps its own books of
         "violations": [
             {
                 "rule": v.rule,
@@ -27,7 +29,7 @@ def report(book: Book, params: dict[str, str]) -> dict[str, Any]:
                 "resolved_at": _text(v.resolved_at) if v.resolved_at else None,
             }
             for v in truth.intervals(book)
-            if v.breach_at < truth.NEVER
+            if v.breach_at < NEVER
         ],
         "days": {
             day.isoformat(): _cells(cells) for day, cells in figures.by_day(book, until).items()

@@ -5,25 +5,24 @@ working time is counted with a loop over days of its own. No code of the rules o
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
-
-import holidays
+from datetime import datetime, timedelta
 
 from service.portal.book import Book, Call, Deal, Inquiry, Note, Task
+from service.portal.neglect import Check, Deadline, more_checks
+from service.portal.worktime import NEVER, after_days, after_work
 
-ZONE = ZoneInfo("Europe/Moscow")
-BEGIN, END = time(10), time(18)
 LIMIT = 50
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 SEVERITY = {
     "task-overdue": "warning", "deal-no-task": "warning", "deal-stuck": "warning",
     "card-incomplete": "warning", "deal-no-first-touch": "critical",
     "deal-lost-no-reason": "warning", "call-without-note": "warning",
-    "seller-too-many-deals": "critical",
+    "seller-too-many-deals": "critical", "task-overdue-long": "critical",
+    "deal-left-in-first-stage": "warning", "deal-too-old": "warning",
+    "deal-no-amount": "warning", "deal-won-without-amount": "critical",
+    "deal-no-contact": "warning", "deal-too-few-attempts": "warning",
+    "deal-lost-untouched": "warning", "lead-not-processed": "critical",
 }  # fmt: skip
 SHORT_TEXTS = {"ок", "перезвонить", "звонок", "тест", "связаться"}
 
@@ -35,65 +34,13 @@ class Interval:
     rule: str
     kind: str
     subject: str
-    seller: int
+    seller: int | str
     breach_at: datetime
     resolved_at: datetime | None
 
     def open_at(self, at: datetime) -> bool:
         """Whether it is open at an instant."""
         return self.breach_at <= at and (self.resolved_at is None or at < self.resolved_at)
-
-
-# --- working time ---------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4)
-def _off(year: int) -> object:
-    return holidays.country_holidays("RU", years=year)
-
-
-def is_working(on: date) -> bool:
-    """Whether people work on a local date."""
-    table = _off(on.year)
-    if on in getattr(table, "weekend_workdays", ()):
-        return True
-    return on.weekday() < 5 and on not in table  # type: ignore[operator]
-
-
-def _local(on: date, at: time) -> datetime:
-    return datetime.combine(on, at, ZONE).astimezone(UTC)
-
-
-def work_pieces(start: datetime) -> Iterable[tuple[datetime, datetime]]:
-    """Working stretches from `start` on, day by day."""
-    on = start.astimezone(ZONE).date()
-    while True:
-        if is_working(on):
-            left, right = _local(on, BEGIN), _local(on, END)
-            if right > start:
-                yield max(left, start), right
-        on += timedelta(days=1)
-
-
-def after_work(start: datetime, seconds: int) -> datetime:
-    """The instant at which so much working time is used up."""
-    left = seconds
-    for begin, end in work_pieces(start):
-        length = int((end - begin).total_seconds())
-        if left <= length:
-            return begin + timedelta(seconds=left)
-        left -= length
-    raise AssertionError
-
-
-def after_days(start: datetime, days: int) -> datetime:
-    """The same wall-clock time so many working days later."""
-    first = next(iter(work_pieces(start)))[0].astimezone(ZONE)
-    on, left = first.date(), days
-    while left:
-        on += timedelta(days=1)
-        left -= is_working(on)
-    return _local(on, first.timetz().replace(tzinfo=None))
 
 
 # --- histories from the journal -------------------------------------------------------------------
@@ -110,6 +57,7 @@ class History:
         self.calls: list[Call] = []
         self.notes: list[Note] = []
         self.inquiries: dict[str, Inquiry] = {}
+        self.inquiries_told: dict[str, list[tuple[datetime, Inquiry]]] = defaultdict(list)
         self._sort()
         self._by_deal()
 
@@ -126,6 +74,7 @@ class History:
                 self.notes.append(entity)
             elif isinstance(entity, Inquiry):
                 self.inquiries[entity.uid] = entity
+                self.inquiries_told[entity.uid].append((change.at, entity))
 
     def _by_deal(self) -> None:
         self.tasks_of: dict[int, list[int]] = defaultdict(list)
@@ -172,13 +121,23 @@ def intervals(book: Book) -> list[Interval]:
         found += _of_deal(history, deal_id)
     for task_id in history.tasks:
         found += _overdue(history, task_id)
+        found += _overdue(history, task_id, "task-overdue-long", lambda due: after_days(due, 1))
     for call in history.calls:
         found += _silent_call(history, call)
-    return found + _overloads(history)
+    return found + _overloads(history) + _unsorted(history)
 
 
-Check = Callable[[Deal, datetime], bool]
-Deadline = Callable[[Deal, datetime], datetime]
+def _unsorted(history: History) -> list[Interval]:
+    """Inquiries that wait longer than half an hour of work."""
+    found = []
+    for images in history.inquiries_told.values():
+        first = images[0][1]
+        breach = after_work(first.created_at, 1800)
+        ended = next((at for at, image in images if image.outcome != "new"), None)
+        if ended is None or ended > breach:
+            who = first.responsible or ""
+            found.append(Interval("lead-not-processed", "lead", first.uid, who, breach, ended))
+    return found
 
 
 def _of_deal(history: History, deal_id: int) -> list[Interval]:
@@ -205,19 +164,21 @@ def _of_deal(history: History, deal_id: int) -> list[Interval]:
 
     checks: list[tuple[str, Check, Deadline]] = [
         ("deal-no-task", lambda d, at: is_open(d) and open_tasks(at) == 0,
-         lambda _, held: after_work(held, 3600)),
-        ("deal-stuck", lambda d, _: is_open(d), lambda d, _: after_days(d.stage_entered_at, 5)),
+         lambda _d, held, _at: after_work(held, 3600)),
+        ("deal-stuck", lambda d, _: is_open(d),
+         lambda d, _held, _at: after_days(d.stage_entered_at, 5)),
         ("deal-no-first-touch", lambda d, at: is_open(d) and not touched(at),
-         lambda d, _: after_work(d.created_at, 1800)),
+         lambda d, _held, _at: after_work(d.created_at, 1800)),
     ]  # fmt: skip
     if history.kind == "amocrm":
         checks += [
             ("card-incomplete", lambda d, _: is_open(d) and _lacks(history, d),
-             lambda _, held: after_work(held, 3600)),
+             lambda _d, held, _at: after_work(held, 3600)),
             ("deal-lost-no-reason",
              lambda d, _: history.stage_kind(d) == "lost" and d.loss_reason_id is None,
-             lambda d, _: after_work(d.closed_at or born, 3600)),
+             lambda d, _held, _at: after_work(d.closed_at or born, 3600)),
         ]  # fmt: skip
+    checks += more_checks(history, deal_id)
     found: list[Interval] = []
     for rule, check, deadline in checks:
         found += _step(history, deal_id, instants, rule, check, deadline)
@@ -256,7 +217,7 @@ def _step(
             begins = NEVER
         else:
             held = at if held is None else held
-            begins = max(deadline(deal, held), at)
+            begins = max(deadline(deal, held, at), at)
         if running is not None and begins > at:
             found.append(Interval(rule, "deal", str(deal_id), running[1], running[0], at))
             running = None
@@ -267,7 +228,12 @@ def _step(
     return found
 
 
-def _overdue(history: History, task_id: int) -> list[Interval]:
+def _overdue(
+    history: History,
+    task_id: int,
+    rule: str = "task-overdue",
+    grace: Callable[[datetime], datetime] = lambda due: due,
+) -> list[Interval]:
     name = str(task_id) if history.kind == "amocrm" else f"t{task_id}"
     images = history.tasks[task_id]
     found: list[Interval] = []
@@ -275,14 +241,14 @@ def _overdue(history: History, task_id: int) -> list[Interval]:
     for index, (at, task) in enumerate(images):
         following = images[index + 1][0] if index + 1 < len(images) else NEVER
         waits = task.done_at is None and task.deleted_at is None
-        begins = max(task.due_at, at) if waits else NEVER
+        begins = max(grace(task.due_at), at) if waits else NEVER
         if running is not None and begins > at:
-            found.append(Interval("task-overdue", "task", name, running[1], running[0], at))
+            found.append(Interval(rule, "task", name, running[1], running[0], at))
             running = None
         if running is None and begins < following:
             running = (begins, task.responsible)
     if running is not None:
-        found.append(Interval("task-overdue", "task", name, running[1], running[0], None))
+        found.append(Interval(rule, "task", name, running[1], running[0], None))
     return found
 
 

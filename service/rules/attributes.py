@@ -143,7 +143,7 @@ def _declined_as_spam(state: LeadState, config: Config) -> bool:
 
 
 _LEAD: tuple[Attribute, ...] = (
-    plain("lead.state", "text", "new, in_work, accepted or declined"),
+    plain("lead.state", "text", "new, in_work, accepted, declined or processed"),
     plain("lead.category", "text", "form, call, chat, mail ..., as the CRM names it"),
     plain("lead.created_at", "instant", "when it came"),
     plain("lead.taken_at", "instant", "when somebody took it"),

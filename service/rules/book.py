@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import blake2b
 from importlib import resources
 from typing import Any
@@ -76,7 +76,7 @@ class Rule:
 
     @cached_property
     def since(self) -> tuple[Attribute, ...]:
-        """Attributes that start the clock; empty = `held`."""
+        """Attributes that start the clock, beside `held`."""
         return tuple(ATTRIBUTES[self.model.on][name] for name in self.model.since_names)
 
     @cached_property
@@ -339,10 +339,16 @@ def _position(document: Any, path: tuple[Any, ...]) -> tuple[int, int]:
     return place[0] + 1, place[1] + 1
 
 
+@cache
 def builtin_rules() -> list[RuleModel]:
-    """The rules that Dozor ships."""
-    text = resources.files("service.rules").joinpath("builtin.yaml").read_text(encoding="utf-8")
-    return parse_rules(text, "builtin.yaml")
+    """The rules that Dozor ships: `service/rules/catalogue`, file by file."""
+    folder = resources.files("service.rules").joinpath("catalogue")
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return [
+        model
+        for file in files
+        for model in parse_rules(file.read_text(encoding="utf-8"), file.name)
+    ]
 
 
 def load_book(extra: str | None = None, name: str = "") -> RuleBook:

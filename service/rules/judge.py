@@ -176,7 +176,7 @@ def _pieces(
 
 
 def _since(rule: Rule, state: Any, config: Config, held: Instant) -> Instant | None:
-    latest: Instant | None = None if rule.since else held
+    latest: Instant | None = held if rule.model.since_held else None
     for attribute in rule.since:
         at = attribute.get(state, config)
         if at is not None and (latest is None or at > latest):

@@ -69,7 +69,8 @@ class RuleModel(_Model):
     severity: Literal["info", "warning", "critical"]
     enabled: bool = True
     needs: list[str] = []  # facts that must be connected
-    notice: bool = False
+    notice: bool = False  # no debt: shown for a working day
+    silences: list[str] = []  # rules of the same subject or deal not told while it is open; "*"
     name: Text | None = None  # a short noun phrase without values
     title: Text
     advice: Text
@@ -90,10 +91,14 @@ class RuleModel(_Model):
 
     @property
     def since_names(self) -> list[str]:
-        """The attributes that start the clock; empty = `held`."""
-        if self.since == "held":
-            return []
-        return [self.since] if isinstance(self.since, str) else list(self.since)
+        """The attributes that start the clock (`held` is none)."""
+        names = [self.since] if isinstance(self.since, str) else self.since
+        return [name for name in names if name != "held"]
+
+    @property
+    def since_held(self) -> bool:
+        """Whether the clock starts no earlier than the condition became true."""
+        return "held" in ([self.since] if isinstance(self.since, str) else self.since)
 
 
 class RuleFile(_Model):

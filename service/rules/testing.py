@@ -2,6 +2,7 @@
 
 Pipelines «Продажи» (`1`) and «Доставка» (`2`) with stages Новая (`open`), КП (`offer`), Договор
 (`contract`), `won`, `lost`; sellers 7 and 9; a custom field ИНН (`501`). Local times are Moscow's.
+A rule that is off by default is tested as if it were on.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from service.domain.directory import (
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant, to_datetime
 from service.domain.steps import open_steps
-from service.domain.story import Story
+from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.violation import Found
 from service.domain.worlds import world_of
@@ -33,8 +34,9 @@ from service.rules.levels import judge_level
 from service.rules.schema import RuleModel, RuleTest
 
 _ZONE = ZoneInfo("Europe/Moscow")
-_KINDS = {"deal": Kind.DEAL, "task": Kind.TASK, "call": Kind.CALL, "note": Kind.NOTE}
-_INSTANTS = ("due_at", "created_at", "started_at", "accepted_at")
+_KINDS = {kind.value: kind for kind in Kind}
+_INSTANTS = ("due_at", "created_at", "started_at", "accepted_at", "closed_at")
+_OWN_TIMELINE = (Kind.DEAL, Kind.LEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,12 @@ def run_tests(models: list[RuleModel]) -> list[Outcome]:
 
 def _run(model: RuleModel, test: RuleTest) -> str:
     config = _config(test)
-    rules = RuleBook([model]).in_force(config)
+    rules = RuleBook([model.model_copy(update={"enabled": True})]).in_force(config)
     windows = [Window(0, FOREVER, config, rules)]
-    stories = [fold(key, facts, world_of(config)) for key, facts in _timelines(test).items()]
+    stories = [
+        fold(key, [f for f in facts if f.kind is not Kind.CONTACT], world_of(config), _lent(facts))
+        for key, facts in _timelines(test).items()
+    ]
     found: list[Found] = []
     if model.form == "level":
         found = _levels(model, stories, config, windows)
@@ -68,6 +73,11 @@ def _run(model: RuleModel, test: RuleTest) -> str:
                 return f"the condition failed: {failures[0].error}"
             found += intervals
     return _compare(test, sorted(found, key=lambda f: f.breach_at))
+
+
+def _lent(facts: list[Fact]) -> Context:
+    """Persons are lent to the deal, as the pipeline does it."""
+    return Context([fact for fact in facts if fact.kind is Kind.CONTACT])
 
 
 def _levels(
@@ -129,14 +139,22 @@ def _timelines(test: RuleTest) -> dict[str, list[Fact]]:
         body = dict(line[name])
         kind = _KINDS[name]
         subject = str(body.pop("id", index + 1 if kind is Kind.NOTE else 1))
-        deal = subject if kind is Kind.DEAL else str(body.pop("deal", "1"))
+        home = _home(kind, subject, body)
         if (kind, subject) not in seen:
             body = _defaults(kind, at, body)
             seen.add((kind, subject))
         body |= {key: _instant(body[key]) for key in _INSTANTS if isinstance(body.get(key), str)}
         fact = Fact(kind, subject, at, body)
-        timelines.setdefault(f"deal:{deal}", []).append(fact)
+        timelines.setdefault(home, []).append(fact)
     return timelines
+
+
+def _home(kind: Kind, subject: str, body: dict[str, Any]) -> str:
+    if kind in _OWN_TIMELINE:
+        return f"{kind}:{subject}"
+    if "lead" in body:
+        return f"lead:{body.pop('lead')}"
+    return f"deal:{body.pop('deal', '1')}"
 
 
 def _defaults(kind: Kind, at: Instant, body: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +164,8 @@ def _defaults(kind: Kind, at: Instant, body: dict[str, Any]) -> dict[str, Any]:
         return {"created_at": at, "text": "Перезвонить по КП"} | body
     if kind is Kind.CALL:
         return {"started_at": at} | body
+    if kind is Kind.CONTACT:
+        return body
     return {"created_at": at} | body
 
 
@@ -157,14 +177,26 @@ def _config(test: RuleTest) -> Config:
     directory = Directory(
         timezone="Europe/Moscow",
         currency="RUB",
-        sellers=(Seller(id="7", name="Иванов"), Seller(id="9", name="Петрова")),
+        telephony=True,
+        complete_users=True,
+        sellers=tuple(
+            Seller(id=number, name=name, activity=_activity(test, number))
+            for number, name in (("7", "Иванов"), ("9", "Петрова"))
+        ),
         pipelines=tuple(_pipelines()),
         loss_reasons=(LossReason(id="1", name="Дорого"), LossReason(id="2", name="Спам")),
         fields=(CustomField(id="501", name="ИНН", required=required.get("501", ())),),
     )
-    config = resolve("test", "amocrm", directory, parse_document(test.settings))
+    crm = test.directory.get("crm", "amocrm")
+    config = resolve("test", crm, directory, parse_document(test.settings))
     config.check()
     return config
+
+
+def _activity(test: RuleTest, seller: str) -> tuple[tuple[Instant, bool], ...]:
+    """`directory: {activity: {"9": INSTANT}}`: the seller worked until then."""
+    left = _instant(test.directory.get("activity", {}).get(seller))
+    return () if left is None else ((0, True), (left, False))
 
 
 def _pipelines() -> Iterator[Pipeline]:

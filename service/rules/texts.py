@@ -7,7 +7,7 @@ from typing import Any
 
 from service.domain import speech
 from service.domain.config import Config
-from service.domain.instant import Instant
+from service.domain.instant import Instant, to_datetime
 from service.rules.schema import RuleModel
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -48,20 +48,61 @@ def _values(
     end = min(now, row["resolved_at"]) if row["resolved_at"] is not None else now
     end = max(end, row["breach_at"])
     calendar = config.calendar(row["owner"] or row["seller"] or None)
-    stage = config.stage_name(row["pipeline"], row["stage"]) or row["stage"]
-    seconds = int(text.get("seconds") or 0)
-    number = int(text.get("n") or 0)
     return {
         "text": f"«{names.subject}»" if lang == "ru" else f'"{names.subject}"',
         "late": speech.elapsed(end - row["breach_at"], lang),
         "wait": speech.elapsed(calendar.working_seconds(row["since"], end), lang),
-        "deal": names.deal,
+        "age": speech.elapsed(end - row["since"], lang),
         "days": speech.working_days(row["since"], end, calendar, lang),
-        "stage": stage,
+        "deal": names.deal,
+        "stage": config.stage_name(row["pipeline"], row["stage"]) or row["stage"],
         "norm": speech.span(row["values"].get("for", "0m"), lang),
         "fields": ", ".join(config.field_name(token) for token in text.get("missing", [])),
-        "minutes": speech.elapsed(seconds, lang),
+        "minutes": speech.elapsed(int(text.get("seconds") or 0), lang),
         "seller": config.seller_name(row["owner"] or row["seller"]) or row["seller"],
-        "n": speech.deals(number, lang),
+        "n": speech.deals(int(text.get("n") or 0), lang),
+        "count": str(text.get("n", "")),
         "limit": str(text.get("limit", "")),
+        "moves": str(text.get("moves", "")),
+        "attempts": str(text.get("attempts", "")),
+        "attempts_since": str(text.get("attempts_since", "")),
+        "pushes": str(text.get("pushes", "")),
+        "said": str(text.get("said", "")),
+        "source": _source(text.get("source"), lang),
+        "amount": speech.money(row["amount"], row["currency"] or config.currency, lang),
+        "peak": speech.money(int(text.get("peak") or 0), row["currency"] or config.currency, lang),
+        "next_due": _day(text.get("next_due"), config),
+        "expected": _day(text["expected"] - 1 if text.get("expected") else None, config),
+        "from_stage": _stage(text.get("from_stage"), config),
+        "skipped": ", ".join(
+            config.stage_name(row["pipeline"], stage) or stage for stage in text.get("skipped", [])
+        ),
+        "reason": _reason(text.get("reason"), config, lang),
     }
+
+
+PLACEHOLDERS = frozenset(
+    {
+        "text", "late", "wait", "age", "days", "deal", "stage", "norm", "fields", "minutes",
+        "seller", "n", "count", "limit", "moves", "attempts", "attempts_since", "pushes", "said",
+        "source", "amount", "peak", "next_due", "expected", "from_stage", "skipped", "reason",
+    }
+)  # fmt: skip
+"""What titles may name in braces."""
+
+
+def _day(at: Instant | None, config: Config) -> str:
+    return "" if at is None else to_datetime(at).astimezone(config.timezone).strftime("%d.%m.%Y")
+
+
+def _stage(place: list[str] | None, config: Config) -> str:
+    return "" if not place else config.stage_name(place[0], place[1]) or place[1]
+
+
+def _source(source: str | None, lang: str) -> str:
+    return source or ("не указан" if lang == "ru" else "unknown")
+
+
+def _reason(reason: str | None, config: Config, lang: str) -> str:
+    names = {known.id: known.name for known in config.directory.loss_reasons}
+    return names.get(reason or "", reason or "") or ("не указана" if lang == "ru" else "none given")

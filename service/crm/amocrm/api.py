@@ -63,8 +63,9 @@ class AmoClient:
         """What changed since the cursor's marks, with an overlap."""
         return read_changes(Past(self._readers).steps(), cursor)
 
-    def listed(self, kind: Kind) -> None:
-        """Events tell what was deleted (`changes`)."""
+    def listed(self, kind: Kind) -> Iterator[list[str]] | None:
+        """Inquiries that wait; of deals and tasks events tell what was deleted (`changes`)."""
+        return Past(self._readers).waiting() if kind is Kind.LEAD else None
 
     def subscribe(self, hook_url: str) -> None:
         """Register the hook; names that this portal does not know are left out.

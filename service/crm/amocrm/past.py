@@ -67,6 +67,11 @@ class Past:
         for rows, page in self._rest.pages("/api/v4/leads/unsorted", "unsorted", params):
             yield Piece([rest_facts.inquiry(row) for row in rows], page + 1)
 
+    def waiting(self) -> Iterator[list[str]]:
+        """The ids of all inquiries that wait."""
+        for piece in self._inquiries(0, None):
+            yield [fact.id for fact in piece.facts]
+
     def _events(self, since: Instant, _position: Any) -> Iterator[Piece]:
         """Events in the portal's order; at last what was before the first ones.
 

@@ -234,3 +234,14 @@ def _with_position(row: Row[Any], keys: int) -> dict[str, Any]:
     document = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a mapping
     document["position"] = [document.pop(f"key_{index}") for index in range(keys)]
     return document
+
+
+def unresolved_subjects(connection: Connection, account_id: str, kind: str) -> set[str]:
+    """Subjects of a kind with a violation that nothing has ended, also one that lies ahead."""
+    query = (
+        select(_V.c.subject_id)
+        .where(_V.c.account_id == account_id, _V.c.subject_kind == kind)
+        .where(_V.c.resolved_at.is_(None))
+        .distinct()
+    )
+    return set(connection.execute(query).scalars())
