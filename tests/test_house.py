@@ -9,6 +9,7 @@ import pytest
 
 from service.kpi.metrics import METRICS
 from service.rules.book import builtin_rules
+from service.rules.paper import table
 from service.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +41,12 @@ def test_setting_is_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("rule", [model.id for model in builtin_rules()])
 def test_rule_is_in_the_readme(rule: str) -> None:
     assert f"`{rule}`" in README
+
+
+@pytest.mark.parametrize(("paper", "lang"), [("README.md", "en"), ("README.ru.md", "ru")])
+def test_tables_of_rules_are_the_rules_own(paper: str, lang: str) -> None:
+    """`dozor rules list --markdown LANG` makes them."""
+    assert table(builtin_rules(), lang) in (ROOT / paper).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("slug", sorted(METRICS))

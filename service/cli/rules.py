@@ -13,6 +13,7 @@ from service.domain.violation import Found
 from service.errors import ConfigError
 from service.files import read_text
 from service.pipeline import trial
+from service.rules import paper
 from service.rules.book import RuleBook, builtin_rules, parse_rules
 from service.rules.schema import RuleModel
 from service.rules.testing import run_tests
@@ -28,9 +29,17 @@ def _read(path: Path) -> list[RuleModel]:
 
 
 @app.command("list")
-def list_rules(as_json: Json = False) -> None:
+def list_rules(
+    as_json: Json = False,
+    markdown: Annotated[str, typer.Option(help="as a Markdown table: ru or en")] = "",
+) -> None:
     """The built-in rules."""
     models = builtin_rules()
+    if markdown:
+        if markdown not in {"ru", "en"}:
+            raise ConfigError(f"--markdown: {markdown!r} is none of ru, en")
+        print(paper.table(models, markdown))
+        return
     if as_json:
         base.show_json(
             [m.model_dump(mode="json", by_alias=True, exclude={"tests"}) for m in models]

@@ -14,6 +14,8 @@ from service.domain.subjects import last_told
 from service.domain.told import Told
 
 TALK_MIN_SECONDS = 10
+DISTRIBUTION_SECONDS = 1800
+HANDOVER_SECONDS = 14 * 86_400
 
 _PLAIN = ("name", "currency", "company", "created_by", "created_at")
 
@@ -65,7 +67,7 @@ class DealFold:
 
     def _collect(self, start: Instant) -> None:
         self._collect_places(start)
-        self._collect_settled(start, "responsible", lambda value: value or "")
+        self._collect_handovers(start)
         self._collect_amounts(start)
         self._collect_reasons()
         for name in ("name", "currency", "company", "contacts", "tags", "fields", "source"):
@@ -103,7 +105,7 @@ class DealFold:
         for change in settle(told):
             kind = self._world.stage_kind(*change.value)
             late = self._world.is_late(*change.value)
-            self._add(change.at, 1, "place", (*change.value, kind))
+            self._add(change.at, 1, "place", (*change.value, kind, change.author))
             self._add(change.at, 9, "late", late)
             if self._world.is_human(change.author):
                 self._add(change.at, 8, "activity", change.at)
@@ -114,6 +116,23 @@ class DealFold:
         told = [Change(c.at, tidy(c.value), c.author) for c in self._changes(start, name)]
         for change in settle(told):
             self._add(change.at, order, name, change.value)
+
+    def _collect_handovers(self, start: Instant) -> None:
+        """Who has it; hand-overs by people count for a fortnight, the first distribution not."""
+        told = [c._replace(value=c.value or "") for c in self._changes(start, "responsible")]
+        settled = settle(told)
+        for change in settled:
+            self._add(change.at, 2, "responsible", change.value)
+        handed = [
+            change.at
+            for change in settled[1:]
+            if change.at - start > DISTRIBUTION_SECONDS
+            and (change.author is None or self._world.is_human(change.author))
+        ]
+        if len(handed) > 2:  # fewer are nobody's trouble, and need no step when they age out
+            for at in handed:
+                self._add(at, 2, "handed", 1)
+                self._add(at + HANDOVER_SECONDS, 2, "handed", -1)
 
     def _collect_amounts(self, start: Instant) -> None:
         self._collect_settled(start, "amount", lambda value: int(value or 0))

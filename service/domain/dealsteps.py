@@ -22,8 +22,8 @@ def apply_step(state: DealState, name: str, value: Any) -> None:
         setattr(state, name, value)
 
 
-def _place(state: DealState, value: tuple[str, str, StageKind]) -> None:
-    pipeline, stage, kind = value
+def _place(state: DealState, value: tuple[str, str, StageKind, str | None]) -> None:
+    pipeline, stage, kind, state.moved_by = value
     known = bool(state.stage)
     was_closed = known and state.is_closed
     state.previous_stage, state.previous_pipeline = state.stage or None, state.pipeline or None
@@ -49,6 +49,10 @@ def _place(state: DealState, value: tuple[str, str, StageKind]) -> None:
 def _responsible(state: DealState, value: str) -> None:
     state.responsible = value
     state.responsible_since = state.at
+
+
+def _handed(state: DealState, delta: int) -> None:
+    state.handovers_recent += delta
 
 
 def _contacts(state: DealState, value: list[str] | None) -> None:
@@ -140,6 +144,7 @@ def _reach(state: DealState, value: tuple[bool, bool]) -> None:
 _HANDLERS: dict[str, Callable[[DealState, Any], None]] = {
     "place": _place,
     "responsible": _responsible,
+    "handed": _handed,
     "contacts": _contacts,
     "tasks": _tasks,
     "attempt": _attempt,

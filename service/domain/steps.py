@@ -1,41 +1,218 @@
-"""Steps of levels: +1 and -1 with who and when, from a folded timeline."""
+"""Steps of levels: what goes up and down, when and for whom, from a folded timeline (rules.md 1.1).
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A level is the running sum of its steps. A window ("n in W") is +1 at the fact and -1 when it ages
+out: both instants are known when the fact is.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
-from service.domain.instant import Instant
-from service.domain.story import DealState, Story, deal_is_judged
+from service.domain.instant import FOREVER, Instant
+from service.domain.span import Span
+from service.domain.story import DealState, Story, TaskState, deal_is_judged
+from service.domain.violation import Found
+
+CLOSINGS_SECONDS = 900
+LOSSES_SECONDS = 3600
+INQUIRIES = Span(1, "wd")
+ALWAYS = frozenset({"deals_open", "tasks_overdue", "hot_deals", "tasks_open"})
+OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
+LEVELS = (
+    "deals_open", "deals_load", "hot_deals", "tasks_open", "inquiries_given", "inquiries_waiting",
+    "losses_hour", "closings_quarter", *OF_VIOLATIONS,
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A change of a level by `delta` at `at`; `state` says for whom and where."""
+class Step(NamedTuple):
+    """A change of a level by `delta` at `at`; the rest says for whom and where."""
 
+    metric: str
+    kind: str
+    subject: str
     at: Instant
     delta: int
-    state: DealState
+    seller: str
+    pipeline: str = ""
+    stage: str = ""
+    source: str = ""
+
+    @property
+    def key(self) -> str:
+        """Tells the steps of one subject to one level apart."""
+        return f"{self.at}{'+' if self.delta > 0 else '-'}"
 
 
-def open_steps(story: Story, config: Config) -> Iterator[Step]:
-    """The deal as a part of its sellers' open deals (decisions.md 15)."""
-    if not story.deal or not deal_is_judged(story.deal[-1], config):
-        return
+Place = Callable[[DealState], tuple[Any, ...] | None]
+"""Where a deal counts: whatever moves the step when it changes; None = it does not count."""
+
+
+def level_steps(
+    story: Story, found: Sequence[Found], config: Config, wanted: frozenset[str] = ALWAYS
+) -> Iterator[Step]:
+    """All steps of a timeline to the wanted levels, given its violations."""
+    if story.deal and deal_is_judged(story.deal[-1], config):
+        yield from _of_deal(story, config, wanted)
+    if not story.deal or deal_is_judged(story.deal[-1], config):
+        yield from _of_tasks(story, config, wanted)
+    for metric, rule in OF_VIOLATIONS.items():
+        if metric in wanted:
+            yield from _of_violations(story, metric, rule, found)
+    if "inquiries_waiting" in wanted and story.lead:
+        yield from _waiting(story, config)
+
+
+def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
+    def is_open(state: DealState) -> tuple[Any, ...] | None:
+        return (state.responsible, state.pipeline) if state.kind is StageKind.OPEN else None
+
+    def is_hot(state: DealState) -> tuple[Any, ...] | None:
+        hot = config.standards.is_hot(state.pipeline, state.stage, state.amount, state.tags)
+        return is_open(state) if hot else None
+
+    def in_stage(state: DealState) -> tuple[Any, ...] | None:
+        place = is_open(state)
+        return None if place is None else (*place, state.stage)
+
+    yield from _while(story, "deals_open", is_open)
+    if "hot_deals" in wanted:
+        yield from _while(story, "hot_deals", is_hot)
+    weights = config.standards.weights
+    if weights:
+        for step in _while(story, "deals_load", in_stage):
+            weight = weights.get((step.pipeline, step.stage), 1)
+            if weight:
+                yield step._replace(delta=step.delta * weight)
+    if "losses_hour" in wanted:
+        yield from _losses(story, config)
+    if "inquiries_given" in wanted:
+        yield from _given(story, config)
+
+
+def _while(story: Story, metric: str, where: Place) -> Iterator[Step]:
+    """The deal as a part of its sellers' level, from its birth on (decisions.md 15)."""
     born = story.deal[-1].born_at
+    if born is None:
+        return
     place: DealState | None = None
     for state in story.deal:
-        at = state.at if born is None else max(state.at, born)
-        is_open = state.kind is StageKind.OPEN and born is not None
-        if place is not None and is_open and _place(place) == _place(state):
+        at, now = max(state.at, born), where(state)
+        if place is not None and now is not None and where(place) == now:
             continue
         if place is not None:
-            yield Step(at, -1, place)
+            yield _deal_step(story, metric, at, -1, place)
             place = None
-        if is_open:
-            yield Step(at, 1, state)
+        if now is not None:
+            yield _deal_step(story, metric, at, 1, state)
             place = state
 
 
-def _place(state: DealState) -> tuple[str, str]:
-    return state.responsible, state.pipeline
+def _deal_step(story: Story, metric: str, at: Instant, delta: int, state: DealState) -> Step:
+    return Step(
+        metric, "deal", story.id, at, delta, state.responsible, state.pipeline, state.stage,
+        state.source or "",
+    )  # fmt: skip
+
+
+def _losses(story: Story, config: Config) -> Iterator[Step]:
+    """Each loss counts for its author (unknown: the responsible) for an hour; robots for nobody."""
+    before: DealState | None = None
+    for state in story.deal:
+        lost = state.kind is StageKind.LOST
+        if lost and (before is None or before.kind is not StageKind.LOST):
+            by = state.responsible if state.moved_by is None else state.moved_by
+            if config.is_human(by):
+                step = _deal_step(story, "losses_hour", state.at, 1, state)._replace(seller=by)
+                yield step
+                yield step._replace(at=state.at + LOSSES_SECONDS, delta=-1)
+        before = state
+
+
+def _given(story: Story, config: Config) -> Iterator[Step]:
+    """A new deal counts for whoever got it for a working day."""
+    born = story.deal[-1].born_at
+    if born is None:
+        return
+    first = next((s for s in reversed(story.deal) if s.at <= born), story.deal[0])
+    if not first.responsible:
+        return
+    step = _deal_step(story, "inquiries_given", born, 1, first)
+    yield step
+    ended = config.calendar(first.responsible).add(born, INQUIRIES)
+    yield step._replace(at=ended, delta=-1)
+
+
+def _of_tasks(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
+    pipeline = story.deal[-1].pipeline if story.deal else ""
+    for task_id, states in story.tasks.items():
+        if "tasks_open" in wanted:
+            yield from _open_task(task_id, states, pipeline)
+        if "closings_quarter" in wanted:
+            yield from _closings(task_id, states, pipeline, config)
+
+
+def _open_task(task_id: str, states: Sequence[TaskState], pipeline: str) -> Iterator[Step]:
+    owner: str | None = None
+    for state in states:
+        now = state.responsible if state.is_open and not state.deleted else None
+        if now == owner:
+            continue
+        if owner is not None:
+            yield Step("tasks_open", "task", task_id, state.at, -1, owner, pipeline)
+        if now is not None:
+            yield Step("tasks_open", "task", task_id, state.at, 1, now, pipeline)
+        owner = now
+
+
+def _closings(
+    task_id: str, states: Sequence[TaskState], pipeline: str, config: Config
+) -> Iterator[Step]:
+    """Closings without a trace, by whoever closed; a trace that comes later takes its step back."""
+    for state in states:
+        if state.closed_at != state.at or state.deleted or not config.is_human(state.closed_by):
+            continue
+        traced = any(s.trace_at is not None for s in states if s.closed_at == state.at)
+        if not traced:
+            by = state.closed_by or ""
+            yield Step("closings_quarter", "task", task_id, state.at, 1, by, pipeline)
+            yield Step(
+                "closings_quarter", "task", task_id, state.at + CLOSINGS_SECONDS, -1, by, pipeline
+            )
+
+
+def _of_violations(story: Story, metric: str, rule: str, found: Sequence[Found]) -> Iterator[Step]:
+    """The level of a rule's open intervals, moved between sellers with the subject."""
+    for one in found:
+        if one.rule != rule:
+            continue
+        end = FOREVER if one.resolved_at is None else one.resolved_at
+        if end <= one.breach_at:
+            continue
+        states: Sequence[Any] = (
+            story.tasks[one.subject_id] if one.subject_kind == "task" else story.deal
+        )
+        base = Step(
+            metric, one.subject_kind, one.subject_id, one.breach_at, 1, one.seller,
+            one.pipeline, one.stage,
+        )  # fmt: skip
+        yield base
+        seller = one.seller
+        for state in states:
+            if one.breach_at < state.at < end and state.responsible != seller:
+                yield base._replace(at=state.at, delta=-1, seller=seller)
+                seller = state.responsible
+                yield base._replace(at=state.at, seller=seller)
+        if end < FOREVER:
+            yield base._replace(at=end, delta=-1, seller=seller)
+
+
+def _waiting(story: Story, config: Config) -> Iterator[Step]:
+    """An inquiry that nobody has sorted yet, for the whole account."""
+    waits = False
+    for state in story.lead:
+        now = state.state == "new" and not state.deleted and state.pipeline not in config.excluded
+        if now != waits:
+            delta = 1 if now else -1
+            yield Step("inquiries_waiting", "lead", story.id, state.at, delta, "", state.pipeline)
+        waits = now

@@ -46,6 +46,8 @@ class DealState(_State):
     pipeline: str = ""
     stage: str = ""
     stage_entered_at: Instant | None = None
+    moved_by: str | None = None  # who brought it into the stage; None = unknown
+    handovers_recent: int = 0  # changes of the responsible in the last 14 days
     previous_stage: str | None = None
     previous_pipeline: str | None = None
     visited: tuple[str, ...] = ()  # stages entered since the deal came into its pipeline, in order

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
-from service.domain.steps import open_steps
+from service.domain.steps import ALWAYS, level_steps
 from service.domain.story import DealState, Story, TaskState, deal_is_judged
 from service.domain.violation import Found
 
@@ -33,8 +33,10 @@ class Contribution(NamedTuple):
     currency: str = ""
 
 
-def contribute(story: Story, found: Sequence[Found], config: Config) -> list[Contribution]:
-    """All contributions of a timeline, given its violations (levels count open intervals)."""
+def contribute(
+    story: Story, found: Sequence[Found], config: Config, levels: frozenset[str] = ALWAYS
+) -> list[Contribution]:
+    """All contributions of a timeline, given its violations; `levels`: those that are wanted."""
     rows: list[Contribution] = []
     if story.deal:
         rows += _deal(story, config)
@@ -43,7 +45,14 @@ def contribute(story: Story, found: Sequence[Found], config: Config) -> list[Con
     for task_id, states in story.tasks.items():
         rows += _task(story, task_id, states, config)
     rows += _calls(story, config)
-    rows += _overdue(story, found)
+    rows += _overdue(found)
+    rows += [
+        Contribution(
+            step.metric, step.kind, step.subject, step.key, step.at, step.seller, step.pipeline,
+            step.stage, step.source, step.delta,
+        )
+        for step in level_steps(story, found, config, levels)
+    ]  # fmt: skip
     return [row for row in rows if row.value]
 
 
@@ -61,7 +70,6 @@ def _deal(story: Story, config: Config) -> Iterator[Contribution]:
     first = _at(story.deal, born) or states[0]
     yield _row(story, "deals_created", "born", born, first, 1)
     yield from _inquiry_of_deal(story, first, born, config)
-    yield from _open_level(story, config)
     if any(s.is_closed for s in states):
         yield from _outcomes(story, states, config)
 
@@ -115,13 +123,6 @@ def _inquiry_of_deal(
         yield _row(story, "inquiries", "inquiry", story.inquiry.created_at, first, 1)
     elif not (story.is_repeat and config.is_human(first.created_by)):
         yield _row(story, "inquiries", "inquiry", born, first, 1)
-
-
-def _open_level(story: Story, config: Config) -> Iterator[Contribution]:
-    """+1/-1 of open deals, moved between sellers and pipelines at their instants."""
-    for step in open_steps(story, config):
-        sign = "+" if step.delta > 0 else "-"
-        yield _row(story, "deals_open", f"{step.at}{sign}", step.at, step.state, step.delta)
 
 
 def _outcome(
@@ -233,30 +234,12 @@ def _calls(story: Story, config: Config) -> Iterator[Contribution]:
 # --- overdue tasks --------------------------------------------------------------------------------
 
 
-def _overdue(story: Story, found: Sequence[Found]) -> Iterator[Contribution]:
-    """The level of open task-overdue intervals, moved between sellers with the task."""
-    for interval in found:
-        if interval.rule != "task-overdue":
-            continue
-        end = FOREVER if interval.resolved_at is None else interval.resolved_at
-        if end <= interval.breach_at:
-            continue
-        states = story.tasks[interval.subject_id]
-
-        def row(metric: str, key: str, at: Instant, seller: str, value: int,
-                interval: Found = interval) -> Contribution:  # fmt: skip
-            return Contribution(
-                metric, "task", interval.subject_id, key, at, seller, interval.pipeline,
-                interval.stage, "", value,
+def _overdue(found: Sequence[Found]) -> Iterator[Contribution]:
+    """Each breach of the rule task-overdue; its level is among the steps."""
+    for one in found:
+        ended = FOREVER if one.resolved_at is None else one.resolved_at
+        if one.rule == "task-overdue" and ended > one.breach_at:
+            yield Contribution(
+                "became_overdue", "task", one.subject_id, str(one.breach_at), one.breach_at,
+                one.seller, one.pipeline, one.stage, "", 1,
             )  # fmt: skip
-
-        seller = interval.seller
-        yield row("became_overdue", str(interval.breach_at), interval.breach_at, seller, 1)
-        yield row("tasks_overdue", f"{interval.breach_at}+", interval.breach_at, seller, 1)
-        for state in states:
-            if interval.breach_at < state.at < end and state.responsible != seller:
-                yield row("tasks_overdue", f"{state.at}-", state.at, seller, -1)
-                seller = state.responsible
-                yield row("tasks_overdue", f"{state.at}+", state.at, seller, 1)
-        if end < FOREVER:
-            yield row("tasks_overdue", f"{end}-", end, seller, -1)

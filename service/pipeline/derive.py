@@ -32,7 +32,7 @@ def derive(story: Story, windows: Sequence[Window]) -> Verdict:
     for interval in found:
         row = violation_row(config.account_id, story.key, interval)
         derived.violations[row["id"]] = row
-    for contribution in contribute(story, found, config):
+    for contribution in contribute(story, found, config, windows[-1].levels):
         key, rest = contribution_row(contribution, config)
         derived.contributions[key] = rest
     if story.deal:

@@ -36,7 +36,7 @@ def rejudge(office: Office, account_id: str) -> int:
         if keys:
             accounts.change(connection, account_id, judged_cursor=keys[-1])
             return len(keys)
-        sellers = level_store.sellers_with(connection, account_id, "deals_open")
+        sellers = levels.holders(connection, account_id, windows)
         level_store.mark(connection, account_id, dict.fromkeys(sellers, 0))
         values = {"judged_version": row.config_version, "judged_cursor": None}
         accounts.change(connection, account_id, **values)

@@ -15,7 +15,7 @@ from service.pipeline import apply, verify
 from service.pipeline.office import Office
 from service.rules.book import RuleBook, Window
 from service.rules.judge import Failure, judge
-from service.rules.levels import judge_level
+from service.rules.levels import holder_of, judge_level
 from service.store import accounts
 from service.store import levels as level_store
 from service.store.engine import reading
@@ -81,16 +81,16 @@ def _levels(
     connection: Connection, account_id: str, pair: Sequence[Window]
 ) -> Iterator[tuple[list[Found], list[Found]]]:
     """A seller's violations by the old book and by the new one, for each level that differs."""
-    named: dict[str, str] = {}
-    for window in pair:
-        named |= {r.id: r.model.level or "" for r in window.rules if r.model.form == "level"}
-    for rule_id, metric in sorted(named.items()):
+    config = pair[0].config
+    named = {r.id: r for window in pair for r in window.rules if r.model.form == "level"}
+    for rule_id, rule in sorted(named.items()):
+        metric = rule.metric(config)
         sellers = level_store.sellers_with(connection, account_id, metric)
         steps = level_store.steps_from(connection, account_id, metric, sellers, 0)
         for seller in sellers:
+            holder = holder_of(rule, seller, account_id)
             old, new = (
-                list(judge_level(rule_id, seller, 0, steps[seller], [window], None, 0))
-                for window in pair
+                list(judge_level(rule_id, holder, 0, steps[seller], [window])) for window in pair
             )
             yield old, new
 

@@ -87,7 +87,7 @@ def rebuild(
         progress(len(keys))
     with transaction(office.engine) as connection:
         rollups.rebuild(connection, account_id)
-        sellers = level_store.sellers_with(connection, account_id, "deals_open")
+        sellers = levels.holders(connection, account_id, windows)
         levels.judge_sellers(connection, account_id, dict.fromkeys(sellers, 0), windows)
         dirty = level_store.marked(connection, account_id)
         level_store.unmark(connection, account_id, list(dirty))
@@ -106,10 +106,10 @@ def _level_drifts(
     connection: Connection, account_id: str, windows: Sequence[Window]
 ) -> list[Drift]:
     difference = Difference()
-    sellers = level_store.sellers_with(connection, account_id, "deals_open")
+    sellers = levels.holders(connection, account_id, windows)
     everything = dict.fromkeys(sellers, 0)
-    for seller, old, new in levels.judgements(connection, account_id, everything, windows):
-        derived_store.differ(f"seller:{seller}", old, new, difference)
+    for timeline, old, new in levels.judgements(connection, account_id, everything, windows):
+        derived_store.differ(timeline, old, new, difference)
     return _drifts(account_id, difference)
 
 

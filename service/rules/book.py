@@ -15,14 +15,13 @@ from service.domain.account import RuleSettings
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.span import Span
+from service.domain.steps import ALWAYS, LEVELS
 from service.errors import ConfigError
 from service.faults import first_of, place_of, said
 from service.files import load_yaml
 from service.rules.attributes import ATTRIBUTES, Attribute
 from service.rules.expression import Condition
 from service.rules.schema import ByStage, RuleFile, RuleModel, RuleTest, Text
-
-LEVELS = ("deals_open", "tasks_overdue")
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,11 @@ class Rule:
         """Gaps shorter than this join two intervals."""
         return Span.parse(self.model.join).seconds
 
+    def metric(self, config: Config) -> str:
+        """The level that a level rule watches; open deals are weighted where weights are set."""
+        name = self.model.level or ""
+        return "deals_load" if name == "deals_open" and config.standards.weights else name
+
     def above(self, get: Callable[[str], Any]) -> int:
         """The limit of a level rule (`get` reads an attribute)."""
         name = self.model.above or "param.limit"
@@ -101,6 +105,7 @@ _MEANING = {
     "for_",
     "level",
     "above",
+    "share",
     "join",
     "needs",
     "notice",
@@ -367,6 +372,11 @@ class Window:
     end: Instant
     config: Config
     rules: list[Rule]
+
+    @cached_property
+    def levels(self) -> frozenset[str]:
+        """The levels that are wanted: of rules in force, and those that are always shown."""
+        return ALWAYS | {rule.model.level for rule in self.rules if rule.model.level}
 
     @cached_property
     def chains(self) -> dict[str, list[list[tuple["Window", Rule]]]]:

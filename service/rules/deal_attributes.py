@@ -202,6 +202,7 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.reopened_at", "instant", "last reopening"),
     plain("deal.reopens", "int", "how often it was reopened"),
     Attribute("deal.responsible", "text?", "seller", lambda s, _: s.responsible or None),
+    plain("deal.handovers_recent", "int", "changes of the responsible in the last 14 days"),
     plain("deal.responsible_since", "instant", "last hand-over"),
     Attribute(
         "deal.responsible_known", "bool", "the responsible is a listed user", _responsible_known

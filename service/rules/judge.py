@@ -277,6 +277,8 @@ def _words(subject: Subject, segment: Segment, attributes: dict[str, Any]) -> di
             words["said"] = state.call.trace_text[:80]
     elif subject.kind == "task":
         words["moves"] = attributes.get("task.postponements", 0)
+        if "task.text_is_meaningful" in attributes:
+            words["name"] = state.text  # what was wrong, not what was mended
     elif subject.kind == "lead":
         words["source"] = state.source or ""
     elif subject.kind == "deal":
@@ -296,7 +298,8 @@ def _words(subject: Subject, segment: Segment, attributes: dict[str, Any]) -> di
 
 _DEAL_WORDS = {
     "attempts": "deal.attempts", "attempts_since": "deal.attempts_since_talk",
-    "pushes": "deal.close_date_pushes", "peak": "deal.amount_peak_late",
+    "handovers": "deal.handovers_recent", "pushes": "deal.close_date_pushes",
+    "peak": "deal.amount_peak_late",
     "next_due": "deal.next_due_at", "due": "deal.due_in_absence_at",
     "expected": "deal.expected_close_on",
 }  # fmt: skip

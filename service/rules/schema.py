@@ -64,6 +64,7 @@ class RuleModel(_Model):
     for_: str | ByStage = Field("0m", alias="for")
     level: str | None = None  # form level: the contribution part that is summed
     above: str | None = None  # form level: attribute or param.<name> that must not be exceeded
+    share: int = Field(100, ge=1, le=100)  # form level: per cent of the limit that are allowed
     join: str = "0m"  # gaps shorter than this do not end an interval
     params: dict[str, int | float | str | bool] = {}
     severity: Literal["info", "warning", "critical"]

@@ -23,14 +23,15 @@ from service.domain.directory import (
 )
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant, to_datetime
-from service.domain.steps import open_steps
+from service.domain.steps import OF_VIOLATIONS, level_steps
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.violation import Found
 from service.domain.worlds import world_of
-from service.rules.book import RuleBook, Window
+from service.rules.book import RuleBook, Window, builtin_rules
+from service.rules.expression import ConditionFailed
 from service.rules.judge import judge
-from service.rules.levels import judge_level
+from service.rules.levels import holder_of, judge_level
 from service.rules.schema import RuleModel, RuleTest
 
 _ZONE = ZoneInfo("Europe/Moscow")
@@ -56,6 +57,19 @@ def run_tests(models: list[RuleModel]) -> list[Outcome]:
 
 
 def _run(model: RuleModel, test: RuleTest) -> str:
+    try:
+        _, found = intervals(model, test)
+    except ConditionFailed as error:
+        return f"the condition failed: {error}"
+    return _compare(test, found)
+
+
+def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
+    """The violations of a test's timelines by one rule alone, and the account they are judged in.
+
+    Raises:
+        ConditionFailed: the condition has no answer.
+    """
     config = _config(test)
     rules = RuleBook([model.model_copy(update={"enabled": True})]).in_force(config)
     windows = [Window(0, FOREVER, config, rules)]
@@ -68,11 +82,11 @@ def _run(model: RuleModel, test: RuleTest) -> str:
         found = _levels(model, stories, config, windows)
     else:
         for story in stories:
-            intervals, failures = judge(story, windows)
+            judged, failures = judge(story, windows)
             if failures:
-                return f"the condition failed: {failures[0].error}"
-            found += intervals
-    return _compare(test, sorted(found, key=lambda f: f.breach_at))
+                raise ConditionFailed(failures[0].error)
+            found += judged
+    return config, sorted(found, key=lambda f: f.breach_at)
 
 
 def _lent(facts: list[Fact]) -> Context:
@@ -83,17 +97,27 @@ def _lent(facts: list[Fact]) -> Context:
 def _levels(
     model: RuleModel, stories: list[Story], config: Config, windows: list[Window]
 ) -> list[Found]:
+    """A level rule over the steps of all timelines; what it counts of other rules they break."""
+    rule = windows[0].rules[0]
+    counted = OF_VIOLATIONS.get(model.level or "")
+    others = [m for m in builtin_rules() if m.id == counted]
+    first = [Window(0, FOREVER, config, RuleBook(others).in_force(config))]
+    wanted = frozenset({rule.metric(config)})
     steps = sorted(
-        (step.at, step.delta, step.state.responsible)
+        (step.at, step.delta, step.seller)
         for story in stories
-        for step in open_steps(story, config)
+        for step in level_steps(story, judge(story, first)[0], config, wanted)
+        if step.metric in wanted
     )
-    sellers = sorted({seller for _, _, seller in steps})
     return [
         found
-        for seller in sellers
+        for seller in sorted({seller for _, _, seller in steps})
         for found in judge_level(
-            model.id, seller, 0, [(at, d) for at, d, s in steps if s == seller], windows
+            model.id,
+            holder_of(rule, seller, "test"),
+            0,
+            [(at, delta) for at, delta, who in steps if who == seller],
+            windows,
         )
     ]
 

@@ -67,6 +67,7 @@ def _values(
         "attempts": str(text.get("attempts", "")),
         "attempts_since": str(text.get("attempts_since", "")),
         "pushes": str(text.get("pushes", "")),
+        "handovers": str(text.get("handovers", "")),
         "said": str(text.get("said", "")),
         "source": _source(text.get("source"), lang),
         "amount": speech.money(row["amount"], row["currency"] or config.currency, lang),
@@ -84,8 +85,9 @@ def _values(
 PLACEHOLDERS = frozenset(
     {
         "text", "late", "wait", "age", "days", "deal", "stage", "norm", "fields", "minutes",
-        "seller", "n", "count", "limit", "moves", "attempts", "attempts_since", "pushes", "said",
-        "source", "amount", "peak", "next_due", "expected", "from_stage", "skipped", "reason",
+        "seller", "n", "count", "limit", "moves", "attempts", "attempts_since", "pushes",
+        "handovers", "said", "source", "amount", "peak", "next_due", "expected", "from_stage",
+        "skipped", "reason",
     }
 )  # fmt: skip
 """What titles may name in braces."""

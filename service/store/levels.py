@@ -72,22 +72,22 @@ def sellers_with(connection: Connection, account_id: str, metric: str) -> list[s
 
 
 def intervals(
-    connection: Connection, account_id: str, rule: str, sellers: Sequence[str], since: Instant
-) -> dict[str, list[dict[str, Any]]]:
-    """Sellers' intervals of a level rule that end (or may end) at or after `since`, in order."""
+    connection: Connection, account_id: str, rule: str, timeline: str, since: Instant
+) -> list[dict[str, Any]]:
+    """Intervals of a level rule that end (or may end) at or after `since`, in order."""
     columns = _VIOLATION.c
     query = (
         select(_VIOLATION)
         .where(columns.account_id == account_id, columns.rule == rule)
-        .where(columns.timeline.in_([f"seller:{seller}" for seller in sellers]))
+        .where(columns.timeline == timeline)
         .where(or_(columns.resolved_at.is_(None), columns.resolved_at >= since))
         .order_by(columns.breach_at)
     )
-    found: dict[str, list[dict[str, Any]]] = {seller: [] for seller in sellers}
+    found = []
     for row in connection.execute(query).mappings():
         plain = dict(row)
         del plain["account_id"]
-        found[plain["subject_id"]].append(plain)
+        found.append(plain)
     return found
 
 

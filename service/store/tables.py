@@ -12,6 +12,7 @@ from sqlalchemy import Column, Index, Integer, LargeBinary
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
+from service.domain.steps import LEVELS
 from service.store.columns import (
     account_column,
     instant,
@@ -22,7 +23,7 @@ from service.store.columns import (
 )
 
 IS_OPEN = "state IN ('pending', 'parked')"  # of ix_inbox_open; the many done rows are not in it
-IS_LEVEL = "metric IN ('deals_open', 'tasks_overdue')"  # of ix_contribution_level
+IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in LEVELS)})"  # of ix_contribution_level
 
 
 class Account(SQLModel, table=True):

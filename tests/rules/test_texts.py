@@ -1,0 +1,68 @@
+"""Every sentence that the head of sales reads about a rule, as it comes out.
+
+The golden file is written anew by `python -m tests.rules.test_texts`; read its difference aloud.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.pipeline.derive import violation_row
+from service.rules.book import builtin_rules
+from service.rules.schema import RuleModel
+from service.rules.testing import intervals
+from service.rules.texts import PLACEHOLDERS, Names, advice, render_title
+
+GOLDEN = Path(__file__).with_name("texts.txt")
+RULES = builtin_rules()
+LATER = 26 * 3600
+
+
+def spoken(model: RuleModel) -> list[str]:
+    """Title and advice of the first violation in the rule's own tests, in both languages."""
+    test = next(test for test in model.tests if test.expect)
+    config, found = intervals(model, test)
+    row = violation_row(config.account_id, "deal:1", found[0])
+    subject = found[0].values["text"].get("name") or "Окна"
+    names = Names("Окна", str(subject))
+    lines = [f"{model.id}"]
+    for lang in ("ru", "en"):
+        title = render_title(model, row, names, config, found[0].breach_at + LATER, lang)
+        name = getattr(model.name, lang) if model.name else "-"
+        lines += [f"  {lang}: {name}", f"      {title}", f"      {advice(model, lang)}"]
+    return lines
+
+
+def all_spoken() -> str:
+    ordered = sorted(RULES, key=lambda m: m.id)
+    return "\n".join(line for model in ordered for line in spoken(model)) + "\n"
+
+
+def test_all_texts_are_the_golden_ones() -> None:
+    assert all_spoken() == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("model", RULES, ids=lambda m: m.id)
+def test_titles_name_only_what_there_is(model: RuleModel) -> None:
+    for text in (model.title, model.advice, model.name):
+        assert text is not None
+        for lang in ("ru", "en"):
+            said = getattr(text, lang)
+            assert said.strip() == said
+            assert set(re.findall(r"\{([a-z_]+)\}", said)) <= PLACEHOLDERS
+    assert set(re.findall(r"\{([a-z_]+)\}", model.title.ru)) == set(
+        re.findall(r"\{([a-z_]+)\}", model.title.en)
+    )
+
+
+def test_each_language_is_its_own() -> None:
+    for model in RULES:
+        for text in (model.title, model.advice, model.name):
+            assert text is not None
+            assert re.search("[а-яё]", text.ru, re.IGNORECASE), model.id
+            assert not re.search("[а-яё]", text.en, re.IGNORECASE), model.id
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(all_spoken(), encoding="utf-8")
