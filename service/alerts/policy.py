@@ -3,7 +3,8 @@
 Critical and warning leave as messages; info does not (it is seen in the lists). Breaches older than
 the connection, or found more than a day late, go into one digest and never alert singly. Events of
 one tick are grouped by rule and seller. Quiet hours hold a message until their end. A muted
-violation is claimed and its message suppressed. Resolutions go to whoever was told of the breach.
+violation is claimed and its message suppressed; so is one that a graver rule speaks for
+(`inhibited`). Resolutions go to whoever was told of the breach.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ class Event:
     url: str | None
     muted: bool = False
     told: frozenset[str] = field(default_factory=frozenset)  # receivers told of the opening
+    inhibited: bool = False  # a graver rule speaks for it
 
     @property
     def id(self) -> str:
@@ -73,7 +75,8 @@ def _for_receiver(
     lang = receiver.lang or config.lang
     wanted = [event for event in events if _concerns(name, receiver, event, config)]
     muted = [event for event in wanted if event.muted]
-    loud = [event for event in wanted if not event.muted]
+    inhibited = [event for event in wanted if event.inhibited and not event.muted]
+    loud = [event for event in wanted if not event.muted and not event.inhibited]
     old = [event for event in loud if is_old(event, config, now)]
     groups: dict[tuple[str, str, str], list[Event]] = {}
     for event in loud:
@@ -91,9 +94,10 @@ def _for_receiver(
         if opened:
             text = texts.digest(opened, lang)
             made.append(_message(name, "digest", opened, text, hold, reason=quiet))
-    if muted:
-        text = texts.group(muted, config, lang)
-        made.append(_message(name, muted[0].kind, muted, text, now, suppressed="muted"))
+    for reason, group in (("muted", muted), ("inhibited", inhibited)):
+        if group:
+            text = texts.group(group, config, lang)
+            made.append(_message(name, group[0].kind, group, text, now, suppressed=reason))
     return made
 
 

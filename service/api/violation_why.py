@@ -5,31 +5,15 @@ from typing import Any
 
 from service.api.rule_texts import advice
 from service.api.violation_views import Viewer
-from service.domain import speech
-from service.domain.calendar import WorkCalendar
-from service.domain.instant import Instant, iso, to_datetime
+from service.domain.config import Config
+from service.domain.instant import Instant, iso
 from service.domain.span import Span
 from service.rules.attributes import ATTRIBUTES, Attribute
+from service.rules.explain import clock, skipped_days
 from service.rules.schema import RuleModel
 from service.rules.texts import Names, render_title
 
 Row = Mapping[str, Any]
-_TEXTS = {
-    "ru": {
-        "waited": "Отсчёт с {since}; допустимо {span}, срок истёк {breach}.",
-        "waits": "Отсчёт с {since}; допустимо {span}, срок истекает {breach}.",
-        "at_once": "Нарушение с {breach}.",
-        "will_be": "Нарушение наступит {breach}.",
-        "ended": "Закрыто {resolved}.",
-    },
-    "en": {
-        "waited": "Counted from {since}; {span} allowed, run out at {breach}.",
-        "waits": "Counted from {since}; {span} allowed, runs out at {breach}.",
-        "at_once": "In breach since {breach}.",
-        "will_be": "In breach from {breach}.",
-        "ended": "Resolved at {resolved}.",
-    },
-}
 
 
 def why(view: Viewer, row: Row) -> dict[str, Any]:
@@ -39,37 +23,17 @@ def why(view: Viewer, row: Row) -> dict[str, Any]:
     proof = row["values"]
     span = Span.parse(proof.get("for", "0m"))
     return {
-        "text": _text(view, row, span),
+        "text": _text(view, row),
         "when": model.when if model else None,
         "values": _values(model, proof.get("attributes", {}), row["breach_at"]),
-        "clock": _clock(names.config.calendar(row["seller"] or None), row, span),
+        "clock": _clock(names.config, row, span),
         "resolves_when": advice(model, call.lang),
     }
 
 
-def _text(view: Viewer, row: Row, span: Span) -> str:
-    lang, at = view.call.lang, view.at
-    texts = _TEXTS[lang]
-    zone = view.names[row["account_id"]].config.timezone
-
-    def local(instant: Instant) -> str:
-        return to_datetime(instant).astimezone(zone).strftime("%d.%m.%Y %H:%M")
-
-    past = row["breach_at"] <= at
-    if span.count:
-        middle = texts["waited" if past else "waits"]
-    else:
-        middle = texts["at_once" if past else "will_be"]
-    resolved = row["resolved_at"]
-    parts = {
-        "since": local(row["since"]),
-        "span": speech.span(str(span), lang),
-        "breach": local(row["breach_at"]),
-    }
-    sentences = [f"{_title(view, row)}.", middle.format(**parts)]
-    if resolved is not None and resolved <= at:
-        sentences.append(texts["ended"].format(resolved=local(resolved)))
-    return " ".join(sentences)
+def _text(view: Viewer, row: Row) -> str:
+    config = view.names[row["account_id"]].config
+    return " ".join([f"{_title(view, row)}.", *clock(row, config, view.at, view.call.lang)])
 
 
 def _title(view: Viewer, row: Row) -> str:
@@ -103,16 +67,16 @@ def _plain(attribute: Attribute | None, value: Any) -> Any:
     return iso(value) if is_instant and isinstance(value, int) else value
 
 
-def _clock(calendar: WorkCalendar, row: Row, span: Span) -> dict[str, Any]:
+def _clock(config: Config, row: Row, span: Span) -> dict[str, Any]:
     since, breach = row["since"], row["breach_at"]
     effective = row["effective_from"]
-    counted, skipped = max(0, breach - since), []
+    counted = max(0, breach - since)
     if span.is_working and breach > since:
-        counted = calendar.working_seconds(since, breach)
-        skipped = [
-            {"from": iso(left), "to": iso(right), "reason": reason}
-            for left, right, reason in calendar.skipped(since, breach)
-        ]
+        counted = config.calendar(row["seller"] or None).working_seconds(since, breach)
+    skipped = [
+        {"from": iso(left), "to": iso(right), "reason": reason}
+        for left, right, reason in skipped_days(row, config)
+    ]
     return {
         "since": iso(since),
         "held_since": iso(row["held_since"]),

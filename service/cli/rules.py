@@ -1,4 +1,4 @@
-"""`dozor rules list|check|test|try`."""
+"""`dozor rules list|check|test|schema|diff|try|explain`."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,10 +12,10 @@ from service.domain.instant import iso, to_datetime
 from service.domain.violation import Found
 from service.errors import ConfigError
 from service.files import read_text
-from service.pipeline import trial
+from service.pipeline import explaining, trial
 from service.rules import paper
 from service.rules.book import RuleBook, builtin_rules, parse_rules
-from service.rules.schema import RuleModel
+from service.rules.schema import RuleModel, changed, rule_schema
 from service.rules.testing import run_tests
 from service.store.engine import reading
 
@@ -108,6 +108,75 @@ def try_file(
         base.show_json(_trial_data(found, config))
     else:
         _show_trial(found, config, most)
+
+
+@app.command()
+def explain(
+    deal: Annotated[str, typer.Argument(metavar="DEAL", help="a deal's id in the CRM")],
+    account: Annotated[str, typer.Option(help="whose deal it is")],
+    lang: Annotated[str, typer.Option(help="ru or en")] = "",
+    as_json: Json = False,
+) -> None:
+    """Why a deal is in violation, was or will be: the story of each verdict."""
+    with base.office() as office:
+        spoken = lang or office.settings.lang
+        if spoken not in {"ru", "en"}:
+            raise ConfigError(f"--lang: {lang!r} is none of ru, en")
+        found = explaining.explain(office, account, deal, spoken)
+    if as_json:
+        base.show_json(
+            {
+                "deal": found.deal, "name": found.name, "kept": found.kept,
+                "violations": [
+                    {"status": one.status, "rule": one.row["rule"],
+                     "breach_at": iso(one.row["breach_at"]), "story": one.lines}
+                    for one in found.told
+                ],
+            }
+        )  # fmt: skip
+        return
+    words = _STATUS[spoken]
+    base.out.print(f"{found.name} ({found.deal})", markup=False)
+    for one in found.told:
+        base.out.print(f"\n[{words[one.status]}] {one.lines[0]}", markup=False)
+        for line in one.lines[1:]:
+            base.out.print(f"  {line}", markup=False)
+    if not found.told:
+        base.out.print(words["none"])
+    base.out.print(f"\n{words['kept']}: {', '.join(found.kept)}", markup=False)
+
+
+_STATUS = {
+    "ru": {
+        "open": "открыто", "upcoming": "наступит", "resolved": "закрыто",
+        "none": "Нарушений не было и не предвидится.", "kept": "Соблюдаются правила",
+    },
+    "en": {
+        "open": "open", "upcoming": "upcoming", "resolved": "resolved",
+        "none": "No violation, none before, none ahead.", "kept": "Rules that it keeps",
+    },
+}  # fmt: skip
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of rule files: editors complete and check with it."""
+    base.show_json(rule_schema())
+
+
+@app.command()
+def diff(file: File, as_json: Json = False) -> None:
+    """What a file changes against the built-in rules, field by field."""
+    known = {model.id: model for model in builtin_rules()}
+    changes = [change for model in _read(file) for change in changed(known.get(model.id), model)]
+    if as_json:
+        base.show_json([{"rule": c.rule, "field": c.field, "from": c.old, "to": c.new}
+                        for c in changes])  # fmt: skip
+        return
+    for change in changes:
+        base.out.print(f"{change.rule}: {change.field}: {change.old} -> {change.new}", markup=False)
+    if not changes:
+        base.out.print("The file says what the built-in rules say.")
 
 
 def _show_trial(found: trial.Trial, config: Config, most: int) -> None:

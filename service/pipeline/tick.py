@@ -15,7 +15,7 @@ from service.domain.config import Config
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant, iso
 from service.errors import SourceUnavailable
-from service.pipeline import inquiries
+from service.pipeline import inhibition, inquiries
 from service.pipeline import nudges as writing
 from service.pipeline.drain import BATCH as INBOX_BATCH
 from service.pipeline.drain import LeaseLost, drain, store_facts
@@ -179,6 +179,8 @@ def _tell(
     adapter = office.adapter(row.crm)
     names = images.deal_names(connection, row.account_id, {v["deal"] for _, v in claimed})
     said = remarks.marks(connection, [v for _, v in claimed], now)
+    opened = [violation for kind, violation in claimed if kind == "opened"]
+    quiet = inhibition.silenced(connection, row.account_id, office.book, opened, now)
     made: list[Event] = []
     for kind, violation in claimed:
         model = office.book.models[violation["rule"]]
@@ -205,7 +207,8 @@ def _tell(
                 if violation["deal"]
                 else None,
                 mute is not None,
-                frozenset(told),
+                told=frozenset(told),
+                inhibited=kind == "opened" and violation["id"] in quiet,
             )
         )
     at = {event.id: _event_at(event) for event in made}
@@ -217,7 +220,7 @@ def _tell(
 
 def _nudges(made: Sequence[Event], config: Config, now: Instant) -> list[Row]:
     """What goes into the CRM: of fresh openings whose rules ask for it."""
-    fresh = [e for e in made if e.kind == "opened" and not e.muted]
+    fresh = [e for e in made if e.kind == "opened" and not e.muted and not e.inhibited]
     fresh = [e for e in fresh if not policy.is_old(e, config, now)]
     found = [writing.wanted(dict(e.row), e.title[config.lang], config) for e in fresh]
     return [row for row in found if row is not None]

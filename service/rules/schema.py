@@ -1,6 +1,6 @@
 """A rule as written in YAML. Unknown names are refused."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -106,3 +106,30 @@ class RuleFile(_Model):
     """A whole rule file."""
 
     rules: list[RuleModel]
+
+
+def rule_schema() -> dict[str, Any]:
+    """The JSON Schema of rule files (draft 2020-12)."""
+    found = RuleFile.model_json_schema(by_alias=True)
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Dozor rules"}
+    return head | {name: value for name, value in found.items() if name != "title"}
+
+
+class Change(NamedTuple):
+    """A field of a rule that says something else; None = the rule was not there."""
+
+    rule: str
+    field: str
+    old: Any
+    new: Any
+
+
+def changed(old: RuleModel | None, new: RuleModel) -> list[Change]:
+    """What a rule says otherwise than one of the same name; tests are not compared."""
+    if old is None:
+        return [Change(new.id, "rule", None, new.when)]
+    before, after = (
+        m.model_dump(mode="json", by_alias=True, exclude={"tests"}) for m in (old, new)
+    )
+    return [Change(new.id, name, before[name], after[name]) for name in after
+            if before[name] != after[name]]  # fmt: skip

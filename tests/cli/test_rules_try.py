@@ -66,3 +66,38 @@ def test_data_for_programs(dozor: Callable[..., str]) -> None:
     (opened,) = told["opens"]
     assert (opened["subject"], opened["breach_at"]) == ("deal:1", "2026-03-10T09:10:00Z")
     assert opened["seller"]["id"] == "7"
+
+
+def test_explain_tells_the_story_of_a_deal(dozor: Callable[..., str]) -> None:
+    told = dozor("rules", "explain", "1", "--account", world.ACCOUNT)
+    assert told.startswith("Сделка 1 (1)")
+    story = told.split("Сделка без следующего шага", 1)[1]
+    assert "Отсчёт с 10.03.2026 12:00; допустимо 1 раб. ч, срок истекает 10.03.2026 13:00." in told
+    assert "deal.open_tasks = 0" in story
+    assert "Закроется так: Поставьте задачу с датой" in story
+    assert "Соблюдаются правила: " in told
+    assert "deal-lost-no-reason" in told.split("Соблюдаются правила: ")[1]
+
+
+def test_explain_says_which_days_did_not_count(dozor: Callable[..., str]) -> None:
+    told = dozor("rules", "explain", "1", "--account", world.ACCOUNT, "--lang", "en")
+    stuck = told.split("deal-stuck", 1)[0].rsplit("[upcoming]", 1)[1]
+    assert "5 working days allowed, runs out at 17.03.2026 12:00." in stuck
+    assert "Not counted: 14.03 (weekend), 15.03 (weekend)." in stuck
+
+
+def test_explain_as_data(dozor: Callable[..., str]) -> None:
+    found = json.loads(dozor("rules", "explain", "1", "--account", world.ACCOUNT, "--json"))
+    assert {one["status"] for one in found["violations"]} == {"open", "upcoming"}
+    assert found["name"] == "Сделка 1"
+
+
+def test_diff_names_the_fields_that_a_file_changes(dozor: Callable[..., str]) -> None:
+    told = dozor("rules", "diff", "rules.yaml")
+    assert "deal-no-task: for: 1wh -> 10wm" in told
+    assert "deal-no-task: when" not in told
+
+
+def test_schema_is_the_published_one(dozor: Callable[..., str]) -> None:
+    published = Path(__file__).parents[2] / "openapi" / "rules.schema.json"
+    assert json.loads(dozor("rules", "schema")) == json.loads(published.read_text("utf-8"))

@@ -70,3 +70,26 @@ def test_resolution_finds_its_opening_although_seconds_pass_while_the_tick_works
     tick.tick(office)
     tick.tick(office)
     assert [kind for kind, _ in messages(office)] == ["opened", "resolved"]
+
+
+def told(office: Office) -> list[tuple[str, str, str | None]]:
+    """Text, state and the reason for it of each message."""
+    with office.engine.connect() as connection:
+        rows = connection.execute(select(ALERT.c.text, ALERT.c.state, ALERT.c.reason))
+        return [(text, state, reason) for text, state, reason in rows]
+
+
+def test_what_a_graver_rule_speaks_for_is_kept_but_not_told(database_url: str) -> None:
+    made = world.make_office(database_url)
+    world.connect_account(made, document=HEAD)
+    world.tell(made, [world.new_deal("1", "2026-03-10 10:00", stage="30", amount=5_000_000)])
+    let_go(made)
+    for at in ("2026-03-12 10:00", "2026-03-17 10:00"):
+        made.clock = Hasty(at)
+        tick.tick(made)
+    said = told(made)
+    made.close()
+    hot = [state for text, state, _ in said if "Горячая сделка без контакта" in text]
+    assert hot == ["pending"]
+    stuck = [state for text, *state in said if "на этапе «Договор», норма" in text]
+    assert stuck == [["suppressed", "inhibited"]]

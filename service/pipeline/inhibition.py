@@ -1,0 +1,42 @@
+"""Which breaches a graver one speaks for: told to nobody, shown all the same (rules.md 1.3, 5).
+
+A rule `silences` others: on its own subject, on the deal that both belong to, or of the same
+seller. What is silenced is claimed and kept as suppressed; other systems hear of it as ever.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.domain.instant import Instant
+from service.rules.book import RuleBook
+from service.store.handles import Connection
+from service.store.reads.violations import open_of
+
+Row = Mapping[str, Any]
+
+
+def silenced(
+    connection: Connection, account_id: str, book: RuleBook, rows: Sequence[Row], now: Instant
+) -> dict[str, str]:
+    """Violation id -> the rule that speaks for it."""
+    loud = {model.id: model.silences for model in book.models.values() if model.silences}
+    wanted = {name for names in loud.values() for name in names}
+    concerned = [row for row in rows if "*" in wanted or row["rule"] in wanted]
+    if not concerned:
+        return {}
+    others = open_of(connection, account_id, sorted(loud), now)
+    found: dict[str, str] = {}
+    for row in concerned:
+        for other in others:
+            names = loud[other["rule"]]
+            speaks = row["rule"] in names or ("*" in names and row["rule"] != other["rule"])
+            if speaks and _belongs(row, other):
+                found[row["id"]] = other["rule"]
+                break
+    return found
+
+
+def _belongs(row: Row, other: Row) -> bool:
+    if other["subject_kind"] == "deal":
+        return bool(row["deal"]) and row["deal"] == other["deal"]
+    return (row["subject_kind"], row["subject_id"]) == (other["subject_kind"], other["subject_id"])
