@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 Unit = Literal["m", "h", "d", "wm", "wh", "wd"]
 _FORM = re.compile(r"(-?\d{1,6})(wm|wh|wd|m|h|d)")
+_DAY, _CLOCK_CHANGE, _FAR = 86_400, 2 * 3600, -(10**12)
 _SECONDS: dict[str, int] = {"m": 60, "h": 3600, "wm": 60, "wh": 3600}
 
 
@@ -46,6 +47,17 @@ class Span:
             msg = f"{self} has no fixed length"
             raise ValueError(msg)
         return self.count * _SECONDS[self.unit]
+
+    @property
+    def at_least(self) -> int:
+        """Seconds that surely pass before it is used up, whatever the calendar (0 if negative)."""
+        if self.count <= 0:
+            return 0 if self.count == 0 else _FAR
+        if self.unit == "d":
+            return self.count * _DAY - _CLOCK_CHANGE
+        if self.unit == "wd":  # kept inside working hours: up to a day earlier
+            return max(0, (self.count - 1) * _DAY - _CLOCK_CHANGE)
+        return self.seconds
 
     def __str__(self) -> str:
         return f"{self.count}{self.unit}"

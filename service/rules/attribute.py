@@ -18,6 +18,7 @@ class Attribute:
     type: Type
     doc: str
     get: Getter
+    field: str = ""  # the state's own field, if that is all there is to it
 
     @property
     def nullable(self) -> bool:
@@ -28,7 +29,7 @@ class Attribute:
 def plain(name: str, kind: Type, doc: str, field: str | None = None) -> Attribute:
     """An attribute that is a field of the state."""
     chosen = field or name.partition(".")[2]
-    return Attribute(name, kind, doc, lambda state, _: getattr(state, chosen))
+    return Attribute(name, kind, doc, lambda state, _: getattr(state, chosen), chosen)
 
 
 def seller_active(seller: str, at: int, config: Config) -> bool:

@@ -5,8 +5,9 @@ Inside a segment nothing changes; there a subject breaks a rule from
 pieces of one rule and subject join into one interval that keeps the first piece's values.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from service.domain.config import Config
@@ -44,8 +45,11 @@ class _Columns:
         key = (attribute.name, null_only)
         found = self._known.get(key)
         if found is None:
-            get, config = attribute.get, self._config
-            found = [get(state, config) for state in self._states]
+            if attribute.field:
+                found = list(map(attrgetter(attribute.field), self._states))
+            else:
+                get, config = attribute.get, self._config
+                found = [get(state, config) for state in self._states]
             if null_only:
                 found = [None if value is None else True for value in found]
             self._known[key] = found
@@ -111,7 +115,8 @@ class _Piece:
     since: Instant
     held_since: Instant
     effective_from: Instant
-    segment: Segment
+    segment: Segment  # where it begins
+    last: Segment  # where it ends
     rule: Rule
     config: Config
 
@@ -134,7 +139,8 @@ def _judge_chain(
             held = table.holds(rule, subject.segments)
             if any(held):
                 floor = 0 if previous is None else effective_from
-                pieces += _pieces(subject, window, rule, held, effective_from, floor)
+                sinces = [table.of(attribute, null_only=False) for attribute in rule.since]
+                pieces += _pieces(subject, window, rule, held, sinces, effective_from, floor)
         previous, version = window, rule.version
     return _intervals(subject, pieces, chain[-1][0].end) if pieces else []
 
@@ -144,41 +150,55 @@ def _pieces(
     window: Window,
     rule: Rule,
     holds: Sequence[bool],
+    sinces: Sequence[Sequence[Instant | None]],
     effective_from: Instant,
     floor: Instant,
-) -> Iterator[_Piece]:
+) -> list[_Piece]:
     """Pieces of violation inside one window. `floor`: nothing was held before it."""
-    config = window.config
+    config, by_place, since_held = window.config, rule.for_by_place, rule.model.since_held
+    soonest = rule.default_for.at_least
+    earliest = max(effective_from, window.start)
+    pieces: list[_Piece] = []
     held: Instant | None = None
     asked: tuple[Instant, Span, str] | None = None
     deadline = 0
-    for segment, true in zip(subject.segments, holds, strict=True):
+    for index, segment in enumerate(subject.segments):
         if segment.start >= window.end:
             break
-        if not (true and segment.judged):
+        if not (holds[index] and segment.judged):
             held = None
             continue
         if held is None:
             held = max(segment.start, floor)
-        if segment.end <= window.start:
-            continue
-        since = _since(rule, segment.state, config, held)
+        since = _latest(sinces, index, held if since_held else None)
         if since is None:
             continue
-        question = (since, rule.span(segment.pipeline, segment.stage), segment.seller)
-        if question != asked:
+        span = rule.span(segment.pipeline, segment.stage) if by_place else rule.default_for
+        if segment.end <= since + (span.at_least if by_place else soonest):
+            continue
+        question = (since, span, segment.seller)
+        if asked != question:
             asked = question
-            deadline = config.calendar(segment.seller or None).add(since, question[1])
-        start = max(deadline, segment.start, effective_from, window.start)
+            deadline = config.calendar(segment.seller or None).add(since, span)
+        start = max(deadline, segment.start, earliest)
         end = min(segment.end, window.end)
-        if start < end or (end == FOREVER):
-            yield _Piece(start, end, since, held, effective_from, segment, rule, config)
+        if start >= end != FOREVER:
+            continue
+        if pieces and pieces[-1].end == start:
+            pieces[-1].end, pieces[-1].last = end, segment
+        else:
+            pieces.append(
+                _Piece(start, end, since, held, effective_from, segment, segment, rule, config)
+            )
+    return pieces
 
 
-def _since(rule: Rule, state: Any, config: Config, held: Instant) -> Instant | None:
-    latest: Instant | None = held if rule.model.since_held else None
-    for attribute in rule.since:
-        at = attribute.get(state, config)
+def _latest(
+    sinces: Sequence[Sequence[Instant | None]], index: int, latest: Instant | None
+) -> Instant | None:
+    """The latest known instant that starts the clock in a segment."""
+    for column in sinces:
+        at = column[index]
         if at is not None and (latest is None or at > latest):
             latest = at
     return latest
@@ -258,7 +278,7 @@ def _values(first: _Piece, last: _Piece, subject: Subject) -> dict[str, Any]:
     text |= _words(subject, segment, attributes)
     for name in ("deal.missing_fields", "deal.junk_fields"):
         if name in attributes:
-            now = ATTRIBUTES["deal"][name].get(last.segment.state, last.config)
+            now = ATTRIBUTES["deal"][name].get(last.last.state, last.config)
             text["missing"] = list(now)
     return {
         "attributes": {k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items()},

@@ -1,5 +1,6 @@
 """A rule as written in YAML. Unknown names are refused."""
 
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -96,7 +97,7 @@ class RuleModel(_Model):
         names = [self.since] if isinstance(self.since, str) else self.since
         return [name for name in names if name != "held"]
 
-    @property
+    @cached_property
     def since_held(self) -> bool:
         """Whether the clock starts no earlier than the condition became true."""
         return "held" in ([self.since] if isinstance(self.since, str) else self.since)

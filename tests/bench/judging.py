@@ -43,9 +43,9 @@ def run(*, quick: bool) -> list[Line]:
     rules = len([rule for rule in windows[0].rules if rule.model.form != "level"])
     return [
         under(
-            f"judging a deal of 20 versions, {rules} rules, median", median(judged), 0.5, digits=3
+            f"judging a deal of 20 versions, {rules} rules, median", median(judged), 1.0, digits=3
         ),
-        under("folding, judging and measuring it, median", median(whole), 1.0, digits=3),
+        under("folding, judging and measuring it, median", median(whole), 1.5, digits=3),
     ]
 
 
