@@ -1,6 +1,6 @@
-"""Workload: open deals of each seller against the limit (api.md 3.5)."""
+"""Workload: what each seller has against the limits, and to whom work could move (api.md 3.5)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,17 +10,23 @@ from starlette.responses import Response
 from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import CallDep, json_answer
-from service.api.names import Names, visible_names
+from service.api.names import Names, full_id, visible_names
 from service.api.params import AsOf, LangParam, ListParam
 from service.api.router import Router
 from service.domain.instant import Instant, iso
 from service.domain.period import local_date, local_day
+from service.domain.standards import load_status
+from service.kpi.load import Holding, absence, against_limits, proposals
 from service.kpi.sums import Ask, Cut, bases
 from service.store.handles import Connection
-from service.store.reads.workload import due_today, level_since, open_tasks
+from service.store.reads.workload import due_today, level_since, untouched
 
 router = Router(prefix="/v1", tags=["Workload"])
-WARNING_SHARE = 0.8
+WEEK = timedelta(days=7)
+SHOWN = 20  # untouched deals named in a proposal
+_TOTALS = (
+    "open_deals", "weighted", "room", "open_tasks", "overdue_tasks", "due_today", "hot_deals",
+)  # fmt: skip
 
 
 @router.get("/workload", dependencies=[Depends(require("kpi:read"))])
@@ -32,84 +38,115 @@ def workload(
     seller: ListParam = None,
     lang: LangParam = None,
 ) -> Response:
-    """Who has how much, who has room."""
+    """Who has how much, who has room. `proposals` are only that: nothing is moved."""
     at = as_of if as_of is not None else call.now
+    data: list[dict[str, Any]] = []
+    moves: list[dict[str, Any]] = []
     with call.read() as connection:
         fresh(call, connection, at)
-        rows = [
-            row
-            for names in visible_names(call, connection).values()
-            if account is None or names.id in account
-            for row in _rows(connection, names, at)
-            if seller is None or row["seller"]["id"] in seller
-            if team is None or (row["team"] and row["team"]["id"] in team)
-        ]
-    totals = {
-        name: sum(row[name] or 0 for row in rows)
-        for name in ("open_deals", "weighted", "room", "open_tasks", "overdue_tasks", "due_today")
-    }
-    return json_answer({"data": rows, "totals": totals, "next_cursor": None, "next": None})
+        for names in visible_names(call, connection).values():
+            if account is not None and names.id not in account:
+                continue
+            desk = _Desk(connection, names, at)
+            rows = [
+                row
+                for row in desk.rows()
+                if seller is None or row["seller"]["id"] in seller
+                if team is None or (row["team"] and row["team"]["id"] in team)
+            ]
+            data += rows
+            shown = {row["seller"]["id"] for row in rows}
+            moves += [move for move in desk.moves() if move["from"]["id"] in shown]
+    totals = {name: sum(row[name] or 0 for row in data) for name in _TOTALS}
+    return json_answer({
+        "data": data, "totals": totals, "proposals": moves, "next_cursor": None, "next": None,
+    })  # fmt: skip
 
 
-def _rows(connection: Connection, names: Names, at: Instant) -> list[dict[str, Any]]:
-    config = names.config
-    levels = _levels(connection, names, at)
-    tasks = open_tasks(connection, names.id)
-    today = due_today(connection, names.id, config.timezone, at)
-    sellers = {s.id for s in config.directory.sellers if s.listed and s.active_at(at)}
-    sellers |= {who for (part, who), value in levels.items() if part == "deals_open" and value}
-    sellers.discard("")
-    return [
-        _row(connection, names, who, levels, tasks, today, at)
-        for who in sorted(sellers, key=lambda s: (config.seller_name(s) or s, s))
-    ]
+class _Desk:
+    """One account at an instant."""
 
+    def __init__(self, connection: Connection, names: Names, at: Instant) -> None:
+        self._connection = connection
+        self._names = names
+        self._config = names.config
+        self._at = at
+        self._weighted = "deals_load" if self._config.standards.weights else "deals_open"
+        self._now = self._levels(at)
+        self._week_ago = self._levels(at - int(WEEK.total_seconds()))
+        self._today = due_today(connection, names.id, self._config.timezone, at)
 
-def _levels(connection: Connection, names: Names, at: Instant) -> dict[tuple[str, str], int]:
-    """Running sums up to and with `at`, by (part, seller)."""
-    config = names.config
-    ask = Ask(names.id, ("deals_open", "tasks_overdue"), ("seller",))
-    cut = Cut(at, local_day(at, config.timezone))
-    tomorrow = local_date(at, config.timezone) + timedelta(days=1)
-    found = bases(connection, ask, tomorrow, cut)
-    return {(part, group[0]): value for (part, group), value in found.items()}
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each seller, by name."""
+        return [self._row(who) for who in self._sellers()]
 
+    def moves(self) -> list[dict[str, Any]]:
+        """Who could give how many deals to whom; those that nobody has touched first."""
+        names = self._names
+        found = []
+        for move in proposals([self._holding(who) for who in self._sellers()]):
+            deals = untouched(self._connection, names.id, move.giver, min(move.deals, SHOWN))
+            found.append({
+                "from": names.seller(move.giver), "to": names.seller(move.taker),
+                "deals": move.deals, "untouched": [full_id(names.id, deal) for deal in deals],
+            })  # fmt: skip
+        return found
 
-def _row(
-    connection: Connection,
-    names: Names,
-    who: str,
-    levels: Mapping[tuple[str, str], int],
-    tasks: Mapping[str, int],
-    today: Mapping[str, int],
-    at: Instant,
-) -> dict[str, Any]:
-    config = names.config
-    count, limit = levels.get(("deals_open", who), 0), config.limit(who)
-    status = _status(count, limit)
-    since = level_since(connection, names.id, who, status, limit, at) if limit else None
-    on = local_date(at, config.timezone)
-    return {
-        "seller": names.seller(who),
-        "team": names.team(who),
-        "open_deals": count,
-        "weighted": count,
-        "limit": limit or None,
-        "share": round(count / limit, 6) if limit else None,
-        "status": status,
-        "since": iso(since),
-        "room": max(0, limit - count) if limit else None,
-        "open_tasks": tasks.get(who, 0),
-        "overdue_tasks": levels.get(("tasks_overdue", who), 0),
-        "due_today": today.get(who, 0),
-        "hot_deals": None,
-        "absent": config.calendar(who).reason_off(on) == "absent",
-    }
+    def _sellers(self) -> Sequence[str]:
+        config, at = self._config, self._at
+        sellers = {s.id for s in config.directory.sellers if s.listed and s.active_at(at)}
+        sellers |= {
+            who for (part, who), count in self._now.items() if part == "deals_open" and count
+        }
+        sellers.discard("")
+        return sorted(sellers, key=lambda s: (config.seller_name(s) or s, s))
 
+    def _levels(self, at: Instant) -> Mapping[tuple[str, str], int]:
+        """Running sums up to and with `at`, by (part, seller)."""
+        zone = self._config.timezone
+        parts = ("deals_open", "tasks_overdue", "tasks_open", "hot_deals", "deals_load")
+        ask = Ask(self._names.id, parts, ("seller",))
+        tomorrow = local_date(at, zone) + timedelta(days=1)
+        found = bases(self._connection, ask, tomorrow, Cut(at, local_day(at, zone)))
+        return {(part, group[0]): value for (part, group), value in found.items()}
 
-def _status(count: int, limit: int) -> str:
-    if not limit:
-        return "no_limit"
-    if count > limit:
-        return "over"
-    return "warning" if count >= limit * WARNING_SHARE else "ok"
+    def _holding(self, who: str) -> Holding:
+        team = self._config.team_of(who)
+        return Holding(
+            who, team.id if team else "", self._now.get((self._weighted, who), 0),
+            self._config.limit(who), absence(self._config, who, self._at) is None,
+        )  # fmt: skip
+
+    def _row(self, who: str) -> dict[str, Any]:
+        config, names, at = self._config, self._names, self._at
+        held, limit = self._now.get((self._weighted, who), 0), config.limit(who)
+        before = self._week_ago.get((self._weighted, who), 0)
+        now = load_status(held, limit)
+        since = None
+        if limit:
+            since = level_since(self._connection, names.id, who, (self._weighted, now), limit, at)
+        away = absence(config, who, at)
+        counts = {
+            "open_deals": held,
+            "open_tasks": self._now.get(("tasks_open", who), 0),
+            "due_today": self._today.get(who, 0),
+            "overdue_tasks": self._now.get(("tasks_overdue", who), 0),
+            "hot_deals": self._now.get(("hot_deals", who), 0),
+        }
+        return {
+            "seller": names.seller(who),
+            "team": names.team(who),
+            **counts,
+            "open_deals": self._now.get(("deals_open", who), 0),
+            "weighted": held,
+            "limit": limit or None,
+            "share": round(held / limit, 6) if limit else None,
+            "status": now,
+            "since": iso(since),
+            "room": max(0, limit - held) if limit else None,
+            "limits": against_limits(config, who, counts),
+            "trend": {"week_ago": before, "change": held - before},
+            "absent": away is not None,
+            "absent_until": iso(away[0]) if away else None,
+            "deputy": names.seller(away[1]) if away else None,
+        }

@@ -24,6 +24,18 @@ DEFAULT_LIMITS: Mapping[str, int] = {
 }  # fmt: skip
 
 
+WARNING_SHARE = 0.8
+
+
+def load_status(count: int, limit: int) -> str:
+    """`no_limit`, `ok`, `warning` (from 80 % of the limit on) or `over`."""
+    if not limit:
+        return "no_limit"
+    if count > limit:
+        return "over"
+    return "warning" if count >= limit * WARNING_SHARE else "ok"
+
+
 @dataclass(frozen=True, slots=True)
 class Away:
     """A seller is away in `[start, end)`; `deputy`: who stands in, as the settings name him."""

@@ -7,21 +7,24 @@ from sqlalchemy import Connection, Table, func, select
 
 from service.domain.instant import Instant
 from service.domain.period import day_start, local_date, to_day
-from service.store.tables import Contribution, Task
+from service.domain.standards import load_status
+from service.store.tables import Contribution, Deal, Task
 
 _TASK: Table = Task.__table__  # type: ignore[attr-defined]
+_DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
-WARNING_SHARE = 0.8
 
 
-def open_tasks(connection: Connection, account: str) -> dict[str, int]:
-    """How many open tasks each seller has now. Index: ix_task_seller."""
+def untouched(connection: Connection, account: str, seller: str, most: int) -> list[str]:
+    """Open deals of a seller that nobody has done anything with, newest first."""
     query = (
-        select(_TASK.c.seller, func.count())
-        .where(_TASK.c.account_id == account, _TASK.c.is_open)
-        .group_by(_TASK.c.seller)
+        select(_DEAL.c.id)
+        .where(_DEAL.c.account_id == account, _DEAL.c.seller == seller, _DEAL.c.status == "open")
+        .where(~_DEAL.c.deleted, _DEAL.c.last_touch_at.is_(None))
+        .order_by(_DEAL.c.created_at.desc(), _DEAL.c.id)
+        .limit(most)
     )
-    return {seller: int(count) for seller, count in connection.execute(query)}
+    return list(connection.execute(query).scalars())
 
 
 def due_today(connection: Connection, account: str, zone: ZoneInfo, at: Instant) -> dict[str, int]:
@@ -39,26 +42,26 @@ def due_today(connection: Connection, account: str, zone: ZoneInfo, at: Instant)
 
 
 def level_since(
-    connection: Connection, account: str, seller: str, status: str, limit: int, at: Instant
+    connection: Connection,
+    account: str,
+    seller: str,
+    level: tuple[str, str],
+    limit: int,
+    at: Instant,
 ) -> Instant | None:
-    """The instant at which the present status began (over the steps up to `at`)."""
+    """Since when a level (metric, present status) has its status, over the steps up to `at`."""
+    metric, wanted = level
     query = (
         select(_C.c.at, func.sum(_C.c.value))
-        .where(_C.c.account_id == account, _C.c.metric == "deals_open", _C.c.seller == seller)
+        .where(_C.c.account_id == account, _C.c.metric == metric, _C.c.seller == seller)
         .where(_C.c.at <= at)
         .group_by(_C.c.at)
         .order_by(_C.c.at)
     )
-    level, since, before = 0, None, None
+    count, since, before = 0, None, None
     for when, delta in connection.execute(query):
-        level += int(delta)
-        now = _status(level, limit)
+        count += int(delta)
+        now = load_status(count, limit)
         if now != before:
             since, before = int(when), now
-    return since if before == status else None
-
-
-def _status(level: int, limit: int) -> str:
-    if level > limit:
-        return "over"
-    return "warning" if level >= limit * WARNING_SHARE else "ok"
+    return since if before == wanted else None

@@ -1,0 +1,67 @@
+"""Workload over what the pipeline derived: limits, trend, absence, proposals."""
+
+from tests.api.conftest import Start
+from tests.world import connect_account, deal, make_office, new_deal, new_task, task, tell
+
+DOCUMENT = {
+    "limits": {"open_deals": 5, "overdue_tasks": 1},
+    "pipelines": {"Продажи": {"weights": {"Договор": 3}}},
+    "sellers": {
+        "9": {"limits": {"open_tasks": 1}},
+        "12": {"absent": [{"from": "2026-03-16", "to": "2026-03-27", "deputy": "Иванов"}]},
+    },
+}
+
+
+def test_load_is_weighted_limited_and_compared_with_the_week_before(
+    start: Start, sqlite_url: str
+) -> None:
+    office = make_office(sqlite_url)
+    connect_account(office, document=DOCUMENT)
+    tell(office, [new_deal(str(n), "2026-03-09 10:00") for n in range(1, 3)])
+    tell(office, [new_deal(str(n), "2026-03-18 10:00", author="0") for n in range(3, 6)])
+    tell(office, [deal("1", "2026-03-18 11:00", stage="30", amount=100_000, author="7")])
+    tell(office, [
+        new_task("21", "2026-03-18 10:00", "2026-03-19 12:00", "1"),
+        new_task("22", "2026-03-18 10:00", "2026-03-19 13:00", "1"),
+        new_task("23", "2026-03-18 10:00", "2026-03-25 13:00", "1", responsible="9"),
+    ])  # fmt: skip
+    api = start(office.engine)
+    api.clock.set("2026-03-20T09:00:00Z")
+    answer = api.client().get("/v1/workload").json()
+    rows = {row["seller"]["name"]: row for row in answer["data"]}
+    busy = rows["Иванов"]
+    assert (busy["open_deals"], busy["weighted"], busy["limit"]) == (5, 7, 5)
+    assert (busy["status"], busy["since"], busy["room"]) == ("over", "2026-03-18T08:00:00Z", 0)
+    assert busy["trend"] == {"week_ago": 2, "change": 5}
+    assert (busy["hot_deals"], busy["open_tasks"], busy["overdue_tasks"]) == (1, 2, 2)
+    limits = {one["name"]: one for one in busy["limits"]}
+    assert limits["overdue_tasks"]["status"] == "over"
+    assert limits["open_tasks"]["status"] == "ok"
+    other = {one["name"]: one for one in rows["Петрова"]["limits"]}
+    assert (other["open_tasks"]["count"], other["open_tasks"]["status"]) == (1, "warning")
+    away = rows["Сидоров"]
+    assert (away["absent"], away["absent_until"]) == (True, "2026-03-27T21:00:00Z")
+    assert away["deputy"] == {"id": "romashka.7", "name": "Иванов"}
+    (move,) = answer["proposals"]
+    assert (move["from"]["name"], move["to"]["name"], move["deals"]) == ("Иванов", "Петрова", 3)
+    assert "romashka.5" in move["untouched"]
+    assert "romashka.1" not in move["untouched"]
+    assert answer["totals"]["hot_deals"] == 1
+    office.close()
+
+
+def test_open_tasks_are_those_of_the_instant_asked_for(start: Start, sqlite_url: str) -> None:
+    office = make_office(sqlite_url)
+    connect_account(office)
+    tell(office, [
+        new_deal("1", "2026-03-02 10:00"),
+        new_task("9", "2026-03-02 10:00", "2026-03-03 10:00"),
+        task("9", "2026-03-03 10:40", is_open=False),
+    ])  # fmt: skip
+    client = start(office.engine).client()
+    for moment, count in (("2026-03-03T07:00:00Z", 1), ("2026-03-03T08:00:00Z", 0)):
+        rows = client.get("/v1/workload", params={"as_of": moment}).json()["data"]
+        found = {row["seller"]["name"]: row["open_tasks"] for row in rows}
+        assert found["Иванов"] == count
+    office.close()
