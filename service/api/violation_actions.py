@@ -1,4 +1,4 @@
-"""Acknowledge and mute violations (api.md 3.4)."""
+"""Acknowledge, mute, comment and dispute violations (api.md 3.4)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,11 +13,18 @@ from service.api.names import visible_names
 from service.api.params import LangParam, read_instant
 from service.api.problems import bad_body, problem
 from service.api.router import Router
-from service.api.violation_schemas import AckBody, MuteBody, ViolationDetail
+from service.api.violation_schemas import (
+    AckBody,
+    AppealBody,
+    CommentBody,
+    DecisionBody,
+    MuteBody,
+    ViolationDetail,
+)
 from service.api.violation_views import status_at
 from service.api.violations import detail, found
 from service.domain.instant import Instant
-from service.store import remarks
+from service.store import appeals, remarks
 from service.store.handles import Connection
 from service.store.remarks import Author
 
@@ -79,8 +86,68 @@ def unmute_violation(call: CallDep, violation_id: str, lang: LangParam = None) -
     return _changed(call, violation_id, change)
 
 
-def _changed(call: Call, violation_id: str, change: Change) -> Response:
-    """Apply a change to a violation that is not resolved; answer the violation.
+@router.post(
+    "/violations/{violation_id}/comments", response_model=ViolationDetail, dependencies=_WRITE
+)
+def comment_violation(
+    call: CallDep, violation_id: str, body: CommentBody, lang: LangParam = None
+) -> Response:
+    """Say something about it; every comment stays in its history."""
+    text = _said(body.text, "text")
+
+    def change(connection: Connection, row: Mapping[str, Any], author: Author) -> None:
+        appeals.comment(connection, row, author, text, call.now)
+
+    return _changed(call, violation_id, change, also_over=True)
+
+
+@router.post(
+    "/violations/{violation_id}/appeal", response_model=ViolationDetail, dependencies=_WRITE
+)
+def dispute_violation(
+    call: CallDep, violation_id: str, body: AppealBody, lang: LangParam = None
+) -> Response:
+    """Dispute it: it counts until the head decides. 409 if it is disputed or decided already."""
+    reason = _said(body.reason, "reason")
+
+    def change(connection: Connection, row: Mapping[str, Any], author: Author) -> None:
+        try:
+            appeals.appeal(connection, row, author, reason, call.now)
+        except appeals.AppealRefused as error:
+            raise problem("conflict", str(error)) from None
+
+    return _changed(call, violation_id, change, also_over=True)
+
+
+@router.post(
+    "/violations/{violation_id}/appeal/decision",
+    response_model=ViolationDetail,
+    dependencies=[Depends(require("rules:write"))],
+)
+def decide_appeal(
+    call: CallDep, violation_id: str, body: DecisionBody, lang: LangParam = None
+) -> Response:
+    """Grant an appeal (rule and subject are muted for 90 days) or deny it. 409 if none is open."""
+
+    def change(connection: Connection, row: Mapping[str, Any], author: Author) -> None:
+        try:
+            appeals.decide(
+                connection, row, author, body.comment.strip(), call.now, granted=body.granted
+            )
+        except appeals.AppealRefused as error:
+            raise problem("conflict", str(error)) from None
+
+    return _changed(call, violation_id, change, also_over=True)
+
+
+def _said(text: str, field: str) -> str:
+    if not text.strip():
+        raise bad_body(f"#/{field}", f"{field} must say something.")
+    return text.strip()
+
+
+def _changed(call: Call, violation_id: str, change: Change, *, also_over: bool = False) -> Response:
+    """Apply a change to a violation (`also_over`: to a resolved one too); answer the violation.
 
     Raises:
         ApiError: not_found, already_resolved, precondition_failed.
@@ -89,7 +156,8 @@ def _changed(call: Call, violation_id: str, change: Change) -> Response:
     with call.write() as connection:
         names = visible_names(call, connection)
         row, status = found(connection, names, violation_id)
-        if status == "void" or status_at(row, call.now) == "resolved":
+        over = status_at(row, call.now) == "resolved" and not also_over
+        if status == "void" or over:
             raise problem("already_resolved", "This violation is over.")
         before = detail(call, connection, names, row)
         check_if_match(call.request, tag_of(before))

@@ -114,10 +114,34 @@ class Why(Wire):
     resolves_when: str | None
 
 
+class Remark(Wire):
+    """What somebody said or did: ack, unack, mute, unmute, comment, appeal, granted, denied."""
+
+    action: str
+    by: str
+    at: Instant
+    until: Instant | None
+    text: str
+
+
+class Appeal(Wire):
+    """Somebody disputes the violation. `state`: open, granted, denied."""
+
+    state: str
+    by: str
+    at: Instant
+    reason: str
+    decided_by: str | None
+    decided_at: Instant | None
+    decision: str | None = Field(description="what was said with the decision")
+
+
 class ViolationDetail(Violation):
-    """A violation alone: with its proof."""
+    """A violation alone: with its proof, and what people said of it."""
 
     why: Why
+    appeal: Appeal | None
+    history: list[Remark]
     alerting: str | None = Field(
         description="sent, pending, failed, or why not: muted, silenced, inhibited, grouped, "
         "quiet_hours, ceiling, policy; null: not due yet"
@@ -162,6 +186,28 @@ class MuteBody(BaseModel):
         description="in the future, at most 90 days", json_schema_extra={"format": "date-time"}
     )
     reason: str = Field(min_length=1, max_length=2000)
+
+
+class CommentBody(BaseModel):
+    """What there is to say."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str = Field(min_length=1, max_length=2000)
+
+
+class AppealBody(BaseModel):
+    """Why it is none, or not his."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+class DecisionBody(BaseModel):
+    """`granted`: it does not count from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+    granted: bool
+    comment: str = Field(default="", max_length=2000)
 
 
 ViolationId = Id

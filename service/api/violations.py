@@ -28,11 +28,13 @@ from service.api.params import (
 )
 from service.api.problems import bad_parameter, not_found, unknown_name
 from service.api.router import Router
+from service.api.violation_said import show_appeal, show_remark
 from service.api.violation_schemas import Summary, ViolationDetail, ViolationList
 from service.api.violation_summary import MOST_GROUPS, rows_by
 from service.api.violation_views import viewer
 from service.api.violation_why import why
 from service.domain.instant import Instant, iso
+from service.store import appeals
 from service.store.handles import Connection
 from service.store.reads.violations import (
     SORTS,
@@ -207,10 +209,13 @@ def detail(
     """A violation alone, as it stands now."""
     view = viewer(call, connection, names, [row], call.now)
     alerting = view.alerting_of(row)
+    said = appeals.history(connection, row)
     return {
         **view.show(row, status),
         "why": why(view, row),
         "alerting": alerting.state if alerting else None,
+        "appeal": show_appeal(appeals.appeal_of(said)),
+        "history": [show_remark(one) for one in said],
     }
 
 

@@ -14,7 +14,7 @@ from service.store.columns import account_column, instant, json_column, key_colu
 
 
 class Remark(SQLModel, table=True):
-    """What a person said about a rule and subject (ack, mute): a fact, never a derived column."""
+    """What a person said about a rule and subject: a fact, never a derived column."""
 
     __tablename__ = "remark"
     account_id: str = account_column()
@@ -22,7 +22,7 @@ class Remark(SQLModel, table=True):
     rule: str
     subject_kind: str
     subject_id: str
-    action: str  # ack | unack | mute | unmute
+    action: str  # ack | unack | mute | unmute | comment | appeal | granted | denied
     at: int = instant()
     until: int | None = instant(nullable=True)
     text: str = Field(default="", sa_column=Column(Text, nullable=False))

@@ -56,7 +56,7 @@ Row = Mapping[str, Any]
 def ack(connection: Connection, row: Row, author: Author, comment: str, now: Instant) -> None:
     """Acknowledge a violation; a second time changes nothing (the first author stays)."""
     if marks(connection, [row], now).ack_of(row) is None:
-        _say(connection, row, author, "ack", comment, now)
+        say(connection, row, author, "ack", comment, now)
 
 
 def unack(connection: Connection, row: Row, author: Author, now: Instant) -> None:
@@ -64,7 +64,7 @@ def unack(connection: Connection, row: Row, author: Author, now: Instant) -> Non
     said = marks(connection, [row], now).ack_of(row)
     if said is not None:
         _end(connection, row, said, now)
-        _say(connection, row, author, "unack", "", now, until=now)
+        say(connection, row, author, "unack", "", now, until=now)
 
 
 def mute(
@@ -74,7 +74,7 @@ def mute(
     said = marks(connection, [row], now).mute_of(row)
     if said is not None:
         _end(connection, row, said, now)
-    _say(connection, row, author, "mute", reason, now, until=until)
+    say(connection, row, author, "mute", reason, now, until=until)
 
 
 def unmute(connection: Connection, row: Row, author: Author, now: Instant) -> None:
@@ -82,7 +82,7 @@ def unmute(connection: Connection, row: Row, author: Author, now: Instant) -> No
     said = marks(connection, [row], now).mute_of(row)
     if said is not None:
         _end(connection, row, said, now)
-        _say(connection, row, author, "unmute", "", now, until=now)
+        say(connection, row, author, "unmute", "", now, until=now)
 
 
 class Marks:
@@ -128,7 +128,7 @@ def marks(connection: Connection, rows: Sequence[Row], at: Instant) -> Marks:
             )
             .order_by(_R.c.at, _R.c.id)
         )
-        found += [(account, _said(row)) for row in connection.execute(query)]
+        found += [(account, read(row)) for row in connection.execute(query)]
     return Marks(found, at)
 
 
@@ -140,7 +140,7 @@ def _belongs(said: Said, row: Row) -> bool:
     return row["breach_at"] <= said.at and (resolved is None or said.at < resolved)
 
 
-def _say(
+def say(
     connection: Connection,
     row: Row,
     author: Author,
@@ -149,6 +149,7 @@ def _say(
     now: Instant,
     until: Instant | None = None,
 ) -> None:
+    """Keep what somebody says of a violation, in the history and in the audit log."""
     told = {name: row[name] for name in _SUBJECT}
     values = {
         **told,
@@ -190,7 +191,8 @@ def _end(connection: Connection, row: Row, said: Said, now: Instant) -> None:
     )
 
 
-def _said(row: Any) -> Said:
+def read(row: Any) -> Said:
+    """A remark from its row."""
     return Said(
         row.rule,
         row.subject_kind,
