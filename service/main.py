@@ -89,7 +89,8 @@ def create_app(
         monotonic: real seconds for rate limits and the memory of keys.
 
     Returns:
-        The application; `app.state.services.ending = True` makes `/readyz` answer 503.
+        The application; `app.state.services.ending = True` makes `/readyz` answer 503;
+        `app.state.services.try_rules` is what `POST /v1/rules/try` asks.
 
     Raises:
         ConfigError: the rule file cannot be used.

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from types import FrameType
 from typing import Any, cast
@@ -33,6 +34,7 @@ from service.ingest import Ingest, open_ingest
 from service.log import mask
 from service.main import create_app, read_book
 from service.oauth_pages import OAuthPages
+from service.pipeline import trial
 from service.pipeline.office import Office
 from service.secrets import load_box
 from service.settings import Settings
@@ -117,6 +119,7 @@ class Service:
         )
         self._ingest.start()
         app = create_app(settings, office.engine, office.clock, book=office.book, ready=self.ready)
+        app.state.services.try_rules = partial(trial.tried, office)
         entrances = Entrances(office)
         await asyncio.to_thread(entrances.refresh)
         pages = OAuthPages(app, office)

@@ -4,7 +4,7 @@
 give single things.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,11 +20,20 @@ from service.clock import Clock
 from service.domain.config import Config
 from service.domain.instant import Instant, from_datetime
 from service.domain.ports import Adapter
+from service.errors import ConfigError
 from service.rules.book import RuleBook
+from service.rules.schema import RuleModel
 from service.settings import Settings
 from service.store.engine import reading, transaction
 from service.store.handles import Connection, Engine
 from service.store.keys import installation_secret
+
+Trier = Callable[[str, Sequence[RuleModel]], dict[str, Any]]
+"""What rules would change for an account: (account id, rules) -> data; raises ConfigError."""
+
+
+def _nobody(_account: str, _models: Sequence[RuleModel]) -> dict[str, Any]:
+    raise ConfigError("this process judges nothing")
 
 
 @dataclass
@@ -41,6 +50,7 @@ class Services:
     wrong_keys: Limiter
     adapters: Mapping[str, Adapter]
     configs: dict[tuple[str, int, str], Config] = field(default_factory=dict, repr=False)
+    try_rules: Trier = _nobody
     ending: bool = False  # SIGTERM came: /readyz says so
     _cursor_secret: bytes = field(default=b"", repr=False)
 

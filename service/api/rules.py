@@ -16,14 +16,16 @@ from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, visible_names
 from service.api.paging import PageDep, page_of
 from service.api.params import LangParam
-from service.api.problems import not_found
+from service.api.problems import bad_body, not_found
 from service.api.router import Router
 from service.api.rule_check import verdict
 from service.api.rule_texts import advice, rule_name, span_text
 from service.api.schemas import Instant, Listed, Wire
 from service.api.settings_document import YAML_TYPES
+from service.api.yaml_bodies import read_text
 from service.domain.instant import iso
-from service.rules.book import Rule, builtin_rules
+from service.errors import ConfigError
+from service.rules.book import Rule, builtin_rules, parse_rules
 from service.rules.schema import RuleModel
 from service.store import health
 from service.store.accounts import load_configs
@@ -111,6 +113,63 @@ async def validate_rules(request: Request) -> Response:
     """Load and type-check a rule file; nothing is stored. 200 also when it cannot be used."""
     body = await request.body()
     return json_answer(await run_in_threadpool(verdict, body))
+
+
+class TriedRow(Wire):
+    """A violation that would open or close."""
+
+    rule: str
+    subject: str = Field(examples=["deal:4815162"])
+    deal: str | None
+    seller: dict[str, str]
+    breach_at: Instant
+
+
+class TriedFailure(Wire):
+    """A rule that had no answer for a subject."""
+
+    rule: str
+    subject: str
+    error: str
+
+
+class Tried(Wire):
+    """What a rule file would change for an account, on the facts stored now."""
+
+    changed: list[str] = Field(description="rules that mean something else, are new or are gone")
+    timelines: int
+    stays_open: int
+    opens: list[TriedRow]
+    closes: list[TriedRow]
+    failures: list[TriedFailure]
+
+
+@router.post("/rules/try", response_model=Tried, dependencies=[Depends(require("rules:write"))])
+@safe
+@accepts(*YAML_TYPES, "application/json", most_bytes=FILE_BYTES)
+async def try_rules(call: CallDep, request: Request, account: str) -> Response:
+    """Judge the account's stored facts by a rule file; nothing is stored, nobody is alerted.
+
+    It reads all timelines of the account: seconds for a thousand deals, minutes for a hundred
+    thousand.
+    """
+    body = await request.body()
+    return json_answer(await run_in_threadpool(_tried, call, body, account))
+
+
+def _tried(call: Call, body: bytes, account: str) -> dict[str, Any]:
+    with call.read() as connection:
+        if account not in visible_names(call, connection):
+            raise not_found()
+    faults = verdict(body)["errors"]
+    if faults:
+        first = faults[0]
+        where = f"line {first['line']}, column {first['column']}: " if first["line"] else ""
+        raise bad_body(first["path"] or "#", f"{where}{first['detail']}")
+    try:
+        return call.services.try_rules(account, parse_rules(read_text(body), "body"))
+    except ConfigError as error:
+        raise bad_body("#", str(error)) from None
 
 
 # --- what a rule is -------------------------------------------------------------------------------

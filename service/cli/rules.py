@@ -105,7 +105,7 @@ def try_file(
         with reading(office.engine) as connection:
             config = office.config(connection, account)
     if as_json:
-        base.show_json(_trial_data(found, config))
+        base.show_json(trial.as_data(found, config))
     else:
         _show_trial(found, config, most)
 
@@ -206,26 +206,3 @@ def _line(row: Found, config: Config) -> str:
 def _seller(row: Found, config: Config) -> str:
     known = config.directory.seller(row.owner)
     return known.name if known else row.owner or "nobody"
-
-
-def _trial_data(found: trial.Trial, config: Config) -> dict[str, object]:
-    def rows(violations: list[Found]) -> list[dict[str, object]]:
-        return [
-            {
-                "rule": row.rule,
-                "subject": f"{row.subject_kind}:{row.subject_id}",
-                "deal": row.deal or None,
-                "seller": {"id": row.owner, "name": _seller(row, config)},
-                "breach_at": iso(row.breach_at),
-            }
-            for row in violations
-        ]
-
-    return {
-        "changed": found.changed, "timelines": found.timelines, "stays_open": found.stays,
-        "opens": rows(found.opens), "closes": rows(found.closes),
-        "failures": [
-            {"rule": one.rule, "subject": one.subject, "error": one.error}
-            for one in found.failures
-        ],
-    }  # fmt: skip

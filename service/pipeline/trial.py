@@ -6,9 +6,10 @@ Nothing is written. A level that counts another rule's violations is judged on t
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from service.domain.config import Config
-from service.domain.instant import FOREVER, Instant
+from service.domain.instant import FOREVER, Instant, iso
 from service.domain.violation import Found
 from service.errors import ConfigError
 from service.pipeline import apply, verify
@@ -16,6 +17,7 @@ from service.pipeline.office import Office
 from service.rules.book import RuleBook, Window
 from service.rules.judge import Failure, judge
 from service.rules.levels import holder_of, judge_level
+from service.rules.schema import RuleModel
 from service.store import accounts
 from service.store import levels as level_store
 from service.store.engine import reading
@@ -108,3 +110,40 @@ def _open(found: Iterable[Found], now: Instant) -> dict[tuple[str, str, str], Fo
         for one in found
         if one.breach_at <= now and (one.resolved_at is None or one.resolved_at > now)
     }
+
+
+def tried(office: Office, account_id: str, models: Sequence[RuleModel]) -> dict[str, Any]:
+    """What a file of rules would open and close, as data.
+
+    Raises:
+        ConfigError: there is no such account; or its settings do not fit the book.
+    """
+    book = RuleBook(list((office.book.models | {m.id: m for m in models}).values()))
+    found = try_rules(office, account_id, book)
+    with reading(office.engine) as connection:
+        return as_data(found, office.config(connection, account_id))
+
+
+def as_data(trial: Trial, config: Config) -> dict[str, Any]:
+    """A trial as plain data, for programs."""
+
+    def rows(violations: list[Found]) -> list[dict[str, Any]]:
+        return [
+            {
+                "rule": row.rule,
+                "subject": f"{row.subject_kind}:{row.subject_id}",
+                "deal": row.deal or None,
+                "seller": {"id": row.owner, "name": config.seller_name(row.owner) or row.owner},
+                "breach_at": iso(row.breach_at),
+            }
+            for row in sorted(violations, key=lambda one: (one.breach_at, one.rule, one.subject_id))
+        ]
+
+    return {
+        "changed": trial.changed, "timelines": trial.timelines, "stays_open": trial.stays,
+        "opens": rows(trial.opens), "closes": rows(trial.closes),
+        "failures": [
+            {"rule": one.rule, "subject": one.subject, "error": one.error}
+            for one in trial.failures
+        ],
+    }  # fmt: skip
