@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from service import authorise, connect
 from service import check as checks
-from service.cli import access, base
+from service.cli import access, base, versions
 from service.domain.account import AccountDocument
 from service.domain.config import parse_document
 from service.errors import ConfigError, SourceUnavailable
@@ -23,6 +23,8 @@ from service.store.engine import reading, transaction
 
 app = typer.Typer(help="Connect portals and look after them.", no_args_is_help=True)
 app.add_typer(access.app)
+app.command()(versions.history)
+app.command()(versions.rollback)
 Json = access.Json
 Account = access.Account
 

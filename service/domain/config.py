@@ -347,11 +347,14 @@ class Config:
     def judging_digest(self) -> str:
         """Changes exactly when something changes that verdicts or figures may depend on."""
         document = self.document.model_dump(mode="json", exclude={"alerts"}, by_alias=True)
-        packed = msgspec.json.encode(
-            [document, str(self.timezone), self.currency, msgspec.to_builtins(self.directory)],
-            order="deterministic",
-        )
-        return blake2b(packed, digest_size=9).hexdigest()
+        return _digest(document, self)
+
+    @cached_property
+    def base_digest(self) -> str:
+        """Changes exactly when something changes that a rule of the same version depends on."""
+        left_out = {"alerts", "rules"}
+        document = self.document.model_dump(mode="json", exclude=left_out, by_alias=True)
+        return _digest(document, self)
 
     @property
     def telephony(self) -> bool:
@@ -359,6 +362,14 @@ class Config:
         if self.document.telephony is not None:
             return self.document.telephony
         return bool(self.directory.telephony)
+
+
+def _digest(document: dict[str, Any], config: Config) -> str:
+    directory = msgspec.to_builtins(config.directory)
+    packed = msgspec.json.encode(
+        [document, str(config.timezone), config.currency, directory], order="deterministic"
+    )
+    return blake2b(packed, digest_size=9).hexdigest()
 
 
 def parse_document(raw: Any) -> AccountDocument:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
@@ -101,11 +102,42 @@ def _chains(windows: Sequence[Window], kind: str) -> Iterable[list[tuple[Window,
     """For each rule on this kind: the windows in which it is in force."""
     if len(windows) == 1:
         return windows[0].chains.get(kind, ())
-    by_rule: dict[str, list[tuple[Window, Rule]]] = {}
+    known = _CHAINS.get(windows[-1])
+    if known is None or known[0] != list(windows):
+        known = _CHAINS[windows[-1]] = (list(windows), {})
+    if kind not in known[1]:
+        known[1][kind] = _make_chains(windows, kind)
+    return known[1][kind]
+
+
+_Chain = list[tuple[Window, Rule]]
+_CHAINS: WeakKeyDictionary[Window, tuple[list[Window], dict[str, list[_Chain]]]] = (
+    WeakKeyDictionary()
+)
+
+
+def _make_chains(windows: Sequence[Window], kind: str) -> list[_Chain]:
+    """Neighbouring windows that mean the same to a rule are one: it is judged once."""
+    by_rule: dict[str, _Chain] = {}
     for window in windows:
         for rule in window.judging.get(kind, ()):
-            by_rule.setdefault(rule.id, []).append((window, rule))
-    return by_rule.values()
+            chain = by_rule.setdefault(rule.id, [])
+            if chain and _same(chain[-1], (window, rule)):
+                start = chain.pop()[0].start
+                chain.append((Window(start, window.end, window.config, window.rules), rule))
+            else:
+                chain.append((window, rule))
+    return list(by_rule.values())
+
+
+def _same(before: tuple[Window, Rule], after: tuple[Window, Rule]) -> bool:
+    (old, was), (new, now) = before, after
+    return (
+        old.end == new.start
+        and was.version == now.version
+        and was.severity == now.severity
+        and old.config.base_digest == new.config.base_digest
+    )
 
 
 @dataclass(slots=True)

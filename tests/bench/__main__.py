@@ -13,6 +13,7 @@ from tests.bench.report import Line, as_json, show
 SECTIONS = {
     "ingest": "Durable hooks, 64 keep-alive connections",
     "judging": "Judging",
+    "rejudging": "A change of rules (SQLite, one core)",
     "pipeline": "Inbox row to facts, violations, contributions, rollups (SQLite, one core)",
     "latency": "Hook to violation, 200 hooks a second (SQLite, one process)",
     "backfill": "Backfill of an amoCRM over HTTP (SQLite)",
