@@ -346,15 +346,20 @@ class Config:
     @cached_property
     def judging_digest(self) -> str:
         """Changes exactly when something changes that verdicts or figures may depend on."""
-        document = self.document.model_dump(mode="json", exclude={"alerts"}, by_alias=True)
-        return _digest(document, self)
+        return self._digest({"alerts"})
 
     @cached_property
     def base_digest(self) -> str:
         """Changes exactly when something changes that a rule of the same version depends on."""
-        left_out = {"alerts", "rules"}
+        return self._digest({"alerts", "rules"})
+
+    def _digest(self, left_out: set[str]) -> str:
         document = self.document.model_dump(mode="json", exclude=left_out, by_alias=True)
-        return _digest(document, self)
+        directory = msgspec.to_builtins(self.directory)
+        packed = msgspec.json.encode(
+            [document, str(self.timezone), self.currency, directory], order="deterministic"
+        )
+        return blake2b(packed, digest_size=9).hexdigest()
 
     @property
     def telephony(self) -> bool:
@@ -362,14 +367,6 @@ class Config:
         if self.document.telephony is not None:
             return self.document.telephony
         return bool(self.directory.telephony)
-
-
-def _digest(document: dict[str, Any], config: Config) -> str:
-    directory = msgspec.to_builtins(config.directory)
-    packed = msgspec.json.encode(
-        [document, str(config.timezone), config.currency, directory], order="deterministic"
-    )
-    return blake2b(packed, digest_size=9).hexdigest()
 
 
 def parse_document(raw: Any) -> AccountDocument:
