@@ -206,6 +206,12 @@ class Standards:
         """Instants at which a seller goes away, comes back, leaves or is blocked."""
         return self._edges.get(seller, ())
 
+    @property
+    def _may_call(self) -> bool:
+        """Whether calls are known, or at least not known to be missing (amoCRM does not tell)."""
+        said = self._config.document.telephony
+        return said if said is not None else self._config.directory.telephony is not False
+
     @cached_property
     def needs(self) -> frozenset[str]:
         """Which facts are connected; a rule whose facts are not is `off: no facts`."""
@@ -224,6 +230,6 @@ class Standards:
             "absences": any(own.absent for own in config.sellers.values()),
             "lead_calls": config.crm == "generic",
             "leads": True,
-            "telephony": config.telephony,
+            "telephony": self._may_call,
         }
         return frozenset(name for name, known in have.items() if known)

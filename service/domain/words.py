@@ -1,5 +1,7 @@
 """When a text says something (rules.md 1.2, decisions.md 10)."""
 
+from functools import lru_cache
+
 NOTE_MIN_LETTERS = 10
 STOP_TEXTS = frozenset(
     {"ок", "ok", "перезвонить", "звонок", "тест", "test", "связаться", ".", "-", "+", "123"}
@@ -16,6 +18,7 @@ def is_note(text: str) -> bool:
     return letters(text) >= NOTE_MIN_LETTERS
 
 
+@lru_cache(maxsize=65_536)
 def is_meaningful(text: str, kind_name: str | None = None) -> bool:
     """Whether a task's text says what to do."""
     trimmed = text.strip()

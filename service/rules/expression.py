@@ -56,6 +56,10 @@ class Condition:
         used = dict.fromkeys(_NAME.findall(_TEXT.sub("''", text)))
         self.attributes = tuple(attributes[name] for name in used if name in attributes)
         self.null_only = tuple(_only_compared_with_null(a, text) for a in self.attributes)
+        self.columns = tuple(
+            ((attribute.name, null_only), attribute)
+            for attribute, null_only in zip(self.attributes, self.null_only, strict=True)
+        )
         self._params = {f"param.{name}": value for name, value in params.items()}
         self._names = tuple(a.name for a in self.attributes)
         self._expression = self._compile(attributes)
@@ -77,11 +81,16 @@ class Condition:
         Raises:
             ConditionFailed: the condition has no answer.
         """
-        keys = list(zip(*columns, strict=True)) if columns else [()] * count
-        found = [self._memory.get(key) for key in keys]
-        if None in found:
-            found = [self.holds(key) for key in keys]
-        return found  # type: ignore[return-value]
+        if not columns:
+            return [self.holds(())] * count
+        memory = self._memory
+        try:
+            return [memory[key] for key in zip(*columns, strict=True)]
+        except KeyError:
+            return [
+                memory[key] if key in memory else self.holds(key)
+                for key in zip(*columns, strict=True)
+            ]
 
     def holds(self, values: tuple[Any, ...]) -> bool:
         """Whether the condition is true for these values (in the order of `attributes`).

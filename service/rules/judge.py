@@ -41,29 +41,31 @@ class _Columns:
         self._config = config
         self._known: dict[tuple[str, bool], list[Any]] = {}
 
-    def of(self, attribute: Attribute, null_only: bool) -> list[Any]:
-        """One attribute; `null_only`: only whether it is there."""
-        key = (attribute.name, null_only)
+    def of(self, attribute: Attribute) -> list[Any]:
+        """One attribute."""
+        key = (attribute.name, False)
         found = self._known.get(key)
-        if found is None:
-            if attribute.field:
-                found = list(map(attrgetter(attribute.field), self._states))
-            else:
-                get, config = attribute.get, self._config
-                found = [get(state, config) for state in self._states]
-            if null_only:
-                found = [None if value is None else True for value in found]
-            self._known[key] = found
+        return self._read(key, attribute) if found is None else found
+
+    def _read(self, key: tuple[str, bool], attribute: Attribute) -> list[Any]:
+        if key[1]:  # only whether it is there
+            found = [None if value is None else True for value in self.of(attribute)]
+        elif attribute.field:
+            found = list(map(attrgetter(attribute.field), self._states))
+        else:
+            get, config = attribute.get, self._config
+            found = [get(state, config) for state in self._states]
+        self._known[key] = found
         return found
 
     def holds(self, rule: Rule, segments: Sequence[Segment]) -> list[bool]:
-        """Where the rule's condition is true and the guards let it be judged."""
-        condition = rule.condition
-        columns = [
-            self.of(attribute, null_only)
-            for attribute, null_only in zip(condition.attributes, condition.null_only, strict=True)
-        ]
-        found = condition.column(columns, len(segments))
+        """Where the rule's condition is true."""
+        known = self._known
+        columns = []
+        for key, attribute in rule.condition.columns:
+            column = known.get(key)
+            columns.append(self._read(key, attribute) if column is None else column)
+        found = rule.condition.column(columns, len(segments))
         if rule.condition_by_place:
             found = self._by_place(rule, segments, columns, found)
         return found
@@ -148,7 +150,7 @@ class _Piece:
     held_since: Instant
     effective_from: Instant
     segment: Segment  # where it begins
-    last: Segment  # where it ends
+    last: int  # the number of the segment in which it ends
     rule: Rule
     config: Config
 
@@ -161,19 +163,23 @@ def _judge_chain(
     version = ""
     effective_from = 0
     for window, rule in chain:
-        follows = previous is not None and previous.end == window.start
-        if not follows or rule.version != version:
+        if len(chain) > 1:
+            follows = previous is not None and previous.end == window.start
+            if not follows or rule.version != version:
+                effective_from = window.start
+            version = rule.version
+        else:
             effective_from = window.start
         if window.end > subject.segments[0].start:
             table = columns.get(id(window.config))
             if table is None:
                 table = columns[id(window.config)] = _Columns(subject.segments, window.config)
             held = table.holds(rule, subject.segments)
-            if any(held):
+            if True in held:
                 floor = 0 if previous is None else effective_from
-                sinces = [table.of(attribute, null_only=False) for attribute in rule.since]
+                sinces = [table.of(attribute) for attribute in rule.since]
                 pieces += _pieces(subject, window, rule, held, sinces, effective_from, floor)
-        previous, version = window, rule.version
+        previous = window
     return _intervals(subject, pieces, chain[-1][0].end) if pieces else []
 
 
@@ -217,10 +223,10 @@ def _pieces(
         if start >= end != FOREVER:
             continue
         if pieces and pieces[-1].end == start:
-            pieces[-1].end, pieces[-1].last = end, segment
+            pieces[-1].end, pieces[-1].last = end, index
         else:
             pieces.append(
-                _Piece(start, end, since, held, effective_from, segment, segment, rule, config)
+                _Piece(start, end, since, held, effective_from, segment, index, rule, config)
             )
     return pieces
 
@@ -290,8 +296,8 @@ def _found(subject: Subject, group: list[_Piece], ordinal: int, horizon: Instant
 def _resolution(subject: Subject, last: _Piece, horizon: Instant) -> str:
     if last.end == horizon:
         return "rule_changed"
-    after = next((s for s in subject.segments if s.start >= last.end), None)
-    if after is None:
+    after = subject.segments[last.last + 1] if last.last + 1 < len(subject.segments) else None
+    if after is None or after.start < last.end:
         return "rule_changed"
     if not after.judged:
         return "gone"
@@ -310,7 +316,7 @@ def _values(first: _Piece, last: _Piece, subject: Subject) -> dict[str, Any]:
     text |= _words(subject, segment, attributes)
     for name in ("deal.missing_fields", "deal.junk_fields"):
         if name in attributes:
-            now = ATTRIBUTES["deal"][name].get(last.last.state, last.config)
+            now = ATTRIBUTES["deal"][name].get(subject.segments[last.last].state, last.config)
             text["missing"] = list(now)
     return {
         "attributes": {k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items()},
