@@ -35,6 +35,7 @@ class Found:
     resolution: str | None
     values: dict[str, Any] = field(default_factory=dict)
     ordinal: int = 0
+    muted: tuple[tuple[Instant, Instant], ...] = ()  # when somebody had muted it, inside itself
 
     def violation_id(self, account_id: str) -> str:
         """Derived from account, rule, subject and `held_since` (and its number since then)."""

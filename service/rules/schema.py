@@ -59,7 +59,7 @@ class RuleModel(_Model):
 
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{2,63}$")
     on: Literal["deal", "task", "call", "lead", "seller", "team", "account"]
-    form: Literal["state", "answer", "level"]
+    form: Literal["state", "answer", "level", "norm", "pair"]
     when: str
     since: str | list[str] = "held"
     for_: str | ByStage = Field("0m", alias="for")
