@@ -74,6 +74,7 @@ class RuleModel(_Model):
     severity: Literal["info", "warning", "critical"]
     enabled: bool = True
     needs: list[str] = []  # facts that must be connected
+    to: Literal["head", "ops"] = "head"  # who is told: ops hear of the connection only
     notice: bool = False  # no debt: shown for a working day
     silences: list[str] = []  # rules of the same subject or deal not told while it is open; "*"
     name: Text | None = None  # a short noun phrase without values

@@ -35,7 +35,7 @@ from service.rules.forms import SECOND
 from service.rules.holders import Event, Track
 from service.rules.judge import judge
 from service.rules.schema import RuleModel, RuleTest
-from service.rules.second import holders_of, judge_second, parts_of
+from service.rules.second import HEARD, holders_of, judge_second, parts_of
 
 _ZONE = ZoneInfo("Europe/Moscow")
 _KINDS = {kind.value: kind for kind in Kind}
@@ -84,7 +84,7 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
     ]
     found: list[Found] = []
     if model.on in SECOND:
-        found = _second(model, stories, config, windows)
+        found = _second(model, test, stories, config, windows)
     else:
         for story in stories:
             judged, failures = judge(story, windows)
@@ -100,7 +100,7 @@ def _lent(facts: list[Fact]) -> Context:
 
 
 def _second(
-    model: RuleModel, stories: list[Story], config: Config, windows: list[Window]
+    model: RuleModel, test: RuleTest, stories: list[Story], config: Config, windows: list[Window]
 ) -> list[Found]:
     """A rule of the second layer over all timelines; what they break of other rules counts too."""
     rule = windows[0].rules[0]
@@ -113,6 +113,11 @@ def _second(
         for step in level_steps(story, judge(story, first)[0], config, wanted)
     ]
     counted += [one for story in stories for one in _others_of(story)]
+    counted += [
+        _Counted(Event(_instant(line["at"]) or 0, HEARD, "", 1), "")
+        for line in test.given
+        if HEARD in line
+    ]
     parts = parts_of(rule, config)
     counted = sorted(one for one in counted if one.event.part in parts)
     found: list[Found] = []
@@ -186,6 +191,8 @@ def _timelines(test: RuleTest) -> dict[str, list[Fact]]:
     for index, line in enumerate(test.given):
         at = _instant(line["at"]) or 0
         name = next(key for key in line if key != "at")
+        if name == HEARD:
+            continue
         body = dict(line[name])
         kind = _KINDS[name]
         subject = str(body.pop("id", index + 1 if kind is Kind.NOTE else 1))
