@@ -64,7 +64,8 @@ def meetings(story: Story, config: Config) -> Iterator[tuple[str, str, Instant, 
     for task_id, states in story.tasks.items():
         last = states[-1]
         start, end = last.starts_at, last.ends_at or last.due_at
-        if last.deleted or last.task_kind not in kinds or start is None or end is None:
+        is_meeting = last.task_kind in kinds or _MEETING.search(last.task_kind)
+        if last.deleted or not is_meeting or start is None or end is None:
             continue
         if start < end and (last.closed_at is None or last.closed_at > start):
             yield task_id, last.responsible, start, end

@@ -92,10 +92,11 @@ def _of_conduct(
             yield Step("meetings", "task", task_id, end, -1, who)
     if "hygiene_cost" in wanted and story.deal and deal_is_judged(story.deal[-1], config):
         for piece in hygiene.costs(story, found):
-            place = ("hygiene_cost", "deal", story.id)
-            yield Step(*place, piece.start, piece.cost, piece.seller, piece.pipeline)
+            step = Step("hygiene_cost", "deal", story.id, piece.start, piece.cost, piece.seller,
+                        piece.pipeline, source=piece.rule)  # fmt: skip
+            yield step
             if piece.end < FOREVER:
-                yield Step(*place, piece.end, -piece.cost, piece.seller, piece.pipeline)
+                yield step._replace(at=piece.end, delta=-piece.cost)
 
 
 def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:

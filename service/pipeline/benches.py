@@ -169,16 +169,14 @@ class Bench:
         return track
 
     def _track_of_deals(self, holder: Holder, day: int) -> Track:
+        """Open deals and what they cost, step by step and deal by deal."""
+        connection, account_id, seller = self._connection, self._account_id, holder.seller
         track = Track()
         for part in self._parts:
-            asked = (self._connection, self._account_id, part, holder.sellers, day)
-            levels = store.levels_before(*asked)
-            track.before |= {(part, seller): level for seller, level in levels.items()}
-        asked_deals = (self._connection, self._account_id, self._parts, holder.seller, day)
-        track.events = [
-            Event(at, part, holder.seller, delta, deal)
-            for at, part, deal, delta in store.steps_of_deals(*asked_deals)
-        ]
+            levels = store.levels_before(connection, account_id, part, holder.sellers, day)
+            track.before |= {(part, who): level for who, level in levels.items()}
+        told = store.steps_of_deals(connection, account_id, self._parts, seller, day)
+        track.events = [Event(at, part, seller, delta, deal) for at, part, deal, delta in told]
         return track
 
     def _verdict(

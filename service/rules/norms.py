@@ -22,7 +22,6 @@ from service.rules.book import Rule, Window
 from service.rules.holders import Carried, Event, Holder, Stretch, Track, collect, rule_at
 
 _FAR_DAYS = 1000  # an absence longer than this ends the looking ahead
-_SHORT_SECONDS = 3600  # working time: a deal open for less is left out of a day's index
 _SCALES = {"calls_out": 1, "talk_minutes": 60}
 
 
@@ -187,94 +186,25 @@ def _full_day(config: Config) -> int:
 
 
 class _Hygiene:
-    """The day's hygiene index, exact: tenths of cost and open deals, integrated over the day."""
+    """The hygiene index of each day, in whole points."""
 
     def __init__(self, track: Track) -> None:
-        self._events = track.events
-        self._next = 0
-        self._open = _before(track, "deals_open")
-        self._cost = _before(track, "hygiene_cost")
+        before = {part: value for (part, _), value in track.before.items()}
+        changes = [
+            hygiene.Change(e.at, _ALL if e.part == "hygiene_cost" else "", e.delta, e.subject)
+            for e in track.events
+        ]
+        cost = before.get("hygiene_cost", 0)
+        self._meter = hygiene.Meter(before.get("deals_open", 0), {_ALL: cost}, changes)
 
     def measure(self, day: Day, rule: Rule, config: Config) -> Measured:
-        weight = cost = 0
-        of_day: list[Event] = []
-        for number, (left, right) in enumerate(day.pieces):
-            between = self._go_to(left)
-            of_day += between if number else []
-            at = left
-            while at < right:
-                following = self._following(right)
-                weight += self._open * (following - at)
-                cost += self._cost * (following - at)
-                at = following
-                of_day += self._go_to(at)
-        for seconds, spent in _short(of_day, day):
-            weight -= seconds
-            cost -= spent
-        norm, least = rule.below, int(rule.params.get("least", 5))
-        if self._open < least or weight <= 0:
+        taken = self._meter.take(day.pieces)
+        norm, least = rule.below, int(rule.params.get("least", hygiene.LEAST_DEALS))
+        if self._meter.open_deals < least or taken.weight <= 0:
             return Measured(None, None, 0, norm)
-        below = 100 * (hygiene.WHOLE * weight - cost) < norm * hygiene.WHOLE * weight
-        shown = round(hygiene.index(cost, weight) or 0)
-        return Measured(below, None if below else day.ends, shown, norm)
-
-    def _following(self, right: Instant) -> Instant:
-        more = self._next < len(self._events)
-        return min(right, self._events[self._next].at) if more else right
-
-    def _go_to(self, at: Instant) -> list[Event]:
-        """Take in all events up to an instant."""
-        begun = self._next
-        while self._next < len(self._events) and self._events[self._next].at <= at:
-            event = self._events[self._next]
-            self._next += 1
-            if event.part == "deals_open":
-                self._open += event.delta
-            else:
-                self._cost += event.delta
-        return self._events[begun : self._next]
+        whole = hygiene.WHOLE * taken.weight
+        below = 100 * (whole - taken.cost) < norm * whole
+        return Measured(below, None if below else day.ends, int(taken.index or 0), norm)
 
 
-def _before(track: Track, part: str) -> int:
-    return sum(value for (name, _), value in track.before.items() if name == part)
-
-
-def _short(events: Sequence[Event], day: Day) -> Iterator[tuple[int, int]]:
-    """(working seconds, cost) of deals that were open for less than an hour of the day."""
-    by_deal: dict[str, list[Event]] = {}
-    for event in events:
-        by_deal.setdefault(event.subject, []).append(event)
-    for told in by_deal.values():
-        opened = [event for event in told if event.part == "deals_open"]
-        if not opened:
-            continue
-        seconds, spent = _of_deal(told, opened, day)
-        if seconds < _SHORT_SECONDS:
-            yield seconds, spent
-
-
-def _of_deal(told: Sequence[Event], opened: Sequence[Event], day: Day) -> tuple[int, int]:
-    """Open seconds and cost of one deal in a day, from its events alone.
-
-    What it cost before its first closing in the day is what fell away until then.
-    """
-    is_open = opened[0].delta < 0
-    cost = 0
-    if is_open:
-        cost = -sum(e.delta for e in told if e.part != "deals_open" and e.at <= opened[0].at)
-    seconds = spent = 0
-    at = day.pieces[0][0]
-    for event in (*told, Event(day.ends, "", "", 0)):
-        worked = _inside(at, event.at, day)
-        seconds += worked if is_open else 0
-        spent += cost * worked
-        at = event.at
-        if event.part == "deals_open":
-            is_open = is_open + event.delta > 0
-        elif event.part:
-            cost += event.delta
-    return seconds, spent
-
-
-def _inside(left: Instant, right: Instant, day: Day) -> int:
-    return sum(max(0, min(right, b) - max(left, a)) for a, b in day.pieces)
+_ALL = "*"  # which rule costs what is no matter of the norm
