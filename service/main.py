@@ -14,6 +14,7 @@ from service.api import (
     alerts,
     deals,
     directory,
+    hygiene,
     inbox,
     kpis,
     me,
@@ -61,6 +62,7 @@ ROUTERS: Sequence[Router] = (
     plans.router,
     plan_fact.router,
     workload.router,
+    hygiene.router,
     alerts.router,
     subscriptions.router,
 )
