@@ -148,11 +148,12 @@ def _broken(day: Day, window: Window, rule: Rule, told: Measured) -> Stretch:
 
 
 class _Counts:
-    """Events of a day against the norm of a full day."""
+    """Events of a day against the norm of a full day; not known before the very first event."""
 
     def __init__(self, track: Track) -> None:
         self._events = track.events
         self._next = 0
+        self._known = any(track.before.values())
 
     def measure(self, day: Day, rule: Rule, config: Config) -> Measured:
         norm = rule.below * _SCALES[rule.model.counts or ""] * day.seconds
@@ -161,13 +162,16 @@ class _Counts:
         reached: Instant | None = None
         end = day_start(to_day(day.on + timedelta(days=1)), config.timezone)
         for event in self._of_day(day.start, end):
+            self._known = self._known or event.at <= day.ends
             total += event.delta
             at_end = total if event.at <= day.ends else at_end
             if reached is None and total * full >= norm:
                 reached = event.at
         scale = _SCALES[rule.model.counts or ""] * full
+        below = at_end * full < norm if self._known else None
+        self._known = self._known or total > 0
         return Measured(
-            at_end * full < norm, reached, at_end // _SCALES[rule.model.counts or ""],
+            below, reached, at_end // _SCALES[rule.model.counts or ""],
             -(-norm // scale),
         )  # fmt: skip
 
@@ -177,6 +181,8 @@ class _Counts:
             self._next += 1
             if event.at >= start:
                 yield event
+            else:  # of a day that nobody asks anything of
+                self._known = True
 
 
 def _full_day(config: Config) -> int:

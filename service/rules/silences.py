@@ -57,6 +57,7 @@ class _Silence:
         self._others = [e for e in others if e.at >= start]
         cuts = {*self._heard, *(e.at for e in self._others), *edges_of(holder, windows, start)}
         self._cuts = sorted(at for at in cuts if at >= start)
+        self._begun: Instant | None = None
 
     def stretches(self) -> Iterator[Stretch]:
         pending = iter(self._others)
@@ -86,7 +87,9 @@ class _Silence:
         if not rule.condition.holds(rule.condition.values(state, config)):
             return Stretch(at, end, False, window, rule)
         held = at if held is None or at == last else held
-        since, breach = self._breach(rule, config, held if last is None else last)
+        if last is None and self._begun is None:
+            self._begun = at  # nothing was ever done: the clock starts where it was first asked for
+        since, breach = self._breach(rule, config, last or self._begun or at)
         told = (*rule.condition.attributes, *rule.since)
         attributes = {a.name: a.get(state, config) for a in told}
         text = {"source": self._holder.slot} if self._holder.slot else {}

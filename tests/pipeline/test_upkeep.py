@@ -85,7 +85,12 @@ def test_that_happens_at_night_only(
     made = world.make_office(sqlite_url, now)
     world.connect_account(made)
     seen: list[str] = []
-    monkeypatch.setattr(verify, "sums", lambda _, account: seen.append(account) or [])
+
+    def noted(_: Office, account: str) -> list[verify.Drift]:
+        seen.append(account)
+        return []
+
+    monkeypatch.setattr(verify, "sums", noted)
     upkeep = Upkeep(made)
     upkeep.patrol()
     upkeep.patrol()
