@@ -17,6 +17,7 @@ from service.api import (
     inbox,
     kpis,
     me,
+    mutes,
     ops,
     plan_fact,
     plans,
@@ -49,6 +50,7 @@ WRONG_KEYS_PER_MINUTE = 20
 ROUTERS: Sequence[Router] = (
     violations.router,
     violation_actions.router,
+    mutes.router,
     directory.router,
     deals.router,
     tasks.router,

@@ -70,6 +70,7 @@ class Account(SQLModel, table=True):
     hooks_received: int = number(default=0)
     drift: int = number(default=0)  # timelines whose stored results a patrol contradicted
     hooks_lost: int = number(default=0)  # changes that only reconciliation brought
+    mute_version: int = number(default=0)  # grows with mutes: what was derived before is stale
 
 
 class PortalBudget(SQLModel, table=True):
@@ -266,6 +267,7 @@ class Violation(SQLModel, table=True):
     resolved_at: int | None = instant(nullable=True)
     resolution: str | None = None  # fixed | moved | gone | rule_changed
     values: Any = json_column()  # {attribute: value} that proved it, and texts for the title
+    muted: Any = json_column()  # [[start, end], ...] inside the interval, apart and in order
     due_at: int | None = instant(nullable=True)  # when the tick has to look at it (work mark)
     __table_args__ = (
         Index("ix_violation_timeline", "account_id", "timeline"),
