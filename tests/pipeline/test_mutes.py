@@ -81,7 +81,7 @@ def muted(office: Office) -> dict[str, list[list[int]]]:
     """Task -> muted pieces of its overdue violation."""
     with reading(office.engine) as connection:
         query = select(V.c.subject_id, V.c.muted).where(V.c.rule == "task-overdue")
-        return {subject: pieces for subject, pieces in connection.execute(query)}
+        return {row.subject_id: row.muted for row in connection.execute(query)}
 
 
 def level(office: Office, seller: str = "7") -> list[tuple[int, int]]:
