@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service import __version__
 from service.api import (
+    absences,
     alerts,
     deals,
     directory,
@@ -52,6 +53,7 @@ ROUTERS: Sequence[Router] = (
     violation_actions.router,
     mutes.router,
     directory.router,
+    absences.router,
     deals.router,
     tasks.router,
     rules.router,

@@ -148,7 +148,8 @@ class ViolationDetail(Violation):
     appeal: Appeal | None
     history: list[Remark]
     alerting: str | None = Field(
-        description="sent, pending, failed, or why not: muted, silenced, inhibited, grouped, "
+        description="sent, pending, failed, or why not: muted, silenced, inhibited, "
+        "after_the_fact, grouped, "
         "quiet_hours, ceiling, policy; null: not due yet"
     )
 

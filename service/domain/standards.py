@@ -193,6 +193,20 @@ class Standards:
         return next((a for a in self._absences.get(seller, ()) if a.start <= at < a.end), None)
 
     @cached_property
+    def _changed_later(self) -> dict[str, tuple[tuple[Instant, Instant], ...]]:
+        zone = self._config.timezone
+        found: dict[str, tuple[tuple[Instant, Instant], ...]] = {}
+        for leave in self._config.leaves:
+            if leave.start(zone) < leave.changed_at:
+                piece = (leave.start(zone), leave.changed_at)
+                found[leave.seller] = (*found.get(leave.seller, ()), piece)
+        return found
+
+    def absence_told_later(self, seller: str, at: Instant) -> bool:
+        """Whether an absence that began before `at` was entered or taken back only after it."""
+        return any(start <= at < told for start, told in self._changed_later.get(seller, ()))
+
+    @cached_property
     def _edges(self) -> dict[str, tuple[Instant, ...]]:
         found: dict[str, set[Instant]] = {}
         for seller, away in self._absences.items():

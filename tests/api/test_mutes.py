@@ -96,10 +96,11 @@ def test_muted_seconds_are_counted_up_to_the_instant_asked_for(both: Api) -> Non
 def test_list_is_paged_newest_first_and_filtered(both: Api) -> None:
     client = both.client("violations:read", "violations:write")
     made = []
-    for minute, scope in enumerate((
+    wanted: tuple[dict[str, Any], ...] = (
         {"rule": "task-overdue"}, {"rule": None, "seller": "romashka.9"},
         {"deal": "romashka.1"}, {"account": "vasilek"},
-    )):  # fmt: skip
+    )  # fmt: skip
+    for minute, scope in enumerate(wanted):
         both.clock.set(f"2026-11-23T07:0{minute}:00Z")
         made.append(client.post("/v1/mutes", json=BODY | scope).json()["id"])
     newest = made[::-1]
