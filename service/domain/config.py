@@ -100,9 +100,9 @@ class Config:
             return False
         return not self._human_ids or user_id in self._human_ids
 
-    def limit(self, seller_id: str) -> int:
+    def limit(self, seller_id: str, at: Instant | None = None) -> int:
         """How many open deals a seller should have at most; 0 = not judged."""
-        return self.standards.limit("open_deals", seller_id)
+        return self.standards.limit("open_deals", seller_id, at)
 
     @cached_property
     def teams(self) -> dict[str, Team]:
@@ -324,7 +324,13 @@ class Config:
                 where = f"pipelines.{pipeline.name}.qualified_from"
                 self._known(partial(self.stage_id, pipeline), own.qualified_from, where)
         standards = self.standards
-        _ = (standards.weights, standards.mandatory, standards.commented, standards.is_late("", ""))
+        _ = (
+            standards.weights,
+            standards.mandatory,
+            standards.commented,
+            standards.is_late("", ""),
+            standards.team_limits,
+        )
         return tuple(self._faults)
 
     def check_hours(self) -> None:
