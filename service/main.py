@@ -15,6 +15,7 @@ from service.api import (
     alerts,
     deals,
     directory,
+    hygiene,
     inbox,
     kpis,
     me,
@@ -65,6 +66,7 @@ ROUTERS: Sequence[Router] = (
     plans.router,
     plan_fact.router,
     workload.router,
+    hygiene.router,
     alerts.router,
     subscriptions.router,
 )

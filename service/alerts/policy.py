@@ -39,6 +39,7 @@ class Event:
     muted: bool = False
     told: frozenset[str] = field(default_factory=frozenset)  # receivers told of the opening
     inhibited: bool = False  # a graver rule speaks for it
+    ops: bool = False  # of the connection: told to ops, not to the head
 
     @property
     def id(self) -> str:
@@ -122,7 +123,7 @@ def _message(
 
 def _concerns(name: str, receiver: Receiver, event: Event, config: Config) -> bool:
     row = event.row
-    if receiver.telegram is None:
+    if receiver.telegram is None or (event.ops and not receiver.ops):
         return False
     if event.kind == "resolved":
         return config.document.alerts.resolved and name in event.told

@@ -104,8 +104,11 @@ class Viewer:
             return self.deals.get((account, crm_id))
         if kind == "task":
             return self.tasks.get((account, crm_id))
-        if kind == "seller":
-            return self.names[account].config.seller_name(crm_id)
+        config = self.names[account].config
+        if kind == "seller":  # or one of his days
+            return config.seller_name(crm_id.partition(":")[0])
+        if kind == "team":
+            return config.teams[crm_id].name if crm_id in config.teams else None
         return None
 
     def _deal(self, row: Row) -> dict[str, Any] | None:

@@ -153,11 +153,11 @@ def commit(
     derived_store.write(connection, account_id, made.difference)
     if made.keys and mute_store.version(connection, account_id) != made.mute_version:
         dirty_store.mark(connection, account_id, made.keys)
-    dirty = levels.dirty_sellers(made.difference, windows)
+    dirty = levels.dirty_parts(made.difference, windows)
     if dirty and judge_levels:
-        levels.judge_sellers(connection, account_id, dirty, windows)
+        levels.judge_parts(connection, account_id, dirty, windows)
     elif dirty:
-        level_store.mark(connection, account_id, dirty)
+        level_store.mark(connection, account_id, levels.by_seller(dirty))
 
 
 # --- homes ----------------------------------------------------------------------------------------

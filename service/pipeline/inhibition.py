@@ -37,6 +37,10 @@ def silenced(
 
 
 def _belongs(row: Row, other: Row) -> bool:
+    if other["subject_kind"] == "account":
+        return True
     if other["subject_kind"] == "deal":
         return bool(row["deal"]) and row["deal"] == other["deal"]
+    if row["subject_kind"] == other["subject_kind"] == "seller":
+        return str(row["seller"]) == str(other["seller"])
     return (row["subject_kind"], row["subject_id"]) == (other["subject_kind"], other["subject_id"])

@@ -209,6 +209,7 @@ def _tell(
                 mute is not None,
                 told=frozenset(told),
                 inhibited=kind == "opened" and violation["id"] in quiet,
+                ops=model.to == "ops",
             )
         )
     at = {event.id: _event_at(event) for event in made}

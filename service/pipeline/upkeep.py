@@ -5,14 +5,18 @@ import time
 import structlog
 
 from service import metrics
+from service.domain.instant import to_datetime
 from service.pipeline import verify
 from service.pipeline.office import Office
 from service.store import accounts, idempotency, inbox
 from service.store.engine import reading, transaction
 
 SWEEP_SECONDS = 3600  # of the account's time
+NIGHT_SECONDS = 20 * 3600  # sellers, teams and sums are proven once in so long, and at night
+NIGHT_HOURS = range(1, 6)  # of the account's day
 PATROL_SECONDS = 60  # real
 TIMELINES = 200
+_SUMS = "second layer and sums"
 log = structlog.get_logger()
 
 
@@ -26,6 +30,7 @@ class Upkeep:
         self._account = ""  # the patrol goes round all accounts and all their timelines
         self._timeline: str | None = None
         self._drifting: set[tuple[str, str]] = set()
+        self._proven: dict[str, int] = {}  # account -> when its second layer and sums were proven
 
     def run(self) -> None:
         """Do what is due."""
@@ -50,17 +55,46 @@ class Upkeep:
             idempotency.prune(connection, now)
 
     def patrol(self) -> None:
-        """Derive the next timelines again and compare; `dozor_derive_drift` counts what differs."""
+        """Derive the next timelines again and compare; `dozor_derive_drift` counts what differs.
+
+        What differs is put right at once, and counts until the next look finds it right.
+        """
         if self._timeline is None:
             self._account = self._next_account()
+            if self._is_night(self._account):
+                self.prove_sums(self._account)
         keys, drifts = verify.sample(self._office, self._account, self._timeline, TIMELINES)
         self._timeline = keys[-1] if keys else None
         self._drifting -= {(self._account, key) for key in keys}
         for key, found in drifts.items():
             self._drifting.add((self._account, key))
             log.error("derive_drift", account=self._account, timeline=key, what=found[0].detail)
+        if drifts:
+            verify.mend(self._office, self._account, sorted(drifts))
         metrics.DERIVE_DRIFT.set(len(self._drifting))
         self._note_drift(self._account)
+
+    def _is_night(self, account_id: str) -> bool:
+        """Whether the account sleeps and has not been proven as a whole this night."""
+        if not account_id:
+            return False
+        now = self._office.now()
+        if now - self._proven.get(account_id, -NIGHT_SECONDS) < NIGHT_SECONDS:
+            return False
+        with reading(self._office.engine) as connection:
+            zone = self._office.config(connection, account_id).timezone
+        return to_datetime(now).astimezone(zone).hour in NIGHT_HOURS
+
+    def prove_sums(self, account_id: str) -> None:
+        """The second layer and the sums of figures, as a whole: seconds for a large account."""
+        self._proven[account_id] = self._office.now()
+        found = verify.sums(self._office, account_id)
+        self._drifting.discard((account_id, _SUMS))
+        if found:
+            self._drifting.add((account_id, _SUMS))
+            self._proven.pop(account_id)  # look again soon
+            log.error("derive_drift", account=account_id, timeline=_SUMS, what=found[0].detail)
+            verify.mend_sums(self._office, account_id)
 
     def _note_drift(self, account_id: str) -> None:
         drift = sum(1 for known, _ in self._drifting if known == account_id)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from service.pipeline import apply, levels
+from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.rules.book import Window
 from service.store import accounts, dirty, rollups
@@ -41,11 +42,16 @@ def verify(
             made = apply.plan(connection, account_id, [], windows, force=keys)
             found += _drifts(account_id, made.difference)
             progress(len(keys))
-        found += _level_drifts(connection, account_id, windows)
-        found += [
-            Drift(account_id, "rollup", cell, detail)
-            for cell, detail in rollups.differences(connection, account_id)
-        ]
+        found += _of_sums(connection, account_id, windows)
+    return found
+
+
+def _of_sums(connection: Connection, account_id: str, windows: Sequence[Window]) -> list[Drift]:
+    found = _level_drifts(connection, account_id, windows)
+    found += [
+        Drift(account_id, "rollup", cell, detail)
+        for cell, detail in rollups.differences(connection, account_id)
+    ]
     return found
 
 
@@ -74,6 +80,47 @@ def sample(
     return keys, found
 
 
+def mend(office: Office, account_id: str, keys: Sequence[str]) -> None:
+    """Derive these timelines again and write what differs; another worker's account is left."""
+    with holding(office, account_id) as mine:
+        if not mine:
+            return
+        with reading(office.engine) as connection:
+            row = accounts.account(connection, account_id)
+            if row is None:
+                return
+            windows = office.windows(connection, row)
+            made = apply.plan(connection, account_id, [], windows, force=keys)
+        with transaction(office.engine) as connection:
+            if accounts.hold(connection, account_id, office.worker):
+                judge_now = row.backfill_state != "running"
+                apply.commit(connection, made, windows, judge_levels=judge_now)
+
+
+def sums(office: Office, account_id: str) -> list[Drift]:
+    """All differences of the second layer and of the rollups; none while things are moving."""
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        settled = row is not None and row.judged_version >= row.config_version
+        if row is None or not settled or level_store.marked(connection, account_id):
+            return []
+        return _of_sums(connection, account_id, office.windows(connection, row))
+
+
+def mend_sums(office: Office, account_id: str) -> None:
+    """Make the rollups anew and judge the second layer again."""
+    with holding(office, account_id) as mine:
+        if not mine:
+            return
+        with transaction(office.engine) as connection:
+            row = accounts.account(connection, account_id)
+            if row is None or not accounts.hold(connection, account_id, office.worker):
+                return
+            rollups.rebuild(connection, account_id)
+            levels.judge_everything(connection, account_id, office.windows(connection, row))
+            accounts.bump(connection, account_id)
+
+
 def rebuild(
     office: Office, account_id: str, progress: Callable[[int], None] = lambda _: None
 ) -> None:
@@ -91,8 +138,7 @@ def rebuild(
         progress(len(keys))
     with transaction(office.engine) as connection:
         rollups.rebuild(connection, account_id)
-        sellers = levels.holders(connection, account_id, windows)
-        levels.judge_sellers(connection, account_id, dict.fromkeys(sellers, 0), windows)
+        levels.judge_everything(connection, account_id, windows)
         dirty = level_store.marked(connection, account_id)
         level_store.unmark(connection, account_id, list(dirty))
         accounts.bump(connection, account_id)
@@ -110,9 +156,7 @@ def _level_drifts(
     connection: Connection, account_id: str, windows: Sequence[Window]
 ) -> list[Drift]:
     difference = Difference()
-    sellers = levels.holders(connection, account_id, windows)
-    everything = dict.fromkeys(sellers, 0)
-    for timeline, old, new in levels.judgements(connection, account_id, everything, windows):
+    for timeline, old, new in levels.everything(connection, account_id, windows):
         derived_store.differ(timeline, old, new, difference)
     return _drifts(account_id, difference)
 

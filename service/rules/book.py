@@ -15,12 +15,13 @@ from service.domain.account import RuleSettings
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.span import Span
-from service.domain.steps import ALWAYS, LEVELS
+from service.domain.steps import ACTIONS, ALWAYS
 from service.errors import ConfigError
 from service.faults import first_of, place_of, said
 from service.files import load_yaml
-from service.rules.attributes import ATTRIBUTES, Attribute
+from service.rules.attributes import ATTRIBUTES, STREAMS, Attribute
 from service.rules.expression import Condition
+from service.rules.forms import SECOND, check_form
 from service.rules.schema import ByStage, RuleFile, RuleModel, RuleTest, Text
 
 
@@ -88,6 +89,16 @@ class Rule:
         name = self.model.level or ""
         return "deals_load" if name == "deals_open" and config.standards.weights else name
 
+    @property
+    def below(self) -> int:
+        """What a norm asks of a full working day."""
+        return int(self.params[(self.model.below or "").removeprefix("param.")])
+
+    @property
+    def stream(self) -> str | None:
+        """The events whose silence a rule on a seller or account watches."""
+        return next((STREAMS[name] for name in self.model.since_names if name in STREAMS), None)
+
     def above(self, get: Callable[[str], Any]) -> int:
         """The limit of a level rule (`get` reads an attribute)."""
         name = self.model.above or "param.limit"
@@ -106,6 +117,9 @@ _MEANING = {
     "level",
     "above",
     "share",
+    "counts",
+    "below",
+    "row",
     "join",
     "needs",
     "notice",
@@ -308,10 +322,7 @@ def _check(model: RuleModel, seen: set[str]) -> None:
         attribute = ATTRIBUTES[model.on].get(name)
         if attribute is None or attribute.type != "instant":
             raise ConfigError(f"since: {name!r} is no instant of a {model.on}")
-    if (model.form == "level") != (model.level is not None):
-        raise ConfigError("`level` belongs to form level, and to no other")
-    if model.level is not None and model.level not in LEVELS:
-        raise ConfigError(f"level: {model.level!r} is none of {', '.join(LEVELS)}")
+    check_form(model)
 
 
 def _locate(error: ValidationError, document: Any, name: str) -> str:
@@ -376,7 +387,10 @@ class Window:
     @cached_property
     def levels(self) -> frozenset[str]:
         """The levels that are wanted: of rules in force, and those that are always shown."""
-        return ALWAYS | {rule.model.level for rule in self.rules if rule.model.level}
+        found = ALWAYS | {rule.model.level for rule in self.rules if rule.model.level}
+        if any(rule.stream == ACTIONS for rule in self.rules):
+            found |= {ACTIONS, "meetings"}
+        return found
 
     @cached_property
     def chains(self) -> dict[str, list[list[tuple["Window", Rule]]]]:
@@ -385,9 +399,9 @@ class Window:
 
     @cached_property
     def judging(self) -> dict[str, list[Rule]]:
-        """The rules on the timelines themselves (no levels), by kind of subject."""
+        """The rules on the timelines themselves (first layer), by kind of subject."""
         found: dict[str, list[Rule]] = {}
         for rule in self.rules:
-            if rule.model.form != "level":
+            if rule.model.on not in SECOND:
                 found.setdefault(rule.model.on, []).append(rule)
         return found

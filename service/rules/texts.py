@@ -79,6 +79,13 @@ def _values(
             config.stage_name(row["pipeline"], stage) or stage for stage in text.get("skipped", [])
         ),
         "reason": _reason(text.get("reason"), config, lang),
+        "day": f"{text['day'][6:]}.{text['day'][4:6]}.{text['day'][:4]}" if "day" in text else "",
+        "time": to_datetime(row["since"]).astimezone(config.timezone).strftime("%d.%m %H:%M"),
+        "portal": config.account_id,
+        "full": config.seller_name(text.get("full", "")) or text.get("full", ""),
+        "free": config.seller_name(text.get("free", "")) or text.get("free", ""),
+        "move": str(text.get("move", "")),
+        "team": _team(row, config),
     }
 
 
@@ -87,7 +94,7 @@ PLACEHOLDERS = frozenset(
         "text", "late", "wait", "age", "days", "deal", "stage", "norm", "fields", "minutes",
         "seller", "n", "count", "limit", "moves", "attempts", "attempts_since", "pushes",
         "handovers", "said", "source", "amount", "peak", "next_due", "expected", "from_stage",
-        "skipped", "reason",
+        "skipped", "reason", "day", "time", "portal", "full", "free", "move", "team",
     }
 )  # fmt: skip
 """What titles may name in braces."""
@@ -95,6 +102,11 @@ PLACEHOLDERS = frozenset(
 
 def _day(at: Instant | None, config: Config) -> str:
     return "" if at is None else to_datetime(at).astimezone(config.timezone).strftime("%d.%m.%Y")
+
+
+def _team(row: Mapping[str, Any], config: Config) -> str:
+    known = config.teams.get(row["subject_id"]) if row["subject_kind"] == "team" else None
+    return known.name if known else str(row["subject_id"])
 
 
 def _stage(place: list[str] | None, config: Config) -> str:

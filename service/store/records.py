@@ -283,3 +283,16 @@ class Setting(SQLModel, table=True):
     __tablename__ = "setting"
     name: str = key_column()
     value: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class PortalBudget(SQLModel, table=True):
+    """How much of a portal's rate limit is used up: one row for all processes and accounts.
+
+    Microseconds of the portal's time. `busy_until`: when all requests reserved so far have left
+    (a leaky bucket is as full as that lies ahead); `paused_until`: the portal asked for a pause.
+    """
+
+    __tablename__ = "portal_budget"
+    portal: str = key_column(200)  # crm and host
+    busy_until: int = number(default=0)
+    paused_until: int = number(default=0)

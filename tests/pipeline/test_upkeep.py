@@ -12,11 +12,12 @@ from service.pipeline.upkeep import Upkeep
 from service.store import accounts, inbox
 from service.store.engine import reading, transaction
 from service.store.records import Idempotency
-from service.store.tables import Inbox, Violation
+from service.store.tables import Inbox, RollupMonth, Violation
 from tests import world
 
 VIOLATION = Violation.__table__  # type: ignore[attr-defined]
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
+MONTH = RollupMonth.__table__  # type: ignore[attr-defined]
 ANSWERS = Idempotency.__table__  # type: ignore[attr-defined]
 DAY = 86400
 
@@ -44,7 +45,7 @@ def drift() -> float:
     return found
 
 
-def test_patrol_sees_what_is_stored_otherwise_than_derived(office: Office) -> None:
+def test_patrol_sees_and_mends_what_is_stored_otherwise_than_derived(office: Office) -> None:
     upkeep = Upkeep(office)
     upkeep.patrol()
     assert drift() == 0
@@ -55,11 +56,46 @@ def test_patrol_sees_what_is_stored_otherwise_than_derived(office: Office) -> No
     upkeep.patrol()
     assert drift() == 1
     assert row_of(office).drift == 1
-    verify.rebuild(office, world.ACCOUNT)
+    assert verify.verify(office, world.ACCOUNT) == []
     upkeep.patrol()
     upkeep.patrol()
     assert drift() == 0
     assert row_of(office).drift == 0
+
+
+def test_once_a_night_sellers_and_sums_are_proven_and_mended(office: Office) -> None:
+    upkeep = Upkeep(office)
+    with transaction(office.engine) as connection:
+        wrong = update(VIOLATION).where(VIOLATION.c.subject_kind == "seller").values(seller="9")
+        assert connection.execute(wrong).rowcount > 0
+        connection.execute(update(MONTH).values(value=MONTH.c.value + 1))
+    upkeep.prove_sums(world.ACCOUNT)
+    upkeep.patrol()
+    assert drift() == 1
+    assert verify.verify(office, world.ACCOUNT) == []
+    upkeep.prove_sums(world.ACCOUNT)
+    upkeep.patrol()
+    assert drift() == 0
+
+
+@pytest.mark.parametrize(("now", "proven"), [("2026-03-20 03:00", 1), ("2026-03-20 12:00", 0)])
+def test_that_happens_at_night_only(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, now: str, proven: int
+) -> None:
+    made = world.make_office(sqlite_url, now)
+    world.connect_account(made)
+    seen: list[str] = []
+
+    def noted(_: Office, account: str) -> list[verify.Drift]:
+        seen.append(account)
+        return []
+
+    monkeypatch.setattr(verify, "sums", noted)
+    upkeep = Upkeep(made)
+    upkeep.patrol()
+    upkeep.patrol()
+    assert len(seen) == proven
+    made.close()
 
 
 def test_patrol_goes_round_all_timelines_and_accounts(

@@ -95,6 +95,8 @@ def task(task: Row, timezone: str) -> Fact:
         "is_all_day": is_all_day(due, timezone),
         "is_open": not task.get("is_completed"),
     }
+    if due and task.get("duration"):  # a slot in the calendar, taken to end with the deadline
+        body |= {"starts_at": due - int(task["duration"]), "ends_at": due}
     words = result.get("text") if isinstance(result, dict) else None
     body["result"] = str(words)[:MAX_TEXT] if words else None
     if entity == "contacts":

@@ -16,7 +16,8 @@ LARGEST = 10**12
 NO_DEADLINE_YEAR = 9000
 DONE, WAITS_FOR_APPROVAL, DEFERRED = 5, 4, 6
 CALL, INCOMING = "2", "1"
-PLANNED = {"CRM_TODO", "CRM_MEETING", "VOXIMPLANT_CALL", "CRM_CALL_TRACKER"}
+MEETING = "CRM_MEETING"
+PLANNED = {"CRM_TODO", MEETING, "VOXIMPLANT_CALL", "CRM_CALL_TRACKER"}
 Row = dict[str, Any]
 
 
@@ -251,6 +252,11 @@ def activity(row: Row, deal_id: str | None) -> Fact | None:
         "due_at": instant(row.get("DEADLINE")),
         "is_open": row.get("COMPLETED") != "Y",
     }
+    if row["PROVIDER_ID"] == MEETING:
+        body |= {
+            "starts_at": instant(row.get("START_TIME")),
+            "ends_at": instant(row.get("END_TIME")),
+        }
     owner = {"3": "", "4": "co"}.get(str(row.get("OWNER_TYPE_ID")))
     if deal_id is None and owner is not None and (person_id := entity(row.get("OWNER_ID"))):
         body["contact"] = f"{owner}{person_id}"

@@ -81,6 +81,8 @@ def _fact(item: Any) -> Fact:
 def _completed(kind: Kind, at: int, body: dict[str, Any]) -> dict[str, Any]:
     if kind in {Kind.DEAL, Kind.TASK} and "created_at" in body:
         body.setdefault("created_by", body.get("author") or "0")
+    if kind is Kind.TASK and "starts_at" in body:
+        body["task_kind"] = "meeting"
     if kind is Kind.NOTE:
         body["created_at"] = at
     if kind is Kind.LEAD:

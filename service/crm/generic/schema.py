@@ -47,7 +47,10 @@ class Deal(_Fact, tag="deal"):
 
 
 class Task(_Fact, tag="task"):
-    """A task of a seller. `open`: not done yet; `result`: what came of it."""
+    """A task of a seller. `open`: not done yet; `result`: what came of it.
+
+    With `starts_at` it is a meeting from then until `due_at`.
+    """
 
     text: Text | UnsetType = UNSET
     deal: Id | UnsetType | None = UNSET
@@ -56,6 +59,7 @@ class Task(_Fact, tag="task"):
     created_at: When | UnsetType = UNSET
     author: Id | UnsetType | None = UNSET
     due_at: When | UnsetType | None = UNSET
+    starts_at: When | UnsetType = UNSET
     open: bool | UnsetType = UNSET
     result: Text | UnsetType | None = UNSET
     deleted: bool | UnsetType = UNSET

@@ -1,0 +1,153 @@
+"""The hygiene index: one number per seller, team and account, its trend, what costs most points."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from fastapi import Depends
+from pydantic import Field
+from starlette.responses import Response
+
+from service.api.auth import require
+from service.api.conditional import fresh
+from service.api.deps import Call, CallDep, json_answer
+from service.api.kpis import FromParam, ToParam
+from service.api.names import Names, visible_names
+from service.api.params import AsOf, LangParam, ListParam
+from service.api.problems import bad_parameter
+from service.api.router import Router
+from service.api.rule_texts import rule_name
+from service.api.schemas import Listed, Wire
+from service.domain.instant import Instant
+from service.kpi.hygiene import Kept, of_sellers
+from service.store.handles import Connection
+
+router = Router(prefix="/v1", tags=["Hygiene"])
+MOST_DAYS = 366
+By = Literal["seller", "team", "account"]
+
+
+class Cost(Wire):
+    """What a rule takes off the index."""
+
+    rule: str
+    name: str
+    points: float
+
+
+class DayIndex(Wire):
+    """The index of one working day; null: nothing was open."""
+
+    date: str = Field(examples=["2026-11-23"])
+    index: float | None
+
+
+class HygieneRow(Wire):
+    """How well a seller, team or account kept the CRM."""
+
+    account: str
+    seller: dict[str, Any] | None
+    team: dict[str, Any] | None
+    index: float | None = Field(description="0-100; null with fewer than 5 open deals")
+    previous: float | None = Field(description="the same number of days before")
+    change: float | None
+    open_deals: int = Field(description="at the end of the period")
+    costs: list[Cost] = Field(description="points lost by rule, most first; index + costs = 100")
+    trend: list[DayIndex]
+
+
+class HygieneList(Listed):
+    """Rows, the lowest index first."""
+
+    data: list[HygieneRow]
+
+
+@router.get("/hygiene", response_model=HygieneList, dependencies=[Depends(require("kpi:read"))])
+def hygiene_index(
+    call: CallDep,
+    from_: FromParam = None,
+    to: ToParam = None,
+    by: By = "seller",
+    account: ListParam = None,
+    seller: ListParam = None,
+    team: ListParam = None,
+    as_of: AsOf = None,
+    lang: LangParam = None,
+) -> Response:
+    """The hygiene index (kpis.md 6): 100 x (1 - cost / weight) over open deals and working time."""
+    first, last = _span(from_, to)
+    at = min(as_of if as_of is not None else call.now, call.now)
+    rows: list[dict[str, Any]] = []
+    with call.read() as connection:
+        fresh(call, connection, at // 60)
+        for names in visible_names(call, connection).values():
+            if account is None or names.id in account:
+                rows += _rows(call, connection, names, (first, last, at), by)
+    rows = [
+        row
+        for row in rows
+        if seller is None or (row["seller"] and row["seller"]["id"] in seller)
+        if team is None or (row["team"] and row["team"]["id"] in team)
+    ]
+    rows.sort(key=lambda row: (row["index"] is None, row["index"] or 0))
+    return json_answer({"data": rows, "next_cursor": None, "next": None})
+
+
+def _span(first: date | None, last: date | None) -> tuple[date, date]:
+    if first is None or last is None:
+        raise bad_parameter("from" if first is None else "to", "from and to are required.")
+    if first > last:
+        raise bad_parameter("from", "from must not lie after to.")
+    if (last - first).days >= MOST_DAYS:
+        raise bad_parameter("to", f"At most {MOST_DAYS} days at once.", "range_too_long")
+    return first, last
+
+
+def _rows(
+    call: Call,
+    connection: Connection,
+    names: Names,
+    span: tuple[date, date, Instant],
+    by: By,
+) -> Iterator[dict[str, Any]]:
+    first, last, at = span
+    days = (last - first).days + 1
+    now = _grouped(of_sellers(connection, names.config, first, last, at), names, by)
+    earlier = (first - timedelta(days=days), first - timedelta(days=1), at)
+    before = _grouped(of_sellers(connection, names.config, *earlier), names, by)
+    for group, kept in now.items():
+        was = before[group].index if group in before else None
+        yield {
+            "account": names.id,
+            "seller": names.seller(group) if by == "seller" else None,
+            "team": names.team(group) if by == "seller" else _team(names, group, by),
+            "index": kept.index,
+            "previous": was,
+            "change": None if was is None or kept.index is None else round(kept.index - was, 6),
+            "open_deals": kept.open_deals,
+            "costs": [
+                {"rule": rule, "name": rule_name(call.book.models.get(rule), rule, call.lang),
+                 "points": points}
+                for rule, points in kept.whole.points().items()
+            ],
+            "trend": [
+                {"date": on.isoformat(), "index": taken.index}
+                for on, taken in sorted(kept.days.items())
+            ],
+        }  # fmt: skip
+
+
+def _team(names: Names, group: str, by: By) -> dict[str, Any] | None:
+    team = names.config.teams.get(group)
+    return {"id": team.id, "name": team.name} if by == "team" and team else None
+
+
+def _grouped(found: Mapping[str, Kept], names: Names, by: By) -> dict[str, Kept]:
+    """Sellers, teams, or the whole account; who is in no team stands in no row of teams."""
+    groups: dict[str, Kept] = {}
+    for seller, kept in found.items():
+        team = names.config.team_of(seller)
+        group = seller if by == "seller" else names.id if by == "account" else team and team.id
+        if group:
+            groups.setdefault(group, Kept()).add(kept)
+    return groups

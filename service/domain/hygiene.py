@@ -1,0 +1,231 @@
+"""What neglect of a deal costs at each instant, and the hygiene index made of it (kpis.md 6).
+
+Over each open deal and each working instant: weight 1, cost = the gravest open, unmuted debt
+violation of the deal, its tasks and calls: info 0.1, warning 0.4, critical 1.0. The index of a
+period is `100 x (1 - cost / weight)`, both integrated over the seller's working time. Costs are
+kept in tenths, so all of it is whole numbers until the last division. What a deal costs is put
+down to its gravest rule; of equally grave ones to the first by name.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+from service.domain.directory import StageKind
+from service.domain.instant import FOREVER, Instant
+from service.domain.story import Story
+from service.domain.violation import Found
+
+COSTS = {"info": 1, "warning": 4, "critical": 10}
+WHOLE = 10  # the cost of a deal that is wholly neglected
+LEAST_DEALS = 5  # with fewer open deals the index is not known
+SHORT_SECONDS = 3600  # of working time: a deal open for less in a period is left out
+Pieces = Sequence[tuple[Instant, Instant]]
+
+
+class Cost(NamedTuple):
+    """A stretch in which a deal costs its seller `cost` tenths because of a rule."""
+
+    start: Instant
+    end: Instant
+    cost: int
+    rule: str
+    seller: str
+    pipeline: str
+
+
+class _Debt(NamedTuple):
+    start: Instant
+    end: Instant
+    cost: int
+    rule: str
+
+
+def costs(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
+    """The stretches of an open deal in which something is neglected; neighbours differ."""
+    debts = [piece for one in found if not one.notice for piece in _unmuted(one)]
+    if not debts:
+        return
+    last: Cost | None = None
+    for start, end, seller, pipeline in _open_stretches(story):
+        edges = {start, end}
+        edges.update(at for debt in debts for at in debt[:2] if start < at < end)
+        for left, right in pairwise(sorted(edges)):
+            worst = _worst([d for d in debts if d.start <= left and right <= d.end])
+            now = Cost(left, right, *worst, seller, pipeline)
+            if last is not None and last.end == left and last[2:] == now[2:]:
+                last = last._replace(end=right)
+                continue
+            if last is not None and last.cost:
+                yield last
+            last = now
+    if last is not None and last.cost:
+        yield last
+
+
+def _worst(debts: Sequence[_Debt]) -> tuple[int, str]:
+    if not debts:
+        return 0, ""
+    gravest = min(debts, key=lambda debt: (-debt.cost, debt.rule))
+    return gravest.cost, gravest.rule
+
+
+def _unmuted(found: Found) -> Iterator[_Debt]:
+    """The pieces of a violation in which nobody had muted it."""
+    start = found.breach_at
+    end = FOREVER if found.resolved_at is None else found.resolved_at
+    cost = COSTS[found.severity]
+    for left, right in found.muted:
+        if start < left:
+            yield _Debt(start, left, cost, found.rule)
+        start = max(start, right)
+    if start < end:
+        yield _Debt(start, end, cost, found.rule)
+
+
+def _open_stretches(story: Story) -> Iterator[tuple[Instant, Instant, str, str]]:
+    """(from, to, seller, pipeline) while the deal is open, from its birth on."""
+    born = story.deal[-1].born_at
+    if born is None:
+        return
+    for number, state in enumerate(story.deal):
+        end = story.deal[number + 1].at if number + 1 < len(story.deal) else FOREVER
+        start = max(state.at, born)
+        if state.kind is StageKind.OPEN and start < end:
+            yield start, end, state.responsible, state.pipeline
+
+
+# --- the index ------------------------------------------------------------------------------------
+
+
+class Change(NamedTuple):
+    """A step of a seller's open deals (`rule` "") or of what they cost because of a rule."""
+
+    at: Instant
+    rule: str
+    delta: int
+    deal: str
+
+
+@dataclass(slots=True)
+class Taken:
+    """Integrals over some working time: seconds of open deals, tenths of cost x seconds by rule."""
+
+    weight: int = 0
+    by_rule: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> int:
+        """All rules together."""
+        return sum(self.by_rule.values())
+
+    @property
+    def index(self) -> float | None:
+        """The hygiene index 0-100; None: nothing was open."""
+        if self.weight <= 0:
+            return None
+        return round(100 * (1 - self.cost / (WHOLE * self.weight)), 6)
+
+    def points(self) -> dict[str, float]:
+        """How many points of the index each rule costs, most first."""
+        costly = sorted(self.by_rule.items(), key=lambda pair: (-pair[1], pair[0]))
+        whole = WHOLE * self.weight
+        return {rule: round(100 * cost / whole, 6) for rule, cost in costly if cost > 0 < whole}
+
+    def add(self, other: "Taken") -> None:
+        """Put another seller's part to it."""
+        self.weight += other.weight
+        for rule, cost in other.by_rule.items():
+            self.by_rule[rule] = self.by_rule.get(rule, 0) + cost
+
+
+class Meter:
+    """Integrates one seller's steps over pieces of working time, in order and exactly."""
+
+    def __init__(self, open_deals: int, by_rule: dict[str, int], changes: Sequence[Change]) -> None:
+        """What was open and what it cost just before the first change; all changes in order."""
+        self.open_deals = open_deals
+        self._by_rule = dict(by_rule)
+        self._changes = changes
+        self._next = 0
+
+    def take(self, pieces: Pieces) -> Taken:
+        """The integrals over these pieces; a deal open for under an hour of them is left out."""
+        taken = Taken()
+        inside: list[Change] = []
+        for number, (left, right) in enumerate(pieces):
+            between = self._go_to(left)
+            inside += between if number else []
+            at = left
+            while at < right:
+                following = self._following(right)
+                self._weigh(taken, following - at)
+                at = following
+                inside += self._go_to(at)
+        for short in _short(inside, pieces):
+            taken.weight -= short.weight
+            for rule, cost in short.by_rule.items():
+                taken.by_rule[rule] = taken.by_rule.get(rule, 0) - cost
+        return taken
+
+    def _weigh(self, taken: Taken, seconds: int) -> None:
+        taken.weight += self.open_deals * seconds
+        for rule, cost in self._by_rule.items():
+            if cost:
+                taken.by_rule[rule] = taken.by_rule.get(rule, 0) + cost * seconds
+
+    def _following(self, right: Instant) -> Instant:
+        more = self._next < len(self._changes)
+        return min(right, self._changes[self._next].at) if more else right
+
+    def _go_to(self, at: Instant) -> Sequence[Change]:
+        """Take in all changes up to an instant."""
+        begun = self._next
+        while self._next < len(self._changes) and self._changes[self._next].at <= at:
+            change = self._changes[self._next]
+            self._next += 1
+            if change.rule:
+                self._by_rule[change.rule] = self._by_rule.get(change.rule, 0) + change.delta
+            else:
+                self.open_deals += change.delta
+        return self._changes[begun : self._next]
+
+
+def _short(changes: Sequence[Change], pieces: Pieces) -> Iterator[Taken]:
+    """Deals that were open for less than an hour of the pieces."""
+    by_deal: dict[str, list[Change]] = {}
+    for change in changes:
+        by_deal.setdefault(change.deal, []).append(change)
+    for told in by_deal.values():
+        opened = [change for change in told if not change.rule]
+        if opened:
+            of_deal = _of_deal(told, opened[0], pieces)
+            if of_deal.weight < SHORT_SECONDS:
+                yield of_deal
+
+
+def _of_deal(told: Sequence[Change], first: Change, pieces: Pieces) -> Taken:
+    """What one deal gives, from its changes inside the pieces alone.
+
+    What it cost before its first closing is what fell away until then.
+    """
+    is_open = first.delta < 0
+    costing: dict[str, int] = {}
+    if is_open:
+        for change in told:
+            if change.rule and change.at <= first.at:
+                costing[change.rule] = costing.get(change.rule, 0) - change.delta
+    found = Taken()
+    at = pieces[0][0]
+    for change in (*told, Change(pieces[-1][1], "", 0, "")):
+        worked = sum(max(0, min(change.at, b) - max(at, a)) for a, b in pieces)
+        found.weight += worked if is_open else 0
+        for rule, cost in costing.items():
+            found.by_rule[rule] = found.by_rule.get(rule, 0) + cost * worked
+        at = change.at
+        if change.rule:
+            costing[change.rule] = costing.get(change.rule, 0) + change.delta
+        elif change.delta:
+            is_open = is_open + change.delta > 0
+    return found

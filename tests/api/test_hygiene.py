@@ -1,0 +1,86 @@
+"""The hygiene index over what the pipeline derived: hand-counted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service.pipeline.office import Office
+from tests.api.conftest import Api, Start
+from tests.world import connect_account, deal, make_office, new_deal, new_task, task, tell
+
+ONLY = ["deal-no-task", "task-overdue"]
+
+
+def document(office: Office) -> dict[str, Any]:
+    """Two rules only, so that everything can be counted by hand."""
+    return {"rules": {rule: False for rule in office.book.models if rule not in ONLY}}
+
+
+@pytest.fixture
+def api(start: Start, sqlite_url: str) -> Iterator[Api]:
+    """Seller 7: five deals from Monday 10:00, each with a task; one task is 2 h late on Tuesday."""
+    office = make_office(sqlite_url, "2026-03-20 12:00")
+    connect_account(office, document=document(office))
+    tell(office, [new_deal(str(n), "2026-03-02 10:00") for n in range(1, 6)])
+    tell(office, [
+        new_task(f"9{n}", "2026-03-02 10:00", "2026-03-06 18:00", str(n)) for n in range(1, 6)
+    ])  # fmt: skip
+    tell(office, [task("91", "2026-03-02 10:01", "1", due="2026-03-03 12:00")])
+    tell(office, [task("91", "2026-03-03 14:00", "1", due="2026-03-06 18:00")])
+    yield start(office.engine)
+    office.close()
+
+
+def row(api: Api, **asked: str) -> dict[str, Any]:
+    span = {"from": "2026-03-03", "to": "2026-03-03"}
+    answer = api.client().get("/v1/hygiene", params=span | asked)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["data"][0]
+    return found
+
+
+def test_two_hours_of_forty_cost_two_points(api: Api) -> None:
+    """2 h x 0.4 of 5 deals x 8 h: 0.8 / 40 = 2 points."""
+    found = row(api)
+    assert (found["seller"]["id"], found["index"], found["open_deals"]) == ("romashka.7", 98.0, 5)
+    (cost,) = found["costs"]
+    assert (cost["rule"], cost["points"]) == ("task-overdue", 2.0)
+    assert found["trend"] == [{"date": "2026-03-03", "index": 98.0}]
+    assert (found["previous"], found["change"]) == (100.0, -2.0)
+
+
+def test_team_and_account_sum_hours_before_dividing(api: Api) -> None:
+    assert row(api, by="team")["team"] == {"id": "1", "name": "Отдел 1"}
+    assert row(api, by="account")["index"] == 98.0
+    week = row(api, **{"from": "2026-03-02", "to": "2026-03-06"})
+    assert week["index"] == 99.6  # 0.8 of 200 deal-hours
+    assert [day["date"][-2:] for day in week["trend"]] == ["02", "03", "04", "05", "06"]
+
+
+def test_a_day_is_known_as_far_as_it_has_come(api: Api) -> None:
+    found = row(api, as_of="2026-03-03T10:00:00Z")  # 13:00 in Moscow: 1 h of 3 x 5
+    assert found["index"] == pytest.approx(100 - 100 * 0.4 / 15, abs=1e-4)
+
+
+def test_with_few_deals_it_is_not_known(start: Start, sqlite_url: str) -> None:
+    office = make_office(sqlite_url)
+    connect_account(office)
+    tell(office, [new_deal("1", "2026-03-02 10:00"), deal("1", "2026-03-05 10:00", stage="142")])
+    assert row(start(office.engine))["index"] is None
+    office.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"from": "2026-03-03"}, "to"),
+        ({"from": "2026-03-04", "to": "2026-03-03"}, "from"),
+        ({"from": "2024-01-01", "to": "2026-03-03"}, "to"),
+        ({"from": "2026-03-03", "to": "2026-03-03", "by": "stage"}, "by"),
+    ],
+)
+def test_bad_spans_name_the_parameter(api: Api, asked: dict[str, str], named: str) -> None:
+    answer = api.client().get("/v1/hygiene", params=asked)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["parameter"] == named

@@ -1,0 +1,101 @@
+"""The exact integrals against a second way of counting that looks at every minute."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.domain.hygiene import SHORT_SECONDS, WHOLE, Change, Meter
+
+MINUTE = 60
+PIECES = [(600, 840), (900, 1080), (2040, 2520)]  # in minutes: a day with a break, and another
+HORIZON = 3000
+NUMBERS = "abc"
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> dict[str, list[tuple[int, bool, int, str]]]:
+    """Deals as (minute, open, cost, rule), each holding until the next."""
+    found = {}
+    for number in NUMBERS:
+        minutes = sorted(draw(st.sets(st.integers(0, HORIZON), min_size=1, max_size=6)))
+        found[number] = [
+            (
+                at,
+                draw(st.booleans()),
+                draw(st.sampled_from([0, 1, 4, 10])),
+                draw(st.sampled_from(["x", "y"])),
+            )
+            for at in minutes
+        ]
+    return found
+
+
+def changes_of(life: list[tuple[int, bool, int, str]], number: str) -> list[Change]:
+    """The steps of a deal; it costs nothing while it is closed."""
+    found = []
+    opened, cost, rule = False, 0, ""
+    for at, now_open, told_cost, now_rule in life:
+        now_cost = told_cost if now_open else 0
+        if now_open != opened:
+            found.append(Change(at * MINUTE, "", 1 if now_open else -1, number))
+        if (now_cost, now_rule) != (cost, rule):
+            if cost:
+                found.append(Change(at * MINUTE, rule, -cost, number))
+            if now_cost:
+                found.append(Change(at * MINUTE, now_rule, now_cost, number))
+        opened, cost, rule = now_open, now_cost, now_rule
+    return found
+
+
+def naive(told: dict[str, list[tuple[int, bool, int, str]]]) -> tuple[int, dict[str, int]]:
+    """(seconds of open deals, cost by rule), minute by minute, deal by deal."""
+    weight, by_rule = 0, {"x": 0, "y": 0}
+    for life in told.values():
+        seconds, spent = 0, {"x": 0, "y": 0}
+        for start, end in PIECES:
+            for minute in range(start, end):
+                now = [state for state in life if state[0] <= minute]
+                if now and now[-1][1]:
+                    seconds += MINUTE
+                    spent[now[-1][3]] += now[-1][2] * MINUTE
+        if seconds >= SHORT_SECONDS:
+            weight += seconds
+            by_rule = {rule: by_rule[rule] + cost for rule, cost in spent.items()}
+    return weight, by_rule
+
+
+@settings(max_examples=150, deadline=None)
+@given(lives())
+def test_meter_equals_looking_at_every_minute(
+    told: dict[str, list[tuple[int, bool, int, str]]],
+) -> None:
+    changes = sorted(c for number, life in told.items() for c in changes_of(life, number))
+    pieces = [(a * MINUTE, b * MINUTE) for a, b in PIECES]
+    taken = Meter(0, {}, changes).take(pieces)
+    weight, by_rule = naive(told)
+    assert taken.weight == weight
+    assert {rule: taken.by_rule.get(rule, 0) for rule in by_rule} == by_rule
+    if weight:
+        points = sum(taken.points().values())
+        assert taken.index is not None
+        assert abs(taken.index + points - 100) < 1e-4
+        assert abs(taken.index - 100 * (1 - sum(by_rule.values()) / (WHOLE * weight))) < 1e-6
+
+
+@settings(max_examples=60, deadline=None)
+@given(lives(), st.integers(700, 2300))
+def test_a_meter_that_begins_later_knows_what_was_before(
+    told: dict[str, list[tuple[int, bool, int, str]]], cut: int
+) -> None:
+    changes = sorted(c for number, life in told.items() for c in changes_of(life, number))
+    pieces = [(max(a, cut) * MINUTE, b * MINUTE) for a, b in PIECES if b > cut]
+    earlier = [c for c in changes if c.at < cut * MINUTE]
+    by_rule: dict[str, int] = {}
+    for change in earlier:
+        if change.rule:
+            by_rule[change.rule] = by_rule.get(change.rule, 0) + change.delta
+    opened = sum(c.delta for c in earlier if not c.rule)
+    later = [c for c in changes if c.at >= cut * MINUTE]
+    if pieces:
+        whole = Meter(0, {}, changes).take(pieces)
+        rest = Meter(opened, by_rule, later).take(pieces)
+        assert (whole.weight, whole.cost) == (rest.weight, rest.cost)
