@@ -154,10 +154,12 @@ def is_old(event: Event, config: Config, now: Instant) -> bool:
 def is_after_the_fact(event: Event, config: Config) -> bool:
     """Whether an absence that covers the breach was entered or taken back only after it."""
     told_later = config.standards.absence_told_later
-    people = {str(event.row["seller"]), str(event.row["owner"])}
-    return event.kind == "opened" and any(
-        told_later(seller, event.row["breach_at"]) for seller in people
-    )
+    row = event.row
+    people = {str(row["seller"]), str(row["owner"])}
+    if row["subject_kind"] == "team":
+        team = config.teams.get(str(row["subject_id"]))
+        people.update(team.sellers if team else ())
+    return event.kind == "opened" and any(told_later(seller, row["breach_at"]) for seller in people)
 
 
 def quiet_until(config: Config, now: Instant) -> Instant:

@@ -7,7 +7,7 @@ being derived either is seen by `in_scope` or sees that its mutes are stale.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, literal, or_, select, update
+from sqlalchemy import Connection, Table, and_, literal, or_, select, text, update
 from sqlalchemy import insert as insert_into
 
 from service.domain.instant import Instant
@@ -15,7 +15,7 @@ from service.domain.mutes import OF_SUBJECT, SCOPE, Mute, Mutes
 from service.store import dirty
 from service.store.chunks import chunks
 from service.store.ids import new_id
-from service.store.records import MuteRow, Remark
+from service.store.records import IS_MUTE, MuteRow, Remark
 from service.store.tables import Account, Violation
 
 _MUTE: Table = MuteRow.__table__  # type: ignore[attr-defined]
@@ -133,7 +133,7 @@ def touching(
     for part in chunks(subjects):
         columns = [_R.c[name] for name in OF_SUBJECT]
         own = select(_R.c.at, _R.c.until, *columns).where(
-            _R.c.account_id == account_id, _R.c.action == "mute", _R.c.subject_id.in_(part)
+            _R.c.account_id == account_id, _R.c.subject_id.in_(part), text(IS_MUTE)
         )
         for at, until, *values in connection.execute(own):
             found.append(Mute(at, until, dict(zip(OF_SUBJECT, values, strict=True))))
