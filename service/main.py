@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service import __version__
 from service.api import (
+    absences,
     alerts,
     deals,
     directory,
@@ -18,6 +19,7 @@ from service.api import (
     inbox,
     kpis,
     me,
+    mutes,
     ops,
     plan_fact,
     plans,
@@ -50,7 +52,9 @@ WRONG_KEYS_PER_MINUTE = 20
 ROUTERS: Sequence[Router] = (
     violations.router,
     violation_actions.router,
+    mutes.router,
     directory.router,
+    absences.router,
     deals.router,
     tasks.router,
     rules.router,

@@ -102,6 +102,7 @@ class Worker:
         steps: tuple[Callable[[Office, str], int], ...] = (
             drain.drain,
             rejudge.rejudge,
+            rejudge.derive_marked,
             rejudge.judge_dirty,
         )
         busy, done = False, 1

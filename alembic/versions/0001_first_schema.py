@@ -59,6 +59,7 @@ def upgrade() -> None:
     sa.Column('hooks_received', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('drift', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('hooks_lost', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('mute_version', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id')
     )
     with op.batch_alter_table('account', schema=None) as batch_op:
@@ -280,6 +281,46 @@ def upgrade() -> None:
     sa.Column('from_at', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'seller')
     )
+    op.create_table('mute',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('id', sa.String(length=32), nullable=False),
+    sa.Column('rule', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('deal', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('seller', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('pipeline', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('stage', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('at', sa.BigInteger(), nullable=False),
+    sa.Column('until', sa.BigInteger(), nullable=False),
+    sa.Column('ends_at', sa.BigInteger(), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('author', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('ended_by', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.PrimaryKeyConstraint('account_id', 'id')
+    )
+    with op.batch_alter_table('mute', schema=None) as batch_op:
+        batch_op.create_index('ix_mute_deal', ['account_id', 'deal'], unique=False)
+        batch_op.create_index('ix_mute_end', ['account_id', 'ends_at'], unique=False)
+
+    op.create_table('absence',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('id', sa.String(length=32), nullable=False),
+    sa.Column('seller', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('first', sa.Integer(), nullable=False),
+    sa.Column('last', sa.Integer(), nullable=False),
+    sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('deputy', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('at', sa.BigInteger(), nullable=False),
+    sa.Column('author', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('removed_at', sa.BigInteger(), nullable=True),
+    sa.Column('removed_by', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.PrimaryKeyConstraint('account_id', 'id')
+    )
+    op.create_table('timeline_dirty',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('timeline', sa.String(length=80), nullable=False),
+    sa.Column('generation', sa.BigInteger(), server_default=sa.text('1'), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'timeline')
+    )
     op.create_table('nudge',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('violation_id', sa.String(length=32), nullable=False),
@@ -344,6 +385,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('remark', schema=None) as batch_op:
         batch_op.create_index('ix_remark_subject', ['account_id', 'rule', 'subject_kind', 'subject_id'], unique=False)
+        batch_op.create_index('ix_remark_mute', ['account_id', 'subject_id'], unique=False, sqlite_where=sa.text("action = 'mute'"), postgresql_where=sa.text("action = 'mute'"))
 
     op.create_table('rollup_day',
     sa.Column('account_id', sa.String(length=32), nullable=False),
@@ -464,6 +506,7 @@ def upgrade() -> None:
     sa.Column('resolved_at', sa.BigInteger(), nullable=True),
     sa.Column('resolution', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('values', service.store.types.Json(), nullable=False),
+    sa.Column('muted', service.store.types.Json(), nullable=False),
     sa.Column('due_at', sa.BigInteger(), nullable=True),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
@@ -501,6 +544,7 @@ def downgrade() -> None:
     op.drop_table('rollup_day')
     with op.batch_alter_table('remark', schema=None) as batch_op:
         batch_op.drop_index('ix_remark_subject')
+        batch_op.drop_index('ix_remark_mute', sqlite_where=sa.text("action = 'mute'"), postgresql_where=sa.text("action = 'mute'"))
 
     op.drop_table('remark')
     op.drop_table('plan_version')
@@ -509,6 +553,13 @@ def downgrade() -> None:
         batch_op.drop_index('ix_nudge_next', sqlite_where=sa.text('next_try_at IS NOT NULL'), postgresql_where=sa.text('next_try_at IS NOT NULL'))
 
     op.drop_table('nudge')
+    op.drop_table('timeline_dirty')
+    op.drop_table('absence')
+    with op.batch_alter_table('mute', schema=None) as batch_op:
+        batch_op.drop_index('ix_mute_end')
+        batch_op.drop_index('ix_mute_deal')
+
+    op.drop_table('mute')
     op.drop_table('level_dirty')
     with op.batch_alter_table('inbox', schema=None) as batch_op:
         batch_op.drop_index('ix_inbox_open', sqlite_where=sa.text("state IN ('pending', 'parked')"), postgresql_where=sa.text("state IN ('pending', 'parked')"))

@@ -4,7 +4,8 @@ Critical and warning leave as messages; info does not (it is seen in the lists).
 the connection, or found more than a day late, go into one digest and never alert singly. Events of
 one tick are grouped by rule and seller. Quiet hours hold a message until their end. A muted
 violation is claimed and its message suppressed; so is one that a graver rule speaks for
-(`inhibited`). Resolutions go to whoever was told of the breach.
+(`inhibited`), and one that lies before an absence of its seller was entered or taken back
+(`after_the_fact`). Resolutions go to whoever was told of the breach.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,6 +79,8 @@ def _for_receiver(
     muted = [event for event in wanted if event.muted]
     inhibited = [event for event in wanted if event.inhibited and not event.muted]
     loud = [event for event in wanted if not event.muted and not event.inhibited]
+    late = [event for event in loud if is_after_the_fact(event, config)]
+    loud = [event for event in loud if not is_after_the_fact(event, config)]
     old = [event for event in loud if is_old(event, config, now)]
     groups: dict[tuple[str, str, str], list[Event]] = {}
     for event in loud:
@@ -95,7 +98,8 @@ def _for_receiver(
         if opened:
             text = texts.digest(opened, lang)
             made.append(_message(name, "digest", opened, text, hold, reason=quiet))
-    for reason, group in (("muted", muted), ("inhibited", inhibited)):
+    hushed = (("muted", muted), ("inhibited", inhibited), ("after_the_fact", late))
+    for reason, group in hushed:
         if group:
             text = texts.group(group, config, lang)
             made.append(_message(name, group[0].kind, group, text, now, suppressed=reason))
@@ -138,11 +142,24 @@ def _as_list(value: str | list[str]) -> list[str]:
 
 
 def is_old(event: Event, config: Config, now: Instant) -> bool:
-    """Whether a breach is older than the connection, or was found more than a day late."""
+    """Whether a breach never alerts singly.
+
+    It is older than the connection, was found more than a day late, or lies after the fact.
+    """
     breach = event.row["breach_at"]
-    return bool(
-        event.kind == "opened" and (breach < config.connected_at or now - breach > LATE_SECONDS)
-    )
+    old = breach < config.connected_at or now - breach > LATE_SECONDS
+    return event.kind == "opened" and (old or is_after_the_fact(event, config))
+
+
+def is_after_the_fact(event: Event, config: Config) -> bool:
+    """Whether an absence that covers the breach was entered or taken back only after it."""
+    told_later = config.standards.absence_told_later
+    row = event.row
+    people = {str(row["seller"]), str(row["owner"])}
+    if row["subject_kind"] == "team":
+        team = config.teams.get(str(row["subject_id"]))
+        people.update(team.sellers if team else ())
+    return event.kind == "opened" and any(told_later(seller, row["breach_at"]) for seller in people)
 
 
 def quiet_until(config: Config, now: Instant) -> Instant:

@@ -31,7 +31,7 @@ from service.domain.calendar import WorkCalendar
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.fieldmap import meanings
-from service.domain.instant import iso
+from service.domain.instant import Instant, iso
 from service.domain.span import Span
 from service.http import limits_of
 from service.rules.book import RuleBook
@@ -186,14 +186,15 @@ def list_sellers(
     """The CRM's users, also those who have left."""
     walk = page.walk(call)
     with call.read() as connection:
-        fresh(call, connection)
         names = chosen(visible_names(call, connection), filters)
+        newcomers = [own.config.standards.newcomers(call.now) for own in names.values()]
+        fresh(call, connection, newcomers)
     active = value_of(filters, "active")
     wanted, refused = value_of(filters, "team"), value_of(filters, "team", "ne") or ()
     rows = []
     for own in names.values():
         for seller in own.config.directory.sellers:
-            row = _seller(own, seller)
+            row = _seller(own, seller, call.now)
             team = row["team"]["id"] if row["team"] else None
             if (wanted is not None and team not in wanted) or team in refused:
                 continue
@@ -209,7 +210,7 @@ def get_seller(call: CallDep, seller_id: str) -> Response:
     seller = own.config.directory.seller(crm_id)
     if seller is None:
         raise not_found()
-    return json_answer(_seller(own, seller))
+    return json_answer(_seller(own, seller, call.now))
 
 
 @router.get("/teams", response_model=TeamList, dependencies=_READ)
@@ -227,7 +228,7 @@ def list_teams(call: CallDep, page: PageDep) -> Response:
     return _listed(walk, list(teams.values()))
 
 
-def _seller(names: Names, seller: directory.Seller) -> Row:
+def _seller(names: Names, seller: directory.Seller, now: Instant) -> Row:
     own = names.config.sellers.get(seller.id)
     return {
         "id": full_id(names.id, seller.id),
@@ -238,7 +239,7 @@ def _seller(names: Names, seller: directory.Seller) -> Row:
         "person": own.person if own else None,
         "active": seller.active and seller.listed,
         "timezone": seller.timezone,
-        "open_deals_limit": names.config.limit(seller.id) or None,
+        "open_deals_limit": names.config.limit(seller.id, now) or None,
     }
 
 

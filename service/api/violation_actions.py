@@ -7,7 +7,7 @@ from fastapi import Depends
 from starlette.responses import Response
 
 from service.api.auth import require
-from service.api.conditional import check_if_match, tag_of
+from service.api.conditional import check_if_match
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import visible_names
 from service.api.params import LangParam, read_instant
@@ -22,7 +22,7 @@ from service.api.violation_schemas import (
     ViolationDetail,
 )
 from service.api.violation_views import status_at
-from service.api.violations import detail, found
+from service.api.violations import detail, found, tag_of_one
 from service.domain.instant import Instant
 from service.store import appeals, remarks
 from service.store.handles import Connection
@@ -64,7 +64,7 @@ def mute_violation(
     call: CallDep, violation_id: str, body: MuteBody, lang: LangParam = None
 ) -> Response:
     """Say nothing of this rule and subject until an instant; it stays listed."""
-    until = _until(body.until, call.now)
+    until = read_until(body.until, call.now)
     if not body.reason.strip():
         raise bad_body("#/reason", "reason must say something.")
 
@@ -78,7 +78,7 @@ def mute_violation(
     "/violations/{violation_id}/mute", response_model=ViolationDetail, dependencies=_WRITE
 )
 def unmute_violation(call: CallDep, violation_id: str, lang: LangParam = None) -> Response:
-    """End a mute now."""
+    """End its own mute now; one of a wider scope (`mute.id`) ends at `/v1/mutes/{id}`."""
 
     def change(connection: Connection, row: Mapping[str, Any], author: Author) -> None:
         remarks.unmute(connection, row, author, call.now)
@@ -160,12 +160,17 @@ def _changed(call: Call, violation_id: str, change: Change, *, also_over: bool =
         if status == "void" or over:
             raise problem("already_resolved", "This violation is over.")
         before = detail(call, connection, names, row)
-        check_if_match(call.request, tag_of(before))
+        check_if_match(call.request, tag_of_one(before))
         change(connection, row, author)
         return json_answer(detail(call, connection, names, row))
 
 
-def _until(text: str, now: Instant) -> Instant:
+def read_until(text: str, now: Instant) -> Instant:
+    """The end of a mute.
+
+    Raises:
+        ApiError: invalid_body.
+    """
     from pydantic_core import PydanticCustomError
 
     try:

@@ -34,8 +34,9 @@ class Ack(Wire):
 
 
 class Mute(Wire):
-    """A mute of the rule for this subject."""
+    """A mute of the rule for this subject, or one of a wider scope."""
 
+    id: str | None = Field(description="of one of a wider scope; null: of this subject's own")
     until: Instant
     reason: str
     by: str
@@ -65,6 +66,10 @@ class Violation(Wire):
     ack: Ack | None
     mute: Mute | None
     muted: bool
+    muted_seconds: int | None = Field(
+        description="seconds of the interval up to now in which it was muted, counted apart; null "
+        "for sellers, teams and accounts"
+    )
     alerted_at: Instant | None
 
 
@@ -143,7 +148,8 @@ class ViolationDetail(Violation):
     appeal: Appeal | None
     history: list[Remark]
     alerting: str | None = Field(
-        description="sent, pending, failed, or why not: muted, silenced, inhibited, grouped, "
+        description="sent, pending, failed, or why not: muted, silenced, inhibited, "
+        "after_the_fact, grouped, "
         "quiet_hours, ceiling, policy; null: not due yet"
     )
 

@@ -8,7 +8,9 @@ from service.api.deps import Call
 from service.api.names import Names, full_id, money
 from service.api.rule_texts import rule_name
 from service.domain.instant import Instant, iso
+from service.domain.mutes import seconds_until
 from service.store.handles import Connection
+from service.store.mutes import SECOND_LAYER
 from service.store.reads.alerting import Alerting, alertings
 from service.store.reads.subjects import deal_names, task_titles
 from service.store.remarks import Marks, Said, marks
@@ -62,8 +64,14 @@ class Viewer:
             "ack": _ack(self.marks.ack_of(row)),
             "mute": _mute(mute),
             "muted": mute is not None,
+            "muted_seconds": self._muted_seconds(row),
             "alerted_at": iso(alerting.sent_at) if alerting else None,
         }
+
+    def _muted_seconds(self, row: Row) -> int | None:
+        if row["subject_kind"] in SECOND_LAYER:
+            return None
+        return seconds_until(row["muted"], self.at)
 
     def alerting_of(self, row: Row) -> Alerting | None:
         """Whether people were told; None = not due yet."""
@@ -150,6 +158,7 @@ def _mute(said: Said | None) -> dict[str, Any] | None:
     if said is None:
         return None
     return {
+        "id": said.wide or None,
         "until": iso(said.until),
         "reason": said.text,
         "by": said.author,

@@ -177,8 +177,13 @@ def get_violation(call: CallDep, violation_id: str, lang: LangParam = None) -> R
         names = visible_names(call, connection)
         row, status = found(connection, names, violation_id)
         document = detail(call, connection, names, row, status)
-    use_tag(call.request, tag_of(document))
+    use_tag(call.request, tag_of_one(document))
     return json_answer(document)
+
+
+def tag_of_one(document: Mapping[str, Any]) -> str:
+    """The tag of a violation; seconds that pass while it is muted do not change it."""
+    return tag_of({name: value for name, value in document.items() if name != "muted_seconds"})
 
 
 def found(

@@ -16,7 +16,7 @@ from service.api.router import Router
 from service.domain.instant import Instant, iso
 from service.domain.period import local_date, local_day
 from service.domain.standards import load_status
-from service.kpi.load import Holding, absence, against_limits, proposals
+from service.kpi.load import Holding, absence, against_limits, near_pipeline_limits, proposals
 from service.kpi.sums import Ask, Cut, bases
 from service.store.handles import Connection
 from service.store.reads.workload import due_today, level_since, untouched
@@ -74,6 +74,7 @@ class _Desk:
         self._weighted = "deals_load" if self._config.standards.weights else "deals_open"
         self._now = self._levels(at)
         self._week_ago = self._levels(at - int(WEEK.total_seconds()))
+        self._by_pipeline = self._deals_by_pipeline()
         self._today = due_today(connection, names.id, self._config.timezone, at)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -103,23 +104,35 @@ class _Desk:
 
     def _levels(self, at: Instant) -> Mapping[tuple[str, str], int]:
         """Running sums up to and with `at`, by (part, seller)."""
-        zone = self._config.timezone
         parts = ("deals_open", "tasks_overdue", "tasks_open", "hot_deals", "deals_load")
-        ask = Ask(self._names.id, parts, ("seller",))
-        tomorrow = local_date(at, zone) + timedelta(days=1)
-        found = bases(self._connection, ask, tomorrow, Cut(at, local_day(at, zone)))
+        found = self._sums(Ask(self._names.id, parts, ("seller",)), at)
         return {(part, group[0]): value for (part, group), value in found.items()}
+
+    def _deals_by_pipeline(self) -> Mapping[str, Mapping[str, int]]:
+        """Seller -> pipeline -> open deals, where a pipeline has a limit."""
+        if not self._config.standards.limited_pipelines:
+            return {}
+        ask = Ask(self._names.id, ("deals_open",), ("seller", "pipeline"))
+        held: dict[str, dict[str, int]] = {}
+        for (_, (seller, pipeline)), value in self._sums(ask, self._at).items():
+            held.setdefault(seller, {})[pipeline] = value
+        return held
+
+    def _sums(self, ask: Ask, at: Instant) -> Mapping[tuple[str, tuple[str, ...]], int]:
+        zone = self._config.timezone
+        tomorrow = local_date(at, zone) + timedelta(days=1)
+        return bases(self._connection, ask, tomorrow, Cut(at, local_day(at, zone)))
 
     def _holding(self, who: str) -> Holding:
         team = self._config.team_of(who)
         return Holding(
             who, team.id if team else "", self._now.get((self._weighted, who), 0),
-            self._config.limit(who), absence(self._config, who, self._at) is None,
+            self._config.limit(who, self._at), absence(self._config, who, self._at) is None,
         )  # fmt: skip
 
     def _row(self, who: str) -> dict[str, Any]:
         config, names, at = self._config, self._names, self._at
-        held, limit = self._now.get((self._weighted, who), 0), config.limit(who)
+        held, limit = self._now.get((self._weighted, who), 0), config.limit(who, at)
         before = self._week_ago.get((self._weighted, who), 0)
         now = load_status(held, limit)
         since = None
@@ -144,9 +157,21 @@ class _Desk:
             "status": now,
             "since": iso(since),
             "room": max(0, limit - held) if limit else None,
-            "limits": against_limits(config, who, counts),
+            "limits": against_limits(config, who, counts, at),
+            "pipelines": self._near_full(who),
             "trend": {"week_ago": before, "change": held - before},
             "absent": away is not None,
             "absent_until": iso(away[0]) if away else None,
             "deputy": names.seller(away[1]) if away else None,
         }
+
+    def _near_full(self, who: str) -> list[dict[str, Any]]:
+        """Pipelines of which a seller has nearly as many open deals as he may, or more."""
+        held = self._by_pipeline.get(who, {})
+        return [
+            {
+                "pipeline": self._names.pipeline(pipeline), "open_deals": count, "limit": limit,
+                "status": status,
+            }
+            for pipeline, count, limit, status in near_pipeline_limits(self._config, held)
+        ]  # fmt: skip

@@ -6,6 +6,7 @@ Names of pipelines, stages, fields and sellers may be given by CRM id or by titl
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -32,8 +33,8 @@ def _check_names(given: Iterable[str], known: Sequence[str]) -> None:
             raise ValueError(msg)
 
 
-def _check_limits(value: dict[str, int]) -> dict[str, int]:
-    _check_names(value, _LIMITS)
+def _check_limits(value: dict[str, int], known: Sequence[str] = _LIMITS) -> dict[str, int]:
+    _check_names(value, known)
     for name, limit in value.items():
         if not 0 <= limit <= _MOST_DEALS:
             msg = f"{name}: must be 0 to {_MOST_DEALS}; 0 = not judged"
@@ -68,6 +69,12 @@ class PipelineSettings(_Model):
     mandatory: list[str | int] = []  # stages that no deal may skip
     commented: list[str | int] = []  # stages that ask for a note on entering
     weights: dict[str, int] = {}  # stage -> how many deals one in it counts for the load
+    limits: dict[str, int] = {}  # open_deals: how many of its deals one seller may have
+
+    @field_validator("limits")
+    @classmethod
+    def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
+        return _check_limits(value, ("open_deals",))
 
 
 class Absence(_Model):
@@ -88,6 +95,7 @@ class SellerSettings(_Model):
 
     limit: int | None = Field(None, ge=0, le=_MOST_DEALS)  # open deals; 0 = not judged
     limits: dict[str, int] = {}  # open_tasks due_today overdue_tasks hot_deals
+    newcomer_until: str | None = None  # that day included: `newcomer_share` of the normal limits
     exempt: bool = False  # an assistant or head: not judged by what sellers do
     telegram: int | str | None = None
     absent: list[Absence] = []
@@ -98,6 +106,17 @@ class SellerSettings(_Model):
     @classmethod
     def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
         return _check_limits(value)
+
+    @field_validator("newcomer_until", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        if value is None or isinstance(value, date):  # YAML reads a date
+            return value and value.isoformat()
+        try:
+            return date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            msg = f"{str(value)[:40]!r} is no date; write 2026-12-31"
+            raise ValueError(msg) from None
 
 
 class RuleSettings(_Model):
@@ -165,7 +184,9 @@ class AccountDocument(_Model):
     fields: dict[str, str | int] = {}  # source, budget, loss_reason -> title, id, or "default"
     teams: dict[str, list[str | int]] = {}
     sellers: dict[str, SellerSettings] = {}
-    limits: dict[str, int] = {}  # open_deals
+    limits: dict[str, int] = {}  # open_deals open_tasks due_today overdue_tasks hot_deals
+    team_limits: dict[str, dict[str, int]] = {}  # team -> the same for each of its sellers
+    newcomer_share: int = Field(50, ge=1, le=100)  # per cent of the normal limits
     rules: dict[str, RuleSettings] = {}
     rules_file: str | None = None
     alerts: Alerts = Alerts()
@@ -195,6 +216,17 @@ class AccountDocument(_Model):
     def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
         return _check_limits(value)
 
+    @field_validator("team_limits")
+    @classmethod
+    def _team_limits_known(cls, value: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+        for name, limits in value.items():
+            try:
+                _check_limits(limits)
+            except ValueError as error:
+                msg = f"{name}: {error}"
+                raise ValueError(msg) from None
+        return value
+
     @field_validator("pipelines")
     @classmethod
     def _pipeline_settings(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +239,7 @@ class AccountDocument(_Model):
                 raise ValueError(msg)
         return value
 
-    @field_validator("sellers", "teams", "pipelines", mode="before")
+    @field_validator("sellers", "teams", "team_limits", "pipelines", mode="before")
     @classmethod
     def _seller_names(cls, value: Any) -> Any:
         return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import ValidationError
 
+from service.domain.absences import Leave, with_leaves
 from service.domain.account import AccountDocument, PipelineSettings, SellerSettings
 from service.domain.calendar import WorkCalendar, make_calendar
-from service.domain.directory import Directory, Pipeline, StageKind
+from service.domain.directory import Directory, Pipeline, StageKind, fixed_kind
 from service.domain.instant import Instant
 from service.domain.named import find, first_fault, read_date
 from service.domain.standards import DEFAULT_LIMITS, Standards
@@ -50,6 +51,7 @@ class Config:
     document: AccountDocument
     connected_at: Instant = 0
     lang: str = "ru"
+    leaves: tuple[Leave, ...] = ()  # absences entered over the API
     _calendars: dict[str, WorkCalendar] = field(default_factory=dict, repr=False, compare=False)
     _faults: dict[str, None] = field(default_factory=dict, repr=False, compare=False)
 
@@ -80,12 +82,13 @@ class Config:
 
     @cached_property
     def sellers(self) -> dict[str, SellerSettings]:
-        """What the settings say of single sellers, by CRM id."""
+        """What the settings say of single sellers, by CRM id, with all their absences."""
         named = {
             self._known(self.seller_id, name, f"sellers.{name}"): own
             for name, own in self.document.sellers.items()
         }
-        return {seller: own for seller, own in named.items() if seller is not None}
+        known = {seller: own for seller, own in named.items() if seller is not None}
+        return with_leaves(known, self.leaves)
 
     @cached_property
     def _human_ids(self) -> frozenset[str]:
@@ -97,9 +100,9 @@ class Config:
             return False
         return not self._human_ids or user_id in self._human_ids
 
-    def limit(self, seller_id: str) -> int:
+    def limit(self, seller_id: str, at: Instant | None = None) -> int:
         """How many open deals a seller should have at most; 0 = not judged."""
-        return self.standards.limit("open_deals", seller_id)
+        return self.standards.limit("open_deals", seller_id, at)
 
     @cached_property
     def teams(self) -> dict[str, Team]:
@@ -151,7 +154,7 @@ class Config:
     def stage_kind(self, pipeline: str, stage: str) -> StageKind:
         """What a stage means; one that the directory does not know follows the CRM's rules."""
         known = self._stages.get((pipeline, stage))
-        return known[0] if known else _fixed_kind(self.crm, stage)
+        return known[0] if known else fixed_kind(self.crm, stage)
 
     def stage_no(self, pipeline: str, stage: str) -> int:
         """Number among the pipeline's open stages, from 1; 0 = not an open one or unknown."""
@@ -321,7 +324,13 @@ class Config:
                 where = f"pipelines.{pipeline.name}.qualified_from"
                 self._known(partial(self.stage_id, pipeline), own.qualified_from, where)
         standards = self.standards
-        _ = (standards.weights, standards.mandatory, standards.commented, standards.is_late("", ""))
+        _ = (
+            standards.weights,
+            standards.mandatory,
+            standards.commented,
+            standards.is_late("", ""),
+            standards.team_limits,
+        )
         return tuple(self._faults)
 
     def check_hours(self) -> None:
@@ -356,8 +365,9 @@ class Config:
     def _digest(self, left_out: set[str]) -> str:
         document = self.document.model_dump(mode="json", exclude=left_out, by_alias=True)
         directory = msgspec.to_builtins(self.directory)
+        leaves = [one.digested for one in self.leaves if not one.removed]
         packed = msgspec.json.encode(
-            [document, str(self.timezone), self.currency, directory], order="deterministic"
+            [document, str(self.timezone), self.currency, directory, leaves], order="deterministic"
         )
         return blake2b(packed, digest_size=9).hexdigest()
 
@@ -403,13 +413,3 @@ def resolve(
         raise ConfigError(f"timezone: there is no zone {name!r}; write Europe/Moscow") from None
     currency = document.currency or directory.currency or "RUB"
     return Config(account_id, crm, zone, currency, directory, document, connected_at, lang)
-
-
-def _fixed_kind(crm: str, stage: str) -> StageKind:
-    """Stages with a fixed meaning: amoCRM 142/143, Bitrix24 WON/LOSE/APOLOGY (also C10:WON)."""
-    code = stage.rpartition(":")[2]
-    if (crm == "amocrm" and stage == "142") or code == "WON":
-        return StageKind.WON
-    if (crm == "amocrm" and stage == "143") or code in {"LOSE", "APOLOGY"}:
-        return StageKind.LOST
-    return StageKind.OPEN

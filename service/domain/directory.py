@@ -113,3 +113,13 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
     def pipeline(self, pipeline_id: str) -> Pipeline | None:
         """The pipeline with this id, if known."""
         return next((p for p in self.pipelines if p.id == pipeline_id), None)
+
+
+def fixed_kind(crm: str, stage: str) -> StageKind:
+    """Stages with a fixed meaning: amoCRM 142/143, Bitrix24 WON/LOSE/APOLOGY (also C10:WON)."""
+    code = stage.rpartition(":")[2]
+    if (crm == "amocrm" and stage == "142") or code == "WON":
+        return StageKind.WON
+    if (crm == "amocrm" and stage == "143") or code in {"LOSE", "APOLOGY"}:
+        return StageKind.LOST
+    return StageKind.OPEN

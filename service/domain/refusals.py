@@ -137,6 +137,7 @@ _RUSSIAN: dict[str, str] = {
     "missing": "не найден",
     "unknown": "неизвестно",
     "seller": "сотрудника",
+    "team": "команды",
     "pipeline": "воронки",
     "stage": "этапа",
     "field": "поля",

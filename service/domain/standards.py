@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from service.domain.account import PipelineSettings
 from service.domain.directory import Pipeline, StageKind
 from service.domain.instant import Instant
-from service.domain.named import read_date
-from service.domain.period import day_start, to_day
+from service.domain.named import find, read_date
+from service.domain.period import day_start, local_date, to_day
 
 if TYPE_CHECKING:
     from service.domain.config import Config
@@ -155,15 +155,66 @@ class Standards:
         """Texts (lower case) of tasks that say nothing, beside the built-in ones."""
         return frozenset(text.strip().casefold() for text in self._config.document.stop_texts)
 
-    def limit(self, name: str, seller: str) -> int:
-        """A seller's limit of `open_deals`, `open_tasks`, ...; 0 = not judged."""
-        own = self._config.sellers.get(seller)
+    def limit(self, name: str, seller: str, at: Instant | None = None) -> int:
+        """A seller's limit of `open_deals`, `open_tasks`, ...; 0 = not judged.
+
+        His own, else his team's, else the account's. Of the latter two a newcomer has a share at
+        `at`, rounded down, at least one; without `at` he counts as one of the others.
+        """
+        own = self._own_limit(name, seller)
         if own is not None:
-            if name == "open_deals" and own.limit is not None:
-                return own.limit
-            if name in own.limits:
-                return own.limits[name]
-        return self._config.document.limits.get(name, DEFAULT_LIMITS[name])
+            return own
+        document, team = self._config.document, self._config.team_of(seller)
+        normal = document.limits.get(name, DEFAULT_LIMITS[name])
+        if team is not None:
+            normal = self.team_limits.get(team.id, {}).get(name, normal)
+        if normal and at is not None and self.is_newcomer(seller, at):
+            return max(1, normal * document.newcomer_share // 100)
+        return normal
+
+    def _own_limit(self, name: str, seller: str) -> int | None:
+        own = self._config.sellers.get(seller)
+        if own is None:
+            return None
+        if name == "open_deals" and own.limit is not None:
+            return own.limit
+        return own.limits.get(name)
+
+    @cached_property
+    def team_limits(self) -> Mapping[str, Mapping[str, int]]:
+        """What the settings say of the sellers of single teams, by the team's id."""
+        teams = [(team.id, team.name) for team in self._config.teams.values()]
+
+        def look_up(name: str, where: str) -> str:
+            return find(name, teams, where, "team")
+
+        return {
+            team: limits
+            for name, limits in self._config.document.team_limits.items()
+            for team in self._config.known_of(look_up, [name], f"team_limits.{name}")
+        }
+
+    def pipeline_limit(self, pipeline: str) -> int:
+        """How many open deals of a pipeline one seller may have; 0 = not judged."""
+        own = self._config.pipelines.get(pipeline)
+        return own.limits.get("open_deals", 0) if own is not None else 0
+
+    @cached_property
+    def limited_pipelines(self) -> tuple[str, ...]:
+        """Pipelines that have a limit."""
+        return tuple(name for name in self._config.pipelines if self.pipeline_limit(name))
+
+    def is_newcomer(self, seller: str, at: Instant) -> bool:
+        """Whether a seller is still new on the local day of `at`."""
+        own = self._config.sellers.get(seller)
+        if own is None or own.newcomer_until is None:
+            return False
+        last = read_date(own.newcomer_until, "sellers.newcomer_until")
+        return local_date(at, self._config.timezone) <= last
+
+    def newcomers(self, at: Instant) -> tuple[str, ...]:
+        """Those who are still new."""
+        return tuple(seller for seller in self._config.sellers if self.is_newcomer(seller, at))
 
     def is_exempt(self, seller: str) -> bool:
         """Whether what this user does is not judged (an assistant, the head)."""
@@ -193,17 +244,37 @@ class Standards:
         return next((a for a in self._absences.get(seller, ()) if a.start <= at < a.end), None)
 
     @cached_property
+    def _changed_later(self) -> dict[str, tuple[tuple[Instant, Instant], ...]]:
+        zone = self._config.timezone
+        found: dict[str, tuple[tuple[Instant, Instant], ...]] = {}
+        for leave in self._config.leaves:
+            if leave.start(zone) < leave.changed_at:
+                piece = (leave.start(zone), leave.changed_at)
+                found[leave.seller] = (*found.get(leave.seller, ()), piece)
+        return found
+
+    def absence_told_later(self, seller: str, at: Instant) -> bool:
+        """Whether an absence that began before `at` was entered or taken back only after it."""
+        return any(start <= at < told for start, told in self._changed_later.get(seller, ()))
+
+    @cached_property
     def _edges(self) -> dict[str, tuple[Instant, ...]]:
         found: dict[str, set[Instant]] = {}
         for seller, away in self._absences.items():
             found.setdefault(seller, set()).update(at for a in away for at in (a.start, a.end))
+        zone = self._config.timezone
+        for seller, own in self._config.sellers.items():
+            if own.newcomer_until is not None:
+                last = read_date(own.newcomer_until, "sellers.newcomer_until")
+                over = day_start(to_day(last + timedelta(days=1)), zone)
+                found.setdefault(seller, set()).add(over)
         for known in self._config.directory.sellers:
             if known.activity:
                 found.setdefault(known.id, set()).update(at for at, _ in known.activity if at > 0)
         return {seller: tuple(sorted(edges)) for seller, edges in found.items()}
 
     def edges(self, seller: str) -> tuple[Instant, ...]:
-        """Instants at which a seller goes away, comes back, leaves or is blocked."""
+        """Instants at which a seller goes away, comes back, leaves, is blocked, is new no more."""
         return self._edges.get(seller, ())
 
     @property

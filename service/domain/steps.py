@@ -239,7 +239,7 @@ def _closings(
 
 
 def _of_violations(story: Story, metric: str, rule: str, found: Sequence[Found]) -> Iterator[Step]:
-    """The level of a rule's open intervals, moved between sellers with the subject."""
+    """The level of a rule's open intervals, moved between sellers with the subject; none muted."""
     for one in found:
         if one.rule != rule:
             continue
@@ -249,19 +249,24 @@ def _of_violations(story: Story, metric: str, rule: str, found: Sequence[Found])
         states: Sequence[Any] = (
             story.tasks[one.subject_id] if one.subject_kind == "task" else story.deal
         )
+        heard = {one.breach_at: True, end: False}
+        for left, right in one.muted:
+            heard |= {left: False, right: right < end}
+        sellers = {one.breach_at: one.seller}
+        sellers |= {s.at: s.responsible for s in states if one.breach_at < s.at < end}
         base = Step(
             metric, one.subject_kind, one.subject_id, one.breach_at, 1, one.seller,
             one.pipeline, one.stage,
         )  # fmt: skip
-        yield base
-        seller = one.seller
-        for state in states:
-            if one.breach_at < state.at < end and state.responsible != seller:
-                yield base._replace(at=state.at, delta=-1, seller=seller)
-                seller = state.responsible
-                yield base._replace(at=state.at, seller=seller)
-        if end < FOREVER:
-            yield base._replace(at=end, delta=-1, seller=seller)
+        seller, loud, counted = one.seller, True, None
+        for at in sorted({*heard, *sellers} - {FOREVER}):
+            seller, loud = sellers.get(at, seller), heard.get(at, loud)
+            now = seller if loud else None
+            if counted is not None and now != counted:
+                yield base._replace(at=at, delta=-1, seller=counted)
+            if now is not None and now != counted:
+                yield base._replace(at=at, seller=now)
+            counted = now
 
 
 def _waiting(story: Story, config: Config) -> Iterator[Step]:

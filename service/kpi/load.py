@@ -12,17 +12,32 @@ FULL_SHARE, ROOM_SHARE = 0.9, 0.5  # rules.md, team-imbalance: who gives, who ta
 LIMITED = ("open_deals", "open_tasks", "due_today", "overdue_tasks", "hot_deals")
 
 
-def against_limits(config: Config, seller: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """What a seller has of each limited kind, against his own limit."""
+def against_limits(
+    config: Config, seller: str, counts: Mapping[str, int], at: Instant
+) -> list[dict[str, Any]]:
+    """What a seller has of each limited kind at an instant, against his own limit."""
     found = []
     for name in LIMITED:
-        limit = config.standards.limit(name, seller)
+        limit = config.standards.limit(name, seller, at)
         count = counts[name]
         found.append({
             "name": name, "count": count, "limit": limit or None,
             "share": round(count / limit, 6) if limit else None,
             "status": load_status(count, limit),
         })  # fmt: skip
+    return found
+
+
+def near_pipeline_limits(
+    config: Config, open_deals: Mapping[str, int]
+) -> list[tuple[str, int, int, str]]:
+    """(pipeline, open deals, limit, status) where a seller is near or over a pipeline's limit."""
+    found = []
+    for pipeline in config.standards.limited_pipelines:
+        limit, count = config.standards.pipeline_limit(pipeline), open_deals.get(pipeline, 0)
+        status = load_status(count, limit)
+        if status in {"warning", "over"}:
+            found.append((pipeline, count, limit, status))
     return found
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
+from service.domain.mutes import Mutes
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
@@ -18,14 +19,17 @@ from service.pipeline.derive import derive
 from service.rules.book import Window
 from service.rules.judge import Failure
 from service.store import derived as derived_store
+from service.store import dirty as dirty_store
 from service.store import facts as fact_store
 from service.store import images
 from service.store import levels as level_store
+from service.store import mutes as mute_store
 from service.store.derived import Difference
 from service.store.handles import Connection
 
 _LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT}
 _LENT_BY_DEAL = {Kind.NOTE, Kind.TASK}
+_JUDGED = frozenset(map(str, (Kind.DEAL, Kind.TASK, Kind.CALL, Kind.LEAD)))
 _BUSY_CONTACT = 50  # a person of more deals than this is a switchboard: nothing is lent
 
 
@@ -41,6 +45,8 @@ class Plan:
     difference: Difference = field(default_factory=Difference)
     failures: list[Failure] = field(default_factory=list)
     timelines: int = 0
+    keys: list[str] = field(default_factory=list)  # of the timelines
+    mute_version: int = 0  # of the mutes that it was made with
 
 
 class _Batch:
@@ -102,13 +108,25 @@ def plan(
     batch.load(keys)
     _lend_ready(batch, keys)
     stored = derived_store.load(connection, account_id, keys)
+    mutes = _mutes(batch, keys)
     for key in keys:
         story = fold(key, batch.facts_of(key), batch.world, _context(batch, key))
-        verdict = derive(story, windows)
+        verdict = derive(story, windows, mutes)
         batch.plan.failures += verdict.failures
         derived_store.differ(key, stored[key], verdict.derived, batch.plan.difference)
-    batch.plan.timelines = len(keys)
+    batch.plan.keys, batch.plan.timelines = keys, len(keys)
     return batch.plan
+
+
+def _mutes(batch: _Batch, keys: Sequence[str]) -> Mutes:
+    """The mutes that may concern these timelines."""
+    batch.plan.mute_version = mute_store.version(batch.connection, batch.account_id)
+    deals = {key.partition(":")[2] for key in keys if key.startswith("deal:")}
+    for key in keys:
+        if key.startswith("contact:"):
+            deals |= _lent_to(batch, key.partition(":")[2])
+    subjects = [row[1] for key in keys for row in batch.timelines[key] if row[0] in _JUDGED]
+    return mute_store.touching(batch.connection, batch.account_id, deals, subjects)
 
 
 def stories(
@@ -133,6 +151,8 @@ def commit(
     fact_store.write(connection, account_id, made.facts)
     fact_store.link(connection, account_id, made.linked, made.unlinked)
     derived_store.write(connection, account_id, made.difference)
+    if made.keys and mute_store.version(connection, account_id) != made.mute_version:
+        dirty_store.mark(connection, account_id, made.keys)
     dirty = levels.dirty_parts(made.difference, windows)
     if dirty and judge_levels:
         levels.judge_parts(connection, account_id, dirty, windows)

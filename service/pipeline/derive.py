@@ -7,6 +7,7 @@ from typing import Any
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
+from service.domain.mutes import Mutes
 from service.domain.period import local_day
 from service.domain.story import DealState, Story, TaskState
 from service.domain.violation import Found
@@ -14,6 +15,8 @@ from service.kpi.contributions import Contribution, contribute
 from service.rules.book import Window
 from service.rules.judge import Failure, judge
 from service.store.derived import Derived, Row
+
+NO_MUTES = Mutes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,13 @@ class Verdict:
     failures: list[Failure]
 
 
-def derive(story: Story, windows: Sequence[Window]) -> Verdict:
+def derive(story: Story, windows: Sequence[Window], mutes: Mutes = NO_MUTES) -> Verdict:
     """Violations, contributions and present images of one timeline."""
     config = windows[-1].config
     found, failures = judge(story, windows)
     derived = Derived()
     for interval in found:
+        interval.muted = mutes.pieces(interval)
         row = violation_row(config.account_id, story.key, interval)
         derived.violations[row["id"]] = row
     for contribution in contribute(story, found, config, windows[-1].levels):
@@ -68,6 +72,7 @@ def violation_row(account_id: str, timeline: str, found: Found) -> Row:
         "resolved_at": found.resolved_at,
         "resolution": found.resolution,
         "values": found.values,
+        "muted": [list(piece) for piece in found.muted],
         "due_at": found.breach_at,
     }
 

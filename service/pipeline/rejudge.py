@@ -1,12 +1,13 @@
 """All timelines of an account are derived again: after a change of settings, rules or directory.
 
 Goes on in pieces between hooks; where it has come is kept (`judged_cursor`): a restart continues.
+Single timelines are derived again where a mute has begun or ended.
 """
 
 from service.pipeline import apply, levels
 from service.pipeline.drain import LeaseLost, note_failures
 from service.pipeline.office import Office
-from service.store import accounts, health
+from service.store import accounts, dirty, health
 from service.store import facts as fact_store
 from service.store import levels as level_store
 from service.store.engine import reading, transaction
@@ -41,6 +42,24 @@ def rejudge(office: Office, account_id: str) -> int:
         values = {"judged_version": row.config_version, "judged_cursor": None}
         accounts.change(connection, account_id, **values)
     return 0
+
+
+def derive_marked(office: Office, account_id: str) -> int:
+    """One piece of the timelines that mutes touch; how many (0 = nothing to do)."""
+    with reading(office.engine) as connection:
+        row = accounts.account(connection, account_id)
+        marks = dirty.marked(connection, account_id, BATCH)
+        if row is None or not marks:
+            return 0
+        windows = office.windows(connection, row)
+        made = apply.plan(connection, account_id, [], windows, force=list(marks))
+    with transaction(office.engine) as connection:
+        if not accounts.hold(connection, account_id, office.worker):
+            raise LeaseLost(account_id)
+        apply.commit(connection, made, windows, judge_levels=row.backfill_state != "running")
+        dirty.unmark(connection, account_id, marks)
+        note_failures(connection, account_id, made.failures, office.now())
+    return len(marks)
 
 
 def judge_dirty(office: Office, account_id: str) -> int:

@@ -7,7 +7,7 @@ from service.pipeline import apply, levels
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.rules.book import Window
-from service.store import accounts, rollups
+from service.store import accounts, dirty, rollups
 from service.store import derived as derived_store
 from service.store import facts as fact_store
 from service.store import levels as level_store
@@ -60,7 +60,8 @@ def sample(
 ) -> tuple[list[str], dict[str, list[Drift]]]:
     """The next timelines after `after`, and the differences by timeline.
 
-    While a change of settings is still being worked on, differences mean nothing: none are told.
+    While a change of settings or mutes is still being worked on, differences mean nothing: none
+    are told.
     """
     with reading(office.engine) as connection:
         row = accounts.account(connection, account_id)
@@ -69,7 +70,10 @@ def sample(
         windows = office.windows(connection, row)
         keys = fact_store.timelines(connection, account_id, after, limit)
         found = {}
+        stale = dirty.among(connection, account_id, keys)
         for key in keys:
+            if key in stale:
+                continue
             made = apply.plan(connection, account_id, [], windows, force=[key])
             if drifts := _drifts(account_id, made.difference):
                 found[key] = drifts

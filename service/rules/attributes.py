@@ -175,7 +175,7 @@ def _limit_present(seller: str, at: int, config: Config) -> int:
     away = config.standards.absence_at(seller, at) is not None
     if away or not seller_active(seller, at, config) or config.standards.is_exempt(seller):
         return 0
-    return config.limit(seller)
+    return config.limit(seller, at)
 
 
 _CALL: tuple[Attribute, ...] = (
@@ -219,7 +219,7 @@ _LEAD: tuple[Attribute, ...] = (
 
 def _limit_of(name: str) -> Attribute:
     def get(state: SellerState, config: Config) -> int:
-        return config.standards.limit(name, state.seller)
+        return config.standards.limit(name, state.seller, state.at)
 
     return Attribute(f"seller.limit_{name}", "int", f"own limit of {name.replace('_', ' ')}", get)
 
@@ -234,7 +234,9 @@ _SELLER: tuple[Attribute, ...] = (
         "works here and is not exempt (an assistant, the head)",
         lambda s, c: seller_active(s.seller, s.at, c) and not c.standards.is_exempt(s.seller),
     ),
-    Attribute("seller.limit", "int", "own limit of open deals", lambda s, c: c.limit(s.seller)),
+    Attribute(
+        "seller.limit", "int", "own limit of open deals", lambda s, c: c.limit(s.seller, s.at)
+    ),
     *map(_limit_of, ("open_tasks", "due_today", "overdue_tasks", "hot_deals")),
     plain("seller.level", "int", "the level that the rule watches"),
     plain("seller.open_deals", "int", "open deals (rules on silence)"),

@@ -7,6 +7,7 @@ dead cannot write over its successor.
 
 import secrets as random
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +19,7 @@ from service.domain.config import Config, parse_document, resolve
 from service.domain.directory import Directory
 from service.domain.instant import Instant
 from service.errors import ConfigError
+from service.store.absences import leaves
 from service.store.tables import (
     IS_OPEN,
     Account,
@@ -283,7 +285,8 @@ _CACHE: dict[tuple[str, str, int, str, int], Config] = {}
 
 def _config(connection: Connection, row: AccountRow, doc: AccountDocument, lang: str) -> Config:
     known = directory(connection, row.account_id)
-    return resolve(row.account_id, row.crm, known, doc, connected_at=row.connected_at, lang=lang)
+    config = resolve(row.account_id, row.crm, known, doc, connected_at=row.connected_at, lang=lang)
+    return replace(config, leaves=leaves(connection, row.account_id))
 
 
 def load_configs(

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Table, case, select, update
 
 from service.domain.instant import Instant
 from service.store.engine import insert_or_update
-from service.store.tables import PortalBudget
+from service.store.records import PortalBudget
 
 _MICRO = 1_000_000
 _FURTHEST = 7200 * _MICRO

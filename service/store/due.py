@@ -5,11 +5,13 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, exists, func, or_, select, text, update
 
 from service.domain.instant import Instant
+from service.store.records import TimelineDirty
 from service.store.tables import IS_OPEN, Account, Inbox, LevelDirty, TouchedRow
 
 _ACCOUNT = Account.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]
 _TOUCHED = TouchedRow.__table__  # type: ignore[attr-defined]
+_MARKED = TimelineDirty.__table__  # type: ignore[attr-defined]
 _DIRTY = LevelDirty.__table__  # type: ignore[attr-defined]
 
 
@@ -23,6 +25,7 @@ def waiting(connection: Connection, real: int, worker: str) -> list[str]:
         )
     )
     dirty = exists().where(_DIRTY.c.account_id == _ACCOUNT.c.account_id)
+    marked = exists().where(_MARKED.c.account_id == _ACCOUNT.c.account_id)
     query = (
         select(_ACCOUNT.c.account_id)
         .where(_ACCOUNT.c.status != "disabled")
@@ -30,6 +33,7 @@ def waiting(connection: Connection, real: int, worker: str) -> list[str]:
         .where(
             or_(
                 pending,
+                marked,
                 and_(dirty, _ACCOUNT.c.backfill_state != "running"),
                 _ACCOUNT.c.judged_version < _ACCOUNT.c.config_version,
             )

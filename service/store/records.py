@@ -12,6 +12,8 @@ from sqlmodel import Field, SQLModel
 
 from service.store.columns import account_column, instant, json_column, key_column, number
 
+IS_MUTE = "action = 'mute'"  # of ix_remark_mute
+
 
 class Remark(SQLModel, table=True):
     """What a person said about a rule and subject: a fact, never a derived column."""
@@ -30,7 +32,63 @@ class Remark(SQLModel, table=True):
     violation_id: str
     __table_args__ = (
         Index("ix_remark_subject", "account_id", "rule", "subject_kind", "subject_id"),
+        Index(
+            "ix_remark_mute",
+            "account_id",
+            "subject_id",
+            sqlite_where=sql(IS_MUTE),
+            postgresql_where=sql(IS_MUTE),
+        ),
     )
+
+
+class MuteRow(SQLModel, table=True):
+    """A mute of a scope; an empty text = any. `until`: as it was said; `ends_at`: as it is."""
+
+    __tablename__ = "mute"
+    account_id: str = account_column()
+    id: str = key_column(32)
+    rule: str = ""
+    deal: str = ""
+    seller: str = ""
+    pipeline: str = ""
+    stage: str = ""
+    at: int = instant()
+    until: int = instant()
+    ends_at: int = instant()
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    author: str
+    ended_by: str | None = None
+    __table_args__ = (
+        Index("ix_mute_deal", "account_id", "deal"),
+        Index("ix_mute_end", "account_id", "ends_at"),
+    )
+
+
+class AbsenceRow(SQLModel, table=True):
+    """Days (`first`, `last`: yyyymmdd, both inclusive) on which a seller is away."""
+
+    __tablename__ = "absence"
+    account_id: str = account_column()
+    id: str = key_column(32)
+    seller: str
+    first: int = Field(sa_column=Column(Integer, nullable=False))
+    last: int = Field(sa_column=Column(Integer, nullable=False))
+    kind: str  # vacation | sick | other
+    deputy: str = ""
+    at: int = instant()
+    author: str
+    removed_at: int | None = instant(nullable=True)
+    removed_by: str | None = None
+
+
+class TimelineDirty(SQLModel, table=True):
+    """Timelines to derive again because of what people said. `generation` grows with each mark."""
+
+    __tablename__ = "timeline_dirty"
+    account_id: str = account_column()
+    timeline: str = key_column(80)
+    generation: int = number(default=1)
 
 
 class Plan(SQLModel, table=True):
@@ -225,3 +283,16 @@ class Setting(SQLModel, table=True):
     __tablename__ = "setting"
     name: str = key_column()
     value: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class PortalBudget(SQLModel, table=True):
+    """How much of a portal's rate limit is used up: one row for all processes and accounts.
+
+    Microseconds of the portal's time. `busy_until`: when all requests reserved so far have left
+    (a leaky bucket is as full as that lies ahead); `paused_until`: the portal asked for a pause.
+    """
+
+    __tablename__ = "portal_budget"
+    portal: str = key_column(200)  # crm and host
+    busy_until: int = number(default=0)
+    paused_until: int = number(default=0)

@@ -2,7 +2,7 @@
 
 An acknowledgement holds for the interval in which it was said (or the violation it names); a mute
 for its rule and subject until its end. Both survive a violation getting another id. `until` of an
-acknowledgement is the instant at which it was taken back.
+acknowledgement is the instant at which it was taken back. Mutes of a wider scope: `mutes`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, or_, select, update
 
 from service.domain.instant import Instant
+from service.domain.mutes import Mute
+from service.store import dirty, mutes
 from service.store.accounts import bump
 from service.store.audit import record
 from service.store.ids import new_id
@@ -34,6 +36,7 @@ class Said:
     text: str
     author: str
     violation_id: str
+    wide: str = ""  # the id of a mute of a wider scope
 
     def holds(self, at: Instant) -> bool:
         """Whether it is in force at `at`."""
@@ -50,7 +53,7 @@ class Author:
 
 
 Row = Mapping[str, Any]
-"""A violation row: account_id, id, rule, subject_kind, subject_id, breach_at, resolved_at."""
+"""A violation row: account_id, id, timeline, rule, subject_kind, subject_id, breach_at, ..."""
 
 
 def ack(connection: Connection, row: Row, author: Author, comment: str, now: Instant) -> None:
@@ -71,25 +74,40 @@ def mute(
     connection: Connection, row: Row, author: Author, until: Instant, reason: str, now: Instant
 ) -> None:
     """Mute rule and subject of a violation until an instant; replaces an earlier mute."""
-    said = marks(connection, [row], now).mute_of(row)
+    _changes(connection, row)
+    said = marks(connection, [row], now).own_mute_of(row)
     if said is not None:
         _end(connection, row, said, now)
     say(connection, row, author, "mute", reason, now, until=until)
 
 
 def unmute(connection: Connection, row: Row, author: Author, now: Instant) -> None:
-    """End a mute, if there is one."""
-    said = marks(connection, [row], now).mute_of(row)
+    """End a mute of rule and subject, if there is one; one of a wider scope stays."""
+    said = marks(connection, [row], now).own_mute_of(row)
     if said is not None:
+        _changes(connection, row)
         _end(connection, row, said, now)
         say(connection, row, author, "unmute", "", now, until=now)
+
+
+def _changes(connection: Connection, row: Row) -> None:
+    """Its timeline is derived again: muted time is counted apart."""
+    mutes.changing(connection, row["account_id"])
+    if row["subject_kind"] not in mutes.SECOND_LAYER:
+        dirty.mark(connection, row["account_id"], [row["timeline"]])
 
 
 class Marks:
     """Acknowledgements and mutes of some violations, as they stand at an instant."""
 
-    def __init__(self, found: Iterable[tuple[str, Said]], at: Instant) -> None:
+    def __init__(
+        self,
+        found: Iterable[tuple[str, Said]],
+        wide: Mapping[str, Sequence[tuple[Mute, Said]]],
+        at: Instant,
+    ) -> None:
         self._at = at
+        self._wide = wide
         self._said: dict[tuple[str, ...], list[Said]] = {}
         for account, said in found:
             key = (account, said.rule, said.subject_kind, said.subject_id)
@@ -100,7 +118,15 @@ class Marks:
         return next((s for s in self._in_force(row, "ack") if _belongs(s, row)), None)
 
     def mute_of(self, row: Row) -> Said | None:
-        """The latest mute in force of a violation."""
+        """The mute in force of a violation: its own, else the wider one that ends last."""
+        own = self.own_mute_of(row)
+        if own is not None:
+            return own
+        wide = self._wide.get(row["account_id"], ())
+        return next((said for mute, said in wide if mute.covers(row)), None)
+
+    def own_mute_of(self, row: Row) -> Said | None:
+        """The latest mute in force of its rule and subject."""
         return next(reversed(list(self._in_force(row, "mute"))), None)
 
     def _in_force(self, row: Row, action: str) -> Iterable[Said]:
@@ -109,7 +135,7 @@ class Marks:
 
 
 def marks(connection: Connection, rows: Sequence[Row], at: Instant) -> Marks:
-    """What was said about these violations. Index: ix_remark_subject."""
+    """What was said about these violations. Indexes: ix_remark_subject, ix_mute_end."""
     subjects: dict[str, set[str]] = {}
     for row in rows:
         subjects.setdefault(row["account_id"], set()).add(row["subject_id"])
@@ -129,7 +155,19 @@ def marks(connection: Connection, rows: Sequence[Row], at: Instant) -> Marks:
             .order_by(_R.c.at, _R.c.id)
         )
         found += [(account, read(row)) for row in connection.execute(query)]
-    return Marks(found, at)
+    wide = {
+        account: [(one, _wide(row)) for one, row in mutes.in_force(connection, account, at)]
+        for account in subjects
+    }
+    return Marks(found, wide, at)
+
+
+def _wide(row: Row) -> Said:
+    """What a mute of a wider scope says of each violation in it."""
+    return Said(
+        row["rule"], "", "", "mute", row["at"], row["ends_at"], row["reason"], row["author"], "",
+        row["id"],
+    )  # fmt: skip
 
 
 def _belongs(said: Said, row: Row) -> bool:

@@ -71,19 +71,7 @@ class Account(SQLModel, table=True):
     hooks_received: int = number(default=0)
     drift: int = number(default=0)  # timelines whose stored results a patrol contradicted
     hooks_lost: int = number(default=0)  # changes that only reconciliation brought
-
-
-class PortalBudget(SQLModel, table=True):
-    """How much of a portal's rate limit is used up: one row for all processes and accounts.
-
-    Microseconds of the portal's time. `busy_until`: when all requests reserved so far have left
-    (a leaky bucket is as full as that lies ahead); `paused_until`: the portal asked for a pause.
-    """
-
-    __tablename__ = "portal_budget"
-    portal: str = key_column(200)  # crm and host
-    busy_until: int = number(default=0)
-    paused_until: int = number(default=0)
+    mute_version: int = number(default=0)  # grows with mutes: what was derived before is stale
 
 
 class LevelDirty(SQLModel, table=True):
@@ -276,6 +264,7 @@ class Violation(SQLModel, table=True):
     resolved_at: int | None = instant(nullable=True)
     resolution: str | None = None  # fixed | moved | gone | rule_changed
     values: Any = json_column()  # {attribute: value} that proved it, and texts for the title
+    muted: Any = json_column()  # [[start, end], ...] inside the interval, apart and in order
     due_at: int | None = instant(nullable=True)  # when the tick has to look at it (work mark)
     __table_args__ = (
         Index("ix_violation_timeline", "account_id", "timeline"),

@@ -1,9 +1,12 @@
 """Who hears of what, when, and in which words."""
 
+from dataclasses import replace
+from datetime import date
 from typing import Any, Literal
 
 from service.alerts import policy
 from service.alerts.policy import Event, plan
+from service.domain.absences import Leave
 from service.domain.config import Config, parse_document, resolve
 from service.rules.book import load_book
 from service.rules.texts import Names, advice, render_title
@@ -165,3 +168,27 @@ def test_receivers_hear_only_what_concerns_them() -> None:
 def test_the_same_events_make_the_same_key() -> None:
     first, second = plan([event()], config(), NOW), plan([event()], config(), NOW + 60)
     assert first[0].key == second[0].key
+
+
+def test_what_lies_before_an_absence_was_told_of_is_kept_and_sent_to_nobody() -> None:
+    day = date(2026, 3, 3)
+    told = world.moment("2026-03-03 15:01")
+    cases: list[tuple[Leave, dict[str, Any], str]] = [
+        (Leave("7", day, day, None, told), {}, "after_the_fact"),
+        (Leave("7", day, day, None, told, removed=True), {}, "after_the_fact"),
+        (Leave("7", day, day, None, world.moment("2026-03-03 15:00")), {}, ""),
+        (Leave("7", date(2026, 3, 4), day, None, told), {}, ""),
+        (Leave("9", day, day, None, told), {}, ""),
+        (Leave("9", day, day, None, told), {"owner": "9"}, "after_the_fact"),
+        (
+            Leave("9", day, day, None, told),
+            {"rule": "team-imbalance", "severity": "warning", "subject_kind": "team",
+             "subject_id": "1", "seller": "", "owner": "",
+             "values": {"for": "0m", "text": {"n": 1, "full": "7", "free": "9", "move": 1}}},
+            "after_the_fact",
+        ),
+    ]  # fmt: skip
+    for leave, changes, expected in cases:
+        chosen = replace(config(), leaves=(leave,))
+        (message,) = plan([event(**changes)], chosen, NOW)
+        assert message.suppressed == expected, (leave, changes)

@@ -153,7 +153,7 @@ def violation_row(number: int, account: str = "romashka", **more: Any) -> dict[s
             "attributes": {"task.due_at": at("2026-11-23T06:00:00Z"), "task.is_open": True},
             "for": "0m", "text": {"name": "Перезвонить"},
         },
-        "due_at": None,
+        "muted": [], "due_at": None,
     } | more  # fmt: skip
     return {k: at(v) if k in _INSTANTS and isinstance(v, str) else v for k, v in row.items()}
 

@@ -40,6 +40,7 @@ def test_open_ones_are_listed_by_breach(both: Api) -> None:
         "ack": None,
         "mute": None,
         "muted": False,
+        "muted_seconds": 0,
         "alerted_at": None,
     }  # fmt: skip
 

@@ -1,6 +1,8 @@
 """Workload over what the pipeline derived: limits, trend, absence, proposals."""
 
-from tests.api.conftest import Start
+from typing import Any
+
+from tests.api.conftest import Api, Start
 from tests.world import connect_account, deal, make_office, new_deal, new_task, task, tell
 
 DOCUMENT = {
@@ -65,3 +67,50 @@ def test_open_tasks_are_those_of_the_instant_asked_for(start: Start, sqlite_url:
         found = {row["seller"]["name"]: row["open_tasks"] for row in rows}
         assert found["Иванов"] == count
     office.close()
+
+
+def test_pipelines_near_their_own_limit_are_named(start: Start, sqlite_url: str) -> None:
+    office = make_office(sqlite_url)
+    document = {
+        "pipelines": {"Продажи": {"limits": {"open_deals": 5}}},
+        "limits": {"open_deals": 20},
+        "sellers": {"9": {"newcomer_until": "2026-03-20"}},
+    }
+    connect_account(office, document=document)
+    for seller, first, count in (("7", 1, 6), ("9", 11, 4), ("12", 21, 3)):
+        tell(office, [
+            new_deal(str(n), "2026-03-19 10:00", responsible=seller)
+            for n in range(first, first + count)
+        ])  # fmt: skip
+    tell(office, [deal("1", "2026-03-20 11:00", stage="142", author="7")])
+    client = start(office.engine).client()
+
+    def rows(moment: str) -> dict[str, Any]:
+        found = client.get("/v1/workload", params={"as_of": moment}).json()["data"]
+        return {row["seller"]["id"]: row for row in found}
+
+    before = rows("2026-03-20T07:59:59Z")
+    full = {"pipeline": {"id": "romashka.31", "name": "Продажи"}, "limit": 5}
+    assert before["romashka.7"]["pipelines"] == [full | {"open_deals": 6, "status": "over"}]
+    assert before["romashka.9"]["pipelines"] == [full | {"open_deals": 4, "status": "warning"}]
+    assert before["romashka.12"]["pipelines"] == []
+    later = rows("2026-03-20T08:00:00Z")
+    assert later["romashka.7"]["pipelines"] == [full | {"open_deals": 5, "status": "warning"}]
+    new, old = later["romashka.9"], rows("2026-03-20T21:00:00Z")["romashka.9"]
+    assert (new["limit"], new["status"], old["limit"], old["status"]) == (10, "ok", 20, "ok")
+    assert {one["name"]: one["limit"] for one in new["limits"]}["open_tasks"] == 50
+    office.close()
+
+
+def test_the_sellers_limit_is_todays(api: Api) -> None:
+    told = {"sellers": {"9": {"newcomer_until": "2026-11-23"}}}
+    client = api.client()
+    assert client.put("/v1/accounts/romashka/settings", json=told).status_code == 200
+    listed = client.get("/v1/sellers?account=romashka")
+    limits = {row["id"]: row["open_deals_limit"] for row in listed.json()["data"]}
+    assert (limits["romashka.9"], limits["romashka.7"]) == (25, 50)
+    tag = {"if-none-match": listed.headers["etag"]}
+    assert client.get("/v1/sellers?account=romashka", headers=tag).status_code == 304
+    api.clock.set("2026-11-23T21:00:00Z")
+    assert client.get("/v1/sellers?account=romashka", headers=tag).status_code == 200
+    assert client.get("/v1/sellers/romashka.9").json()["open_deals_limit"] == 50

@@ -58,6 +58,24 @@ def test_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
         ({"sellers": {"Иваноф": {"limit": 3}}}, "near ones: Иванов"),
         ({"sellers": {"7": {"limit": -1}}}, "sellers.7.limit"),
         ({"teams": {"А": ["77"]}}, "teams.А"),
+        (
+            {"sellers": {"7": {"newcomer_until": "завтра"}}},
+            "sellers.7.newcomer_until: 'завтра' is no date",
+        ),
+        ({"newcomer_share": 0}, "newcomer_share"),
+        ({"team_limits": {"Отдел 3": {"open_deals": 5}}}, "near ones: Отдел"),
+        (
+            {"team_limits": {"Отдел 1": {"open_deal": 5}}},
+            "team_limits: Отдел 1: there is no 'open_deal' here",
+        ),
+        (
+            {"team_limits": {"Отдел 1": {"open_deals": -5}}},
+            "team_limits: Отдел 1: open_deals: must be",
+        ),
+        (
+            {"pipelines": {"Продажи": {"limits": {"hot_deals": 5}}}},
+            "Продажи.limits: there is no 'hot_deals' here",
+        ),
         ({"rules": {"deal-stuk": {"off": True}}}, "did you mean deal-stuck"),
         ({"rules": {"deal-stuck": {"for": {"Нет такого": "3wd"}}}}, "no pipeline has a stage"),
         ({"rules": {"deal-stuck": {"for": "3x"}}}, "no span of time"),

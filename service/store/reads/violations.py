@@ -2,7 +2,7 @@
 
 At T: open `breach_at <= T < resolved_at`; upcoming `breach_at > T` and not resolved before it;
 resolved `resolved_at <= T`. Indexes: ix_violation_open, ix_violation_past; for acknowledgements and
-mutes ix_remark_subject.
+mutes ix_remark_subject, ix_mute_end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, case, func, literal, not_, null, or_, select
 
 from service.domain.instant import Instant
+from service.store import mutes
 from service.store.reads.conditions import (
     Build,
     Element,
@@ -23,11 +24,12 @@ from service.store.reads.conditions import (
 )
 from service.store.reads.filters import Filter
 from service.store.reads.keyset import Key, after
-from service.store.records import Remark
+from service.store.records import MuteRow, Remark
 from service.store.tables import Announcement, Violation
 
 _V: Any = Violation.__table__  # type: ignore[attr-defined]
 _R: Any = Remark.__table__  # type: ignore[attr-defined]
+_MUTE: Any = MuteRow.__table__  # type: ignore[attr-defined]
 _SAID: Any = Announcement.__table__  # type: ignore[attr-defined]
 STATUSES = ("open", "upcoming", "resolved")
 _RANK = case((_V.c.severity == "critical", 2), (_V.c.severity == "warning", 1), else_=0)
@@ -156,7 +158,10 @@ def moved_at(connection: Connection, accounts: Sequence[str], now: Instant) -> l
     )
     over = select(func.max(_V.c.resolved_at)).where(mine, _V.c.resolved_at <= now)
     unmuted = select(func.max(_R.c.until)).where(_R.c.account_id.in_(accounts), _R.c.until <= now)
-    return [connection.scalar(query) or 0 for query in (lasting, foreseen, over, unmuted)]
+    ended = select(func.max(_MUTE.c.ends_at)).where(
+        _MUTE.c.account_id.in_(accounts), _MUTE.c.ends_at <= now
+    )
+    return [connection.scalar(query) or 0 for query in (lasting, foreseen, over, unmuted, ended)]
 
 
 def is_marked(action: str, at: Instant) -> Element:
@@ -177,7 +182,7 @@ def is_marked(action: str, at: Instant) -> Element:
         )
         same = and_(same, or_(_R.c.violation_id == _V.c.id, inside))
     found: Element = select(literal(1)).where(same).correlate(_V).exists()
-    return found
+    return or_(found, mutes.covers(at)) if action == "mute" else found
 
 
 def _where(question: Question) -> list[Element]:
@@ -250,9 +255,9 @@ def unresolved_subjects(connection: Connection, account_id: str, kind: str) -> s
 def open_of(
     connection: Connection, account_id: str, rules: Sequence[str], now: Instant
 ) -> list[dict[str, Any]]:
-    """Open violations of some rules: rule, subject, deal."""
+    """Open violations of some rules: rule, subject, deal, seller."""
     query = (
-        select(_V.c.rule, _V.c.subject_kind, _V.c.subject_id, _V.c.deal)
+        select(_V.c.rule, _V.c.subject_kind, _V.c.subject_id, _V.c.deal, _V.c.seller)
         .where(_V.c.account_id == account_id, _V.c.rule.in_(rules), _V.c.breach_at <= now)
         .where(or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > now))
     )
