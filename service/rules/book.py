@@ -1,12 +1,14 @@
 """The rule book: rules loaded, checked and compiled; and what of it is in force for an account."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from hashlib import blake2b
 from importlib import resources
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import msgspec
 from pydantic import ValidationError
@@ -17,10 +19,11 @@ from service.domain.instant import Instant
 from service.domain.span import Span
 from service.domain.steps import ALWAYS, LEVELS
 from service.errors import ConfigError
-from service.faults import first_of, place_of, said
+from service.faults import errors_of, place_of, said
 from service.files import load_yaml
 from service.rules.attributes import ATTRIBUTES, Attribute
 from service.rules.expression import Condition
+from service.rules.fitting import merge_params, spans
 from service.rules.schema import ByStage, RuleFile, RuleModel, RuleTest, Text
 
 
@@ -112,15 +115,39 @@ _MEANING = {
 }
 
 
+_Compiled = tuple[str, str, str]  # subject, condition, parameters
+
+
 class RuleBook:
     """All rules of the installation, and those in force for an account."""
 
-    def __init__(self, models: list[RuleModel]) -> None:
+    def __init__(
+        self,
+        models: list[RuleModel],
+        gone: Iterable[RuleModel] = (),
+        compiled: Mapping[_Compiled, Condition] = MappingProxyType({}),
+    ) -> None:
+        """Compile them. `gone`: rules that were in force once; `compiled`: what is known so far."""
         self.models = {model.id: model for model in models}
-        self._compiled: dict[tuple[str, str], Condition] = {}
+        self._gone = {model.id: model for model in gone}
+        self._compiled = dict(compiled)
         for model in models:
             self._condition(model, dict(model.params))
         self._in_force: dict[tuple[str, str], tuple[list[Rule], list[str]]] = {}
+
+    def model(self, rule_id: str) -> RuleModel | None:
+        """A rule by name, also one that is gone: its violations are still shown."""
+        return self.models.get(rule_id) or self._gone.get(rule_id)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all rules, also of those that are gone."""
+        return [*self.models, *(name for name in self._gone if name not in self.models)]
+
+    def with_own(self, own: Iterable[RuleModel], gone: Iterable[RuleModel] = ()) -> "RuleBook":
+        """This book with an account's own rules on top; only those are compiled."""
+        models = self.models | {model.id: model for model in own}
+        return RuleBook(list(models.values()), gone, self._compiled)
 
     def in_force(self, config: Config) -> list[Rule]:
         """The rules that an account is judged by, its own changes applied."""
@@ -160,8 +187,8 @@ class RuleBook:
 
     def _for_account(self, model: RuleModel, config: Config, problems: list[str]) -> Rule | None:
         own = config.document.rules.get(model.id) or RuleSettings.model_validate({})
-        params, by_stage = _merge_params(model, own, config, problems)
-        default, by_place = _spans(model, own, config, problems)
+        params, by_stage = merge_params(model, own, config, problems)
+        default, by_place = spans(model, own, config, problems)
         if self.is_on(model.id, config) != "on":
             return None
         return Rule(
@@ -181,7 +208,7 @@ class RuleBook:
         return f"rules.{name}: there is no such rule{hint}"
 
     def _condition(self, model: RuleModel, params: dict[str, Any]) -> Condition:
-        key = (model.id, repr(sorted(params.items())))
+        key = (model.on, model.when, repr(sorted(params.items())))
         if key not in self._compiled:
             try:
                 self._compiled[key] = Condition(model.when, ATTRIBUTES[model.on], params)
@@ -190,105 +217,93 @@ class RuleBook:
         return self._compiled[key]
 
 
-Places = dict[tuple[str, str], dict[str, Any]]
-
-
-def _merge_params(
-    model: RuleModel, own: RuleSettings, config: Config, problems: list[str]
-) -> tuple[dict[str, Any], Places]:
-    """The rule's numbers with the account's changes, and those of single stages."""
-    params = dict(model.params)
-    by_place: Places = {}
-    for name, value in own.params.items():
-        where = f"rules.{model.id}.params.{name}"
-        if name not in params:
-            problems.append(f"{where}: no such parameter ({', '.join(params) or 'it has none'})")
-        elif isinstance(value, dict):
-            named = dict(value)
-            params[name] = _fitting(
-                named.pop("default", params[name]), params[name], where, problems
-            )
-            for stage, at_stage in named.items():
-                fitting = _fitting(at_stage, params[name], f"{where}.{stage}", problems)
-                for place in _places_told(stage, config, where, problems):
-                    by_place.setdefault(place, {})[name] = fitting
-        else:
-            params[name] = _fitting(value, params[name], where, problems)
-    return params, {place: params | here for place, here in by_place.items()}
-
-
-def _fitting(value: Any, known: Any, where: str, problems: list[str]) -> Any:
-    if type(value) is type(known):
-        return value
-    problems.append(f"{where}: must be {_KINDS[type(known)]}")
-    return known
-
-
-def _places_told(
-    name: str, config: Config, where: str, problems: list[str]
-) -> list[tuple[str, str]]:
-    places = _places(name, config)
-    if not places and config.directory.pipelines:
-        problems.append(f"{where}.{name}: no pipeline has a stage {name!r}{_near(name, config)}")
-    return places
-
-
-_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-
-
-def _spans(
-    model: RuleModel, own: RuleSettings, config: Config, problems: list[str]
-) -> tuple[Span, dict[tuple[str, str], Span]]:
-    base = model.for_ if isinstance(model.for_, ByStage) else ByStage(default=model.for_)
-    default, named = base.default, dict(base.values)
-    if isinstance(own.for_, str):
-        default = own.for_
-    elif own.for_ is not None:
-        named |= own.for_
-        default = named.pop("default", default)
-    by_place: dict[tuple[str, str], Span] = {}
-    for name, text in named.items():
-        places = _places_told(name, config, f"rules.{model.id}.for", problems)
-        by_place |= dict.fromkeys(places, Span.parse(text))
-    return Span.parse(default), by_place
-
-
-def _near(name: str, config: Config) -> str:
-    titles = {s.name for p in config.directory.pipelines for s in p.stages}
-    found = get_close_matches(name, sorted(titles), n=3, cutoff=0.5)
-    return f"; near ones: {', '.join(found)}" if found else ""
-
-
-def _places(name: str, config: Config) -> list[tuple[str, str]]:
-    return [
-        (pipeline.id, stage.id)
-        for pipeline in config.directory.pipelines
-        for stage in pipeline.stages
-        if name in (stage.id, f"{pipeline.id}/{stage.id}")
-        or name.casefold() in (stage.name.casefold(), pipeline.name.casefold())
-    ]
-
-
 def parse_rules(text: str, name: str) -> list[RuleModel]:
     """Read a rule file: shapes, names, conditions.
 
     Raises:
         ConfigError: file, line and column of the first fault, and the nearest known name.
     """
+    read = read_rules(text, name)
+    for fault in (*read.shape, *read.meaning):
+        raise ConfigError(fault.said(name))
+    return read.models
+
+
+class Fault(NamedTuple):
+    """One fault of a rule file and where it stands (line and column from 1)."""
+
+    line: int
+    column: int
+    path: str
+    detail: str
+
+    def said(self, name: str) -> str:
+        """One sentence; `name` is what the file is called."""
+        return f"{name}:{self.line}:{self.column}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a rule file holds: rules that can be used, and all faults of the others."""
+
+    models: list[RuleModel]
+    shape: list[Fault]
+    meaning: list[Fault]
+
+    def faults(self, name: str) -> list[str]:
+        """All of them as sentences, in the order of the file."""
+        return [fault.said(name) for fault in sorted((*self.shape, *self.meaning))]
+
+
+def read_rules(text: str, name: str) -> Reading:
+    """Read a rule file; a fault in one rule hides none in another.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
     document = load_yaml(text, name, "rt")
+    plain = _plain(document)
+    read = Reading([], [], [])
     try:
-        models = RuleFile.model_validate(_plain(document)).rules
+        found = dict(enumerate(RuleFile.model_validate(plain).rules))
     except ValidationError as error:
-        raise ConfigError(_locate(error, document, name)) from None
+        found = _sound_ones(plain)
+        strangers_first = sorted(errors_of(error), key=lambda e: e["type"] != "extra_forbidden")
+        read.shape.extend(_locate(one, document) for one in strangers_first)
     seen: set[str] = set()
-    for index, model in enumerate(models):
+    for index, model in found.items():
+        faults = list(_faults_of(model, index, seen, document))
+        read.meaning.extend(faults)
+        if not faults:
+            read.models.append(model)
+    return read
+
+
+def _sound_ones(plain: Any) -> dict[int, RuleModel]:
+    """The rules whose shape is right, by their number in the file."""
+    given = plain.get("rules") if isinstance(plain, dict) else None
+    found = {}
+    for index, one in enumerate(given if isinstance(given, list) else ()):
+        with suppress(ValidationError):
+            found[index] = RuleModel.model_validate(one)
+    return found
+
+
+def _faults_of(model: RuleModel, index: int, seen: set[str], document: Any) -> Iterator[Fault]:
+    def compiled() -> None:
+        Condition(model.when, ATTRIBUTES[model.on], model.params)
+
+    for check in (partial(_check, model, seen), compiled):
         try:
-            _check(model, seen)
-            Condition(model.when, ATTRIBUTES[model.on], model.params)
+            check()
         except ConfigError as error:
-            line, column = _position(document, ("rules", index, "when"))
-            raise ConfigError(f"{name}:{line}:{column}: {model.id}: {error}") from None
-    return models
+            named = str(error).partition(":")[0]
+            path = ("rules", index, named if named in _NAMED else "when")
+            where = ".".join(str(part) for part in path)
+            yield Fault(*_position(document, path), where, f"{model.id}: {error}")
+
+
+_NAMED = {"id", "since", "level"}  # fields that a fault of meaning begins with
 
 
 def _plain(document: Any) -> Any:
@@ -302,26 +317,28 @@ def _plain(document: Any) -> Any:
 
 def _check(model: RuleModel, seen: set[str]) -> None:
     if model.id in seen:
-        raise ConfigError("this id stands twice in the file")
+        raise ConfigError("id: it stands twice in the file")
     seen.add(model.id)
     for name in model.since_names:
         attribute = ATTRIBUTES[model.on].get(name)
         if attribute is None or attribute.type != "instant":
-            raise ConfigError(f"since: {name!r} is no instant of a {model.on}")
+            instants = [a.name for a in ATTRIBUTES[model.on].values() if a.type == "instant"]
+            near = get_close_matches(name, instants, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"since: {name!r} is no instant of a {model.on}{hint}")
     if (model.form == "level") != (model.level is not None):
         raise ConfigError("`level` belongs to form level, and to no other")
     if model.level is not None and model.level not in LEVELS:
         raise ConfigError(f"level: {model.level!r} is none of {', '.join(LEVELS)}")
 
 
-def _locate(error: ValidationError, document: Any, name: str) -> str:
-    first = first_of(error)
-    line, column = _position(document, first["loc"])
-    where = place_of(first)
-    text = _no_field(first) if first["type"] == "extra_forbidden" else said(first)
+def _locate(fault: Any, document: Any) -> Fault:
+    line, column = _position(document, fault["loc"])
+    where = place_of(fault)
+    text = _no_field(fault) if fault["type"] == "extra_forbidden" else said(fault)
     if not where:
         where, text = "the file", "must be a map with the list `rules`"
-    return f"{name}:{line}:{column}: {where}: {text}"
+    return Fault(line, column, place_of(fault), f"{where}: {text}")
 
 
 def _no_field(first: Any) -> str:
@@ -366,17 +383,20 @@ def load_book(extra: str | None = None, name: str = "") -> RuleBook:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A stretch of time in which one version of an account's settings is in force."""
+    """A stretch of time in which one version of an account's settings and rules is in force."""
 
     start: Instant
     end: Instant
     config: Config
     rules: list[Rule]
+    arrived: Mapping[str, Instant] = field(default_factory=dict)  # when a rule came, if later
+    before: frozenset[str] = frozenset()  # levels that earlier windows judge
 
     @cached_property
     def levels(self) -> frozenset[str]:
         """The levels that are wanted: of rules in force, and those that are always shown."""
-        return ALWAYS | {rule.model.level for rule in self.rules if rule.model.level}
+        own = {rule.model.level for rule in self.rules if rule.model.level}
+        return ALWAYS | self.before | own
 
     @cached_property
     def chains(self) -> dict[str, list[list[tuple["Window", Rule]]]]:

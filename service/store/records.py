@@ -10,7 +10,14 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
-from service.store.columns import account_column, instant, json_column, key_column, number
+from service.store.columns import (
+    account_column,
+    instant,
+    json_column,
+    key_column,
+    number,
+    number_key,
+)
 
 
 class Remark(SQLModel, table=True):
@@ -31,6 +38,19 @@ class Remark(SQLModel, table=True):
     __table_args__ = (
         Index("ix_remark_subject", "account_id", "rule", "subject_kind", "subject_id"),
     )
+
+
+class RuleFileRow(SQLModel, table=True):
+    """A version of an account's own rule file, with who, when and why."""
+
+    __tablename__ = "rule_file"
+    account_id: str = account_column()
+    version: int = number_key()
+    at: int = instant()
+    author: str
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    effective_from: int | None = instant(nullable=True)  # NULL = new rules since ever, others `at`
+    text: str = Field(sa_column=Column(Text, nullable=False))  # YAML, as it was given
 
 
 class Plan(SQLModel, table=True):
