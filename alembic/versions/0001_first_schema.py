@@ -175,12 +175,13 @@ def upgrade() -> None:
     sa.Column('source', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('currency', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('slot', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'timeline', 'metric', 'subject_kind', 'subject_id', 'key'),
     sqlite_with_rowid=False
     )
     with op.batch_alter_table('contribution', schema=None) as batch_op:
         batch_op.create_index('ix_contribution_day', ['account_id', 'metric', 'day', 'seller', 'pipeline', 'at', 'value'], unique=False)
-        batch_op.create_index('ix_contribution_level', ['account_id', 'metric', 'seller', 'day', 'at', 'value'], unique=False, sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'tasks_overdue', 'deals_without_task')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'tasks_overdue', 'deals_without_task')"))
+        batch_op.create_index('ix_contribution_level', ['account_id', 'metric', 'slot', 'seller', 'day', 'at', 'value'], unique=False, sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'meetings', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'meetings', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
 
     op.create_table('deal',
     sa.Column('account_id', sa.String(length=32), nullable=False),
@@ -253,6 +254,12 @@ def upgrade() -> None:
     with op.batch_alter_table('fact', schema=None) as batch_op:
         batch_op.create_index('ix_fact_subject', ['account_id', 'kind', 'id'], unique=False)
 
+    op.create_table('heard',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('since', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('until', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'since')
+    )
     op.create_table('idempotency',
     sa.Column('key_id', sa.String(length=32), nullable=False),
     sa.Column('path', sa.String(length=200), nullable=False),
@@ -523,6 +530,7 @@ def downgrade() -> None:
     with op.batch_alter_table('fact', schema=None) as batch_op:
         batch_op.drop_index('ix_fact_subject')
 
+    op.drop_table('heard')
     op.drop_table('fact')
     op.drop_table('directory')
     op.drop_table('delivery')
@@ -536,7 +544,7 @@ def downgrade() -> None:
 
     op.drop_table('deal')
     with op.batch_alter_table('contribution', schema=None) as batch_op:
-        batch_op.drop_index('ix_contribution_level', sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'tasks_overdue', 'deals_without_task')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'tasks_overdue', 'deals_without_task')"))
+        batch_op.drop_index('ix_contribution_level', sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'meetings', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'meetings', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
         batch_op.drop_index('ix_contribution_day')
 
     op.drop_table('contribution')

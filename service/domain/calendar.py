@@ -220,6 +220,10 @@ class WorkCalendar:
             return self._add_working_days(start, span.count)
         return self._add_working_seconds(start, span.seconds)
 
+    def later(self, start: Instant, seconds: int) -> Instant:
+        """The instant after so many working seconds."""
+        return self._add_working_seconds(start, seconds)
+
     def working_seconds(self, start: Instant, end: Instant) -> int:
         """Working seconds in `[start, end)`; negative if `end` lies before `start`."""
         if end < start:
@@ -297,7 +301,8 @@ class WorkCalendar:
         )
         return int(moment.astimezone(UTC).timestamp())
 
-    def _day_pieces(self, on: date) -> list[tuple[Instant, Instant]]:
+    def day_pieces(self, on: date) -> list[tuple[Instant, Instant]]:
+        """Working pieces of a local date, as instants."""
         return [(self._at(on, start), self._at(on, end)) for start, end in self.hours(on)]
 
     def _at(self, on: date, minute: int) -> Instant:
@@ -323,7 +328,7 @@ class WorkCalendar:
     def _year(self, number: int) -> "_Year":
         year = self._years.get(number)
         if year is None:
-            year = self._years[number] = _build_year(number, self._day_pieces)
+            year = self._years[number] = _build_year(number, self.day_pieces)
         return year
 
 

@@ -81,6 +81,8 @@ class TaskBody(TypedDict, total=False):
     author: str | None
     due_at: Instant | None  # None = no deadline
     is_all_day: bool
+    starts_at: Instant | None  # of a meeting or a slot in the calendar
+    ends_at: Instant | None
     is_open: bool
     is_deferred: bool  # Bitrix24 statuses 4 and 6: open, but not overdue
     result: str | None  # result text (cut to 500 characters)

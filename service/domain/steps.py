@@ -7,22 +7,26 @@ out: both instants are known when the fact is.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from service.domain import conduct, hygiene
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
+from service.domain.period import local_day
 from service.domain.span import Span
-from service.domain.story import DealState, Story, TaskState, deal_is_judged
+from service.domain.story import Call, DealState, Story, TaskState, deal_is_judged
 from service.domain.violation import Found
 
 CLOSINGS_SECONDS = 900
 LOSSES_SECONDS = 3600
 INQUIRIES = Span(1, "wd")
-ALWAYS = frozenset({"deals_open", "tasks_overdue", "hot_deals", "tasks_open"})
+ALWAYS = frozenset({"deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost"})
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
+BY_SLOT = frozenset({"tasks_on_day"})  # counted apart by `slot`; in no rollup
 LEVELS = (
     "deals_open", "deals_load", "hot_deals", "tasks_open", "inquiries_given", "inquiries_waiting",
-    "losses_hour", "closings_quarter", *OF_VIOLATIONS,
+    "losses_hour", "closings_quarter", "hygiene_cost", "meetings", *sorted(BY_SLOT), *OF_VIOLATIONS,
 )  # fmt: skip
+ACTIONS = "actions"  # instants, no level: what a seller did in the CRM
 
 
 class Step(NamedTuple):
@@ -37,11 +41,22 @@ class Step(NamedTuple):
     pipeline: str = ""
     stage: str = ""
     source: str = ""
+    slot: str = ""  # of a level that is counted apart: the local day of a deadline
 
     @property
     def key(self) -> str:
         """Tells the steps of one subject to one level apart."""
-        return f"{self.at}{'+' if self.delta > 0 else '-'}"
+        return f"{self.at}{'+' if self.delta > 0 else '-'}{self.slot}"
+
+
+def call_parts(call: Call) -> dict[str, int]:
+    """What a call adds to each part, at its start and for whoever talked."""
+    return {
+        "calls": 1,
+        "calls_out" if call.outgoing else "calls_in": 1,
+        "calls_answered" if call.answered else "calls_missed": 1,
+        "talk_seconds": call.seconds if call.answered else 0,
+    }
 
 
 Place = Callable[[DealState], tuple[Any, ...] | None]
@@ -59,8 +74,28 @@ def level_steps(
     for metric, rule in OF_VIOLATIONS.items():
         if metric in wanted:
             yield from _of_violations(story, metric, rule, found)
+    yield from _of_conduct(story, found, config, wanted)
     if "inquiries_waiting" in wanted and story.lead:
         yield from _waiting(story, config)
+
+
+def _of_conduct(
+    story: Story, found: Sequence[Found], config: Config, wanted: frozenset[str]
+) -> Iterator[Step]:
+    """What sellers do (robots and strangers do not count), and what their neglect costs."""
+    if ACTIONS in wanted:
+        for at, who in conduct.actions(story, config):
+            yield Step(ACTIONS, story.kind, story.id, at, 1, who)
+    if "meetings" in wanted:
+        for task_id, who, start, end in conduct.meetings(story, config):
+            yield Step("meetings", "task", task_id, start, 1, who)
+            yield Step("meetings", "task", task_id, end, -1, who)
+    if "hygiene_cost" in wanted and story.deal and deal_is_judged(story.deal[-1], config):
+        for piece in hygiene.costs(story, found):
+            place = ("hygiene_cost", "deal", story.id)
+            yield Step(*place, piece.start, piece.cost, piece.seller, piece.pipeline)
+            if piece.end < FOREVER:
+                yield Step(*place, piece.end, -piece.cost, piece.seller, piece.pipeline)
 
 
 def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
@@ -150,6 +185,8 @@ def _of_tasks(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[
             yield from _open_task(task_id, states, pipeline)
         if "closings_quarter" in wanted:
             yield from _closings(task_id, states, pipeline, config)
+        if "tasks_on_day" in wanted:
+            yield from _on_day(task_id, states, pipeline, config)
 
 
 def _open_task(task_id: str, states: Sequence[TaskState], pipeline: str) -> Iterator[Step]:
@@ -163,6 +200,25 @@ def _open_task(task_id: str, states: Sequence[TaskState], pipeline: str) -> Iter
         if now is not None:
             yield Step("tasks_open", "task", task_id, state.at, 1, now, pipeline)
         owner = now
+
+
+def _on_day(
+    task_id: str, states: Sequence[TaskState], pipeline: str, config: Config
+) -> Iterator[Step]:
+    """An open task on the local day of its deadline."""
+    place: tuple[str, str] | None = None
+    for state in states:
+        now = None
+        if state.is_open and not state.deleted and state.due_at is not None:
+            now = (state.responsible, str(local_day(state.due_at, config.timezone)))
+        if now == place:
+            continue
+        if place is not None:
+            yield Step("tasks_on_day", "task", task_id, state.at, -1, place[0], pipeline,
+                       slot=place[1])  # fmt: skip
+        if now is not None:
+            yield Step("tasks_on_day", "task", task_id, state.at, 1, now[0], pipeline, slot=now[1])
+        place = now
 
 
 def _closings(

@@ -132,6 +132,8 @@ class TaskState(_State):
     created_by: str | None = None
     due_at: Instant | None = None
     first_due_at: Instant | None = None
+    starts_at: Instant | None = None  # of a meeting or slot, where the CRM tells it
+    ends_at: Instant | None = None
     closed_at: Instant | None = None
     closed_by: str | None = None
     result: str | None = None
@@ -207,6 +209,7 @@ class Story:
     calls: list[Call] = field(default_factory=list)
     notes: list[NoteSeen] = field(default_factory=list)
     lead: list[LeadState] = field(default_factory=list)
+    edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
     is_repeat: bool = False  # the client had a deal before
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with

@@ -40,6 +40,8 @@ def _apply_task(state: TaskState, fact: Fact) -> None:
             setattr(state, name, body[name])
     if "responsible" in body:
         state.responsible = body["responsible"] or ""
+    state.starts_at = body.get("starts_at", state.starts_at)
+    state.ends_at = body.get("ends_at", state.ends_at)
     if "result" in body:
         state.result = body["result"] or state.result
     if "due_at" in body:

@@ -46,6 +46,11 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     deal_versions = by_subject.get((Kind.DEAL, subject), []) if kind == "deal" else []
     if deal_versions:
         story.deal = DealFold(deal_versions, told, story, world).states()
+        story.edits = [
+            (fact.at, fact.body["author"])
+            for fact in deal_versions
+            if world.is_human(fact.body.get("author"))
+        ]
     note_traces(story, told, world)
     note_twins(story)
     lead_versions = [f for f in (*own, *lent) if f.kind is Kind.LEAD]

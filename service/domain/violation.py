@@ -7,6 +7,8 @@ from typing import Any
 
 from service.domain.instant import Instant
 
+SECOND_KINDS = ("seller", "team", "account")
+"""Subjects whose verdicts rest on those of others (the second layer)."""
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
-from service.domain.steps import ALWAYS, level_steps
+from service.domain.steps import ALWAYS, call_parts, level_steps
 from service.domain.story import DealState, Story, TaskState, deal_is_judged
 from service.domain.violation import Found
 
@@ -31,6 +31,7 @@ class Contribution(NamedTuple):
     source: str
     value: int
     currency: str = ""
+    slot: str = ""  # of a level that is counted apart (steps.BY_SLOT)
 
 
 def contribute(
@@ -49,7 +50,7 @@ def contribute(
     rows += [
         Contribution(
             step.metric, step.kind, step.subject, step.key, step.at, step.seller, step.pipeline,
-            step.stage, step.source, step.delta,
+            step.stage, step.source, step.delta, "", step.slot,
         )
         for step in level_steps(story, found, config, levels)
     ]  # fmt: skip
@@ -219,13 +220,7 @@ def _calls(story: Story, config: Config) -> Iterator[Contribution]:
     for call in story.calls:
         deal = _at(story.deal, call.started_at) or (story.deal[0] if story.deal else None)
         place = (deal.pipeline, deal.stage, deal.source or "") if deal else ("", "", "")
-        parts = {
-            "calls": 1,
-            "calls_out" if call.outgoing else "calls_in": 1,
-            "calls_answered" if call.answered else "calls_missed": 1,
-            "talk_seconds": call.seconds if call.answered else 0,
-        }
-        for metric, value in parts.items():
+        for metric, value in call_parts(call).items():
             yield Contribution(
                 metric, "call", call.id, "call", call.started_at, call.author, *place, value
             )

@@ -133,11 +133,11 @@ def commit(
     fact_store.write(connection, account_id, made.facts)
     fact_store.link(connection, account_id, made.linked, made.unlinked)
     derived_store.write(connection, account_id, made.difference)
-    dirty = levels.dirty_sellers(made.difference, windows)
+    dirty = levels.dirty_parts(made.difference, windows)
     if dirty and judge_levels:
-        levels.judge_sellers(connection, account_id, dirty, windows)
+        levels.judge_parts(connection, account_id, dirty, windows)
     elif dirty:
-        level_store.mark(connection, account_id, dirty)
+        level_store.mark(connection, account_id, levels.by_seller(dirty))
 
 
 # --- homes ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from service.domain.instant import Instant
 from service.domain.merging import merge
 from service.domain.ports import RawHook
 from service.errors import PayloadNotUnderstood
-from service.pipeline import apply
+from service.pipeline import apply, levels
 from service.pipeline.office import Office
 from service.rules.judge import Failure
 from service.store import accounts, health, inbox
@@ -40,7 +40,7 @@ class Normalised:
     directory: Directory | None = None
     secrets: dict[str, str] = field(default_factory=dict)
     farewell: str | None = None
-    newest: Instant | None = None
+    received: set[Instant] = field(default_factory=set)
 
 
 def drain(office: Office, account_id: str) -> int:
@@ -61,13 +61,14 @@ def drain(office: Office, account_id: str) -> int:
             raise LeaseLost(account_id)
         judged_now = row.backfill_state != "running"
         apply.commit(connection, made, windows, judge_levels=judged_now)
+        levels.note_heard(connection, account_id, sorted(said.received), windows)
         inbox.settle(connection, account_id, said.settled)
         fact_store.touch(connection, account_id, said.touched, office.now())
         note_failures(connection, account_id, made.failures, office.now())
         if said.directory is not None:
             fresh = merge(config.directory, said.directory, office.now())
             accounts.save_directory(connection, account_id, fresh, office.now())
-        values: dict[str, object] = {"last_event_at": said.newest}
+        values: dict[str, object] = {"last_event_at": max(said.received)}
         if said.directory_changed:
             values["directory_wanted"] = True
         if said.farewell:
@@ -87,7 +88,7 @@ def normalise(
     portal = office.portal(row, config)
     said = Normalised()
     for item in rows:
-        said.newest = max(item.received_at, said.newest or 0)
+        said.received.add(item.received_at)
         raw = RawHook(item.body, item.content_type, item.received_at)
         try:
             if adapter.admits(raw, portal) == "hold":
@@ -152,6 +153,8 @@ def store_facts(
         if not accounts.hold(connection, account_id, office.worker):
             raise LeaseLost(account_id)
         apply.commit(connection, made, windows, judge_levels=row.backfill_state != "running")
+        if made.facts:
+            levels.note_heard(connection, account_id, [office.now()], windows)
         note_failures(connection, account_id, made.failures, office.now())
         if also is not None:
             also(connection)

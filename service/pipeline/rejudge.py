@@ -62,6 +62,6 @@ def judge_dirty(office: Office, account_id: str) -> int:
     with transaction(office.engine) as connection:
         if not accounts.hold(connection, account_id, office.worker):
             raise LeaseLost(account_id)
-        levels.judge_sellers(connection, account_id, dirty, windows)
+        levels.judge_parts(connection, account_id, levels.of_sellers(dirty), windows)
         level_store.unmark(connection, account_id, list(dirty))
     return len(dirty)

@@ -12,14 +12,13 @@ from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant, iso
 from service.domain.violation import Found
 from service.errors import ConfigError
-from service.pipeline import apply, verify
+from service.pipeline import apply, levels, verify
 from service.pipeline.office import Office
 from service.rules.book import RuleBook, Window
 from service.rules.judge import Failure, judge
-from service.rules.levels import holder_of, judge_level
 from service.rules.schema import RuleModel
+from service.rules.second import second_rules
 from service.store import accounts
-from service.store import levels as level_store
 from service.store.engine import reading
 from service.store.handles import Connection
 
@@ -82,19 +81,17 @@ def _pair(old: RuleBook, new: RuleBook, config: Config) -> tuple[tuple[Window, W
 def _levels(
     connection: Connection, account_id: str, pair: Sequence[Window]
 ) -> Iterator[tuple[list[Found], list[Found]]]:
-    """A seller's violations by the old book and by the new one, for each level that differs."""
-    config = pair[0].config
-    named = {r.id: r for window in pair for r in window.rules if r.model.form == "level"}
-    for rule_id, rule in sorted(named.items()):
-        metric = rule.metric(config)
-        sellers = level_store.sellers_with(connection, account_id, metric)
-        steps = level_store.steps_from(connection, account_id, metric, sellers, 0)
-        for seller in sellers:
-            holder = holder_of(rule, seller, account_id)
-            old, new = (
-                list(judge_level(rule_id, holder, 0, steps[seller], [window])) for window in pair
-            )
-            yield old, new
+    """What the second layer finds by the old book and by the new one."""
+    old, new = (
+        [
+            found
+            for rule in second_rules([window])
+            for of_holder in levels.whole(connection, account_id, window, rule)
+            for found in of_holder
+        ]
+        for window in pair
+    )
+    yield old, new
 
 
 def _compare(trial: Trial, before: Iterable[Found], after: Iterable[Found], now: Instant) -> None:

@@ -87,8 +87,7 @@ def rebuild(
         progress(len(keys))
     with transaction(office.engine) as connection:
         rollups.rebuild(connection, account_id)
-        sellers = levels.holders(connection, account_id, windows)
-        levels.judge_sellers(connection, account_id, dict.fromkeys(sellers, 0), windows)
+        levels.judge_everything(connection, account_id, windows)
         dirty = level_store.marked(connection, account_id)
         level_store.unmark(connection, account_id, list(dirty))
         accounts.bump(connection, account_id)
@@ -106,9 +105,7 @@ def _level_drifts(
     connection: Connection, account_id: str, windows: Sequence[Window]
 ) -> list[Drift]:
     difference = Difference()
-    sellers = levels.holders(connection, account_id, windows)
-    everything = dict.fromkeys(sellers, 0)
-    for timeline, old, new in levels.judgements(connection, account_id, everything, windows):
+    for timeline, old, new in levels.everything(connection, account_id, windows):
         derived_store.differ(timeline, old, new, difference)
     return _drifts(account_id, difference)
 

@@ -3,7 +3,11 @@
 Instants are whole seconds or null, lists are tuples of texts. None of them looks at the clock.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
 
 from service.domain.config import Config
 from service.domain.instant import Instant
@@ -12,7 +16,10 @@ from service.domain.words import is_meaningful
 from service.rules.attribute import Attribute, plain, seller_active
 from service.rules.deal_attributes import DEAL, missing_fields
 
-__all__ = ["ATTRIBUTES", "Attribute", "CallState", "SellerState", "missing_fields"]
+__all__ = [
+    "ATTRIBUTES", "MORNING", "SILENCE_ONLY", "STREAMS", "Attribute", "CallState", "SellerState",
+    "TeamState", "missing_fields",
+]  # fmt: skip
 
 POSTPONED_WITHIN_SECONDS = 8 * 3600  # working time left: earlier it is planning
 ONE_MOVE_SECONDS = 600
@@ -117,11 +124,58 @@ class CallState:
 
 @dataclass(slots=True)
 class SellerState:
-    """A seller (team, account) between two steps of a level."""
+    """A seller (or account) in a stretch in which nothing that counts changes.
+
+    `level`: what a level rule watches; the rest is known to rules on silence only.
+    """
 
     at: int
     seller: str
-    level: int
+    level: int = 0
+    open_deals: int = 0
+    last_action_at: int | None = None
+    recent: int = 0
+    source: str = ""
+
+
+@dataclass(slots=True)
+class TeamState:
+    """A team in such a stretch: those of its sellers that are present and have a limit."""
+
+    at: int
+    team: str
+    level: int  # the sum over all its sellers
+    present: int
+    fullest: int  # per cent of the own limit, rounded up
+    emptiest: int  # rounded down
+    words: dict[str, Any]
+
+    @classmethod
+    def of(cls, at: int, team_id: str, levels: Mapping[str, int], config: Config) -> "TeamState":
+        """The picture of a team, given the level of each seller."""
+        team = config.teams.get(team_id)
+        members = team.sellers if team else ()
+        level = sum(levels.get(seller, 0) for seller in members)
+        loads = [
+            (Fraction(levels.get(seller, 0) * 100, limit), seller, limit)
+            for seller in members
+            if (limit := _limit_present(seller, at, config)) > 0
+        ]
+        if not loads:
+            return cls(at, team_id, level, 0, 0, 0, {"n": level})
+        (most, full, high), (least, free, low) = max(loads), min(loads)
+        held, has = levels.get(full, 0), levels.get(free, 0)
+        move = max(0, (held * low - has * high) // (high + low))
+        words = {"full": full, "free": free, "n": level, "move": move}
+        return cls(at, team_id, level, len(loads), ceil(most), floor(least), words)
+
+
+def _limit_present(seller: str, at: int, config: Config) -> int:
+    """The limit of a seller who is there and judged; else 0."""
+    away = config.standards.absence_at(seller, at) is not None
+    if away or not seller_active(seller, at, config) or config.standards.is_exempt(seller):
+        return 0
+    return config.limit(seller)
 
 
 _CALL: tuple[Attribute, ...] = (
@@ -183,7 +237,38 @@ _SELLER: tuple[Attribute, ...] = (
     Attribute("seller.limit", "int", "own limit of open deals", lambda s, c: c.limit(s.seller)),
     *map(_limit_of, ("open_tasks", "due_today", "overdue_tasks", "hot_deals")),
     plain("seller.level", "int", "the level that the rule watches"),
+    plain("seller.open_deals", "int", "open deals (rules on silence)"),
+    plain("seller.last_action_at", "instant", "last action in the CRM (rules on silence)"),
+    plain("seller.work_start_at", "instant", "the beginning of each working day", "at"),
 )
+
+_TEAM: tuple[Attribute, ...] = (
+    plain("team.level", "int", "the level that the rule watches, of all its sellers"),
+    plain("team.present", "int", "sellers with a limit who are there"),
+    plain("team.fullest", "int", "load of the fullest one, per cent of the own limit"),
+    plain("team.emptiest", "int", "load of the emptiest one, per cent of the own limit"),
+)
+
+_ACCOUNT: tuple[Attribute, ...] = (
+    plain("account.level", "int", "the level that the rule watches", "level"),
+    plain("account.source", "text", "the source that is silent", "source"),
+    plain("account.recent", "int", "inquiries in ten working days up to the last one", "recent"),
+    plain("account.last_inquiry_at", "instant", "last inquiry of the source", "last_action_at"),
+    plain("account.last_fact_at", "instant", "last time anything was heard", "last_action_at"),
+)
+
+STREAMS = {
+    "seller.last_action_at": "actions",
+    "account.last_inquiry_at": "inquiries",
+    "account.last_fact_at": "heard",
+}
+"""What starts the clock of rules on silence, and the stream of events that it is the last of."""
+
+MORNING = "seller.work_start_at"
+SILENCE_ONLY = frozenset(
+    {*STREAMS, MORNING, "seller.open_deals", "account.recent", "account.source"}
+)
+"""Attributes that only rules on silence know."""
 
 ATTRIBUTES: dict[str, dict[str, Attribute]] = {
     "deal": {a.name: a for a in DEAL},
@@ -191,5 +276,6 @@ ATTRIBUTES: dict[str, dict[str, Attribute]] = {
     "call": {a.name: a for a in _CALL},
     "lead": {a.name: a for a in _LEAD},
     "seller": {a.name: a for a in _SELLER},
+    "team": {a.name: a for a in _TEAM},
+    "account": {a.name: a for a in _ACCOUNT},
 }
-ATTRIBUTES["team"] = ATTRIBUTES["account"] = ATTRIBUTES["seller"]

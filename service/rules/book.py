@@ -1,14 +1,13 @@
 """The rule book: rules loaded, checked and compiled; and what of it is in force for an account."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache, cached_property, partial
 from hashlib import blake2b
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from pydantic import ValidationError
@@ -17,14 +16,22 @@ from service.domain.account import RuleSettings
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.span import Span
-from service.domain.steps import ALWAYS, LEVELS
+from service.domain.steps import ACTIONS, ALWAYS
 from service.errors import ConfigError
-from service.faults import errors_of, place_of, said
 from service.files import load_yaml
-from service.rules.attributes import ATTRIBUTES, Attribute
+from service.rules.attributes import ATTRIBUTES, STREAMS, Attribute
 from service.rules.expression import Condition
 from service.rules.fitting import merge_params, spans
-from service.rules.schema import ByStage, RuleFile, RuleModel, RuleTest, Text
+from service.rules.forms import SECOND, check_form
+from service.rules.reading import (
+    Fault,
+    Reading,
+    faults_of_shape,
+    plain_of,
+    position,
+    sound_ones,
+)
+from service.rules.schema import RuleFile, RuleModel
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,16 @@ class Rule:
         name = self.model.level or ""
         return "deals_load" if name == "deals_open" and config.standards.weights else name
 
+    @property
+    def below(self) -> int:
+        """What a norm asks of a full working day."""
+        return int(self.params[(self.model.below or "").removeprefix("param.")])
+
+    @property
+    def stream(self) -> str | None:
+        """The events whose silence a rule on a seller or account watches."""
+        return next((STREAMS[name] for name in self.model.since_names if name in STREAMS), None)
+
     def above(self, get: Callable[[str], Any]) -> int:
         """The limit of a level rule (`get` reads an attribute)."""
         name = self.model.above or "param.limit"
@@ -109,6 +126,9 @@ _MEANING = {
     "level",
     "above",
     "share",
+    "counts",
+    "below",
+    "row",
     "join",
     "needs",
     "notice",
@@ -229,32 +249,6 @@ def parse_rules(text: str, name: str) -> list[RuleModel]:
     return read.models
 
 
-class Fault(NamedTuple):
-    """One fault of a rule file and where it stands (line and column from 1)."""
-
-    line: int
-    column: int
-    path: str
-    detail: str
-
-    def said(self, name: str) -> str:
-        """One sentence; `name` is what the file is called."""
-        return f"{name}:{self.line}:{self.column}: {self.detail}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a rule file holds: rules that can be used, and all faults of the others."""
-
-    models: list[RuleModel]
-    shape: list[Fault]
-    meaning: list[Fault]
-
-    def faults(self, name: str) -> list[str]:
-        """All of them as sentences, in the order of the file."""
-        return [fault.said(name) for fault in sorted((*self.shape, *self.meaning))]
-
-
 def read_rules(text: str, name: str) -> Reading:
     """Read a rule file; a fault in one rule hides none in another.
 
@@ -262,14 +256,13 @@ def read_rules(text: str, name: str) -> Reading:
         ConfigError: it is no YAML.
     """
     document = load_yaml(text, name, "rt")
-    plain = _plain(document)
+    plain = plain_of(document)
     read = Reading([], [], [])
     try:
         found = dict(enumerate(RuleFile.model_validate(plain).rules))
     except ValidationError as error:
-        found = _sound_ones(plain)
-        strangers_first = sorted(errors_of(error), key=lambda e: e["type"] != "extra_forbidden")
-        read.shape.extend(_locate(one, document) for one in strangers_first)
+        found = sound_ones(plain)
+        read.shape.extend(faults_of_shape(error, document))
     seen: set[str] = set()
     for index, model in found.items():
         faults = list(_faults_of(model, index, seen, document))
@@ -277,16 +270,6 @@ def read_rules(text: str, name: str) -> Reading:
         if not faults:
             read.models.append(model)
     return read
-
-
-def _sound_ones(plain: Any) -> dict[int, RuleModel]:
-    """The rules whose shape is right, by their number in the file."""
-    given = plain.get("rules") if isinstance(plain, dict) else None
-    found = {}
-    for index, one in enumerate(given if isinstance(given, list) else ()):
-        with suppress(ValidationError):
-            found[index] = RuleModel.model_validate(one)
-    return found
 
 
 def _faults_of(model: RuleModel, index: int, seen: set[str], document: Any) -> Iterator[Fault]:
@@ -300,19 +283,10 @@ def _faults_of(model: RuleModel, index: int, seen: set[str], document: Any) -> I
             named = str(error).partition(":")[0]
             path = ("rules", index, named if named in _NAMED else "when")
             where = ".".join(str(part) for part in path)
-            yield Fault(*_position(document, path), where, f"{model.id}: {error}")
+            yield Fault(*position(document, path), where, f"{model.id}: {error}")
 
 
 _NAMED = {"id", "since", "level"}  # fields that a fault of meaning begins with
-
-
-def _plain(document: Any) -> Any:
-    """Round-trip YAML nodes as plain values."""
-    if isinstance(document, dict):
-        return {str(key): _plain(value) for key, value in document.items()}
-    if isinstance(document, list):
-        return [_plain(value) for value in document]
-    return document
 
 
 def _check(model: RuleModel, seen: set[str]) -> None:
@@ -326,39 +300,7 @@ def _check(model: RuleModel, seen: set[str]) -> None:
             near = get_close_matches(name, instants, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"since: {name!r} is no instant of a {model.on}{hint}")
-    if (model.form == "level") != (model.level is not None):
-        raise ConfigError("`level` belongs to form level, and to no other")
-    if model.level is not None and model.level not in LEVELS:
-        raise ConfigError(f"level: {model.level!r} is none of {', '.join(LEVELS)}")
-
-
-def _locate(fault: Any, document: Any) -> Fault:
-    line, column = _position(document, fault["loc"])
-    where = place_of(fault)
-    text = _no_field(fault) if fault["type"] == "extra_forbidden" else said(fault)
-    if not where:
-        where, text = "the file", "must be a map with the list `rules`"
-    return Fault(line, column, place_of(fault), f"{where}: {text}")
-
-
-def _no_field(first: Any) -> str:
-    models = (RuleModel, ByStage, Text, RuleTest, RuleFile)
-    known = {f.alias or name for model in models for name, f in model.model_fields.items()}
-    near = get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
-    return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _position(document: Any, path: tuple[Any, ...]) -> tuple[int, int]:
-    """Line and column (from 1) of the deepest part of `path` that the file has."""
-    node, place = document, (0, 0)
-    for part in path:
-        try:
-            marks: Any = node.lc
-            found = marks.key(part) if isinstance(node, dict) else marks.item(part)
-            node, place = node[part], found or place
-        except (KeyError, IndexError, AttributeError, TypeError):
-            break
-    return place[0] + 1, place[1] + 1
+    check_form(model)
 
 
 @cache
@@ -395,8 +337,10 @@ class Window:
     @cached_property
     def levels(self) -> frozenset[str]:
         """The levels that are wanted: of rules in force, and those that are always shown."""
-        own = {rule.model.level for rule in self.rules if rule.model.level}
-        return ALWAYS | self.before | own
+        found = ALWAYS | self.before | {r.model.level for r in self.rules if r.model.level}
+        if any(rule.stream == ACTIONS for rule in self.rules):
+            found |= {ACTIONS, "meetings"}
+        return found
 
     @cached_property
     def chains(self) -> dict[str, list[list[tuple["Window", Rule]]]]:
@@ -405,9 +349,9 @@ class Window:
 
     @cached_property
     def judging(self) -> dict[str, list[Rule]]:
-        """The rules on the timelines themselves (no levels), by kind of subject."""
+        """The rules on the timelines themselves (first layer), by kind of subject."""
         found: dict[str, list[Rule]] = {}
         for rule in self.rules:
-            if rule.model.form != "level":
+            if rule.model.on not in SECOND:
                 found.setdefault(rule.model.on, []).append(rule)
         return found

@@ -1,107 +1,68 @@
-"""Levels of sellers and accounts: the second layer, made of steps from the first (rules.md 1.1).
+"""Levels of sellers, teams and accounts: in violation while a running sum is above its limit.
 
-A level rule is in violation while the running sum is above its limit (and has been for `for`).
-Judging starts at any instant with the sum just before it and what was going on then, so a late fact
-re-judges from its own instant on and nothing older is read.
+The sum is that of +1/-1 steps from the first layer (rules.md 1.1). A level rule may allow some time
+above the limit (`for`); one that is counted apart by local day speaks from the evening before.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
+from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
-from service.domain.span import Span
+from service.domain.period import day_start, to_date, to_day
 from service.domain.violation import Found
-from service.rules.attributes import ATTRIBUTES, SellerState
+from service.rules.attributes import ATTRIBUTES, SellerState, TeamState
 from service.rules.book import Rule, Window
+from service.rules.holders import (
+    Carried,
+    Holder,
+    Stretch,
+    Track,
+    collect,
+    edges_of,
+    rule_at,
+)
 
-_NOTICE = Span(1, "wd")
-
-
-class Holder(NamedTuple):
-    """Whose level it is: a seller, or the account (then `seller` is empty)."""
-
-    kind: str
-    id: str
-    seller: str
-
-    @property
-    def timeline(self) -> str:
-        """The key under which its violations are stored."""
-        return f"{self.kind}:{self.id}"
-
-
-def holder_of(rule: Rule, seller: str, account_id: str) -> Holder:
-    """The holder of a rule's level, by the seller that its steps name."""
-    if rule.model.on == "account":
-        return Holder("account", account_id, "")
-    return Holder("seller", seller, seller)
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """An interval that began before the judged stretch: it goes on, or ended just before it."""
-
-    found: Found
-    ended_at: Instant | None  # None = it reaches into the stretch
-
-
-@dataclass(slots=True)
-class _Run:
-    found: Found
-    end: Instant | None
-    shown_until: Instant = 0  # of a notice: it ends then, whatever the level does
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """`[start, end)` in which level, settings and verdict do not change."""
-
-    start: Instant
-    end: Instant
-    level: int
-    window: Window | None
-    rule: Rule | None
-    over: bool
+EVENING_HOUR = 16  # of the working day before: when the coming day is planned
+_LOOK_BACK_DAYS = 30
 
 
 def judge_level(
     rule_id: str,
     holder: Holder,
-    before: int,
-    steps: Sequence[tuple[Instant, int]],
+    track: Track,
     windows: Sequence[Window],
     carried: Carried | None = None,
     start: Instant = 0,
 ) -> list[Found]:
-    """Intervals of one level rule for one holder from `start` on.
+    """Intervals of one level rule for one holder from `start` on, the carried one included."""
+    return collect(_waited(rule_id, holder, track, windows, start), holder, carried)
 
-    `before`: the level just before `start`; `steps`: (instant, delta) from `start` on, in order.
-    The result includes the carried interval, as it is now.
-    """
-    runs: list[_Run] = []
-    if carried is not None:
-        shown = 0
-        if carried.found.notice and carried.found.resolved_at is not None:
-            shown = carried.found.resolved_at
-        runs.append(_Run(carried.found, carried.ended_at, shown))
+
+def _waited(
+    rule_id: str, holder: Holder, track: Track, windows: Sequence[Window], start: Instant
+) -> Iterator[Stretch]:
+    """Stretches with the instant from which each one is a violation."""
     held: Instant | None = None
-    for stretch in _stretches(rule_id, holder, before, steps, windows, start):
-        if stretch.over:
-            held = stretch.start if held is None else held
-            _go_on(runs, stretch, held, holder)
-        else:
+    for stretch in stretches(rule_id, holder, track, windows, start):
+        if not stretch.over or stretch.rule is None or stretch.window is None:
             held = None
-            if runs and runs[-1].end is None:
-                runs[-1].end = stretch.start
-    return [_finished(run) for run in runs]
+            yield stretch
+            continue
+        held = stretch.start if held is None else held
+        breach = held
+        if stretch.rule.default_for.count:
+            calendar = stretch.window.config.calendar(holder.seller or None)
+            breach = calendar.add(held, stretch.rule.default_for)
+        yield replace(stretch, held=held, since=held, breach=breach)
 
 
 def over_since(
     rule_id: str,
     holder: Holder,
-    before: int,
-    steps: Sequence[tuple[Instant, int]],
+    track: Track,
     windows: Sequence[Window],
     start: Instant,
     at: Instant,
@@ -112,7 +73,7 @@ def over_since(
     """
     since: Instant | None = None
     was = False
-    for stretch in _stretches(rule_id, holder, before, steps, windows, start):
+    for stretch in stretches(rule_id, holder, track, windows, start):
         if stretch.start >= at:
             break
         if not stretch.over:
@@ -122,45 +83,59 @@ def over_since(
     return since if was else None
 
 
-def _stretches(
+def stretches(
+    rule_id: str, holder: Holder, track: Track, windows: Sequence[Window], start: Instant
+) -> Iterator[Stretch]:
+    """Stretches between instants at which the level, the settings or somebody's state change."""
+    levels: dict[str, int] = {seller: value for (_, seller), value in track.before.items()}
+    instants = {start, *(event.at for event in track.events), *edges_of(holder, windows, start)}
+    gate = _gate(holder, windows[-1].config)
+    instants.update(at for at in gate if start < at < FOREVER)
+    cuts = sorted(instants)
+    events = iter(track.events)
+    event = next(events, None)
+    for index, at in enumerate(cuts):
+        while event is not None and event.at <= at:
+            levels[event.seller] = levels.get(event.seller, 0) + event.delta
+            event = next(events, None)
+        end = cuts[index + 1] if index + 1 < len(cuts) else FOREVER
+        yield _stretch(at, end, rule_id, holder, levels, windows, gate)
+
+
+def _stretch(
+    at: Instant,
+    end: Instant,
     rule_id: str,
     holder: Holder,
-    level: int,
-    steps: Sequence[tuple[Instant, int]],
+    levels: Mapping[str, int],
     windows: Sequence[Window],
-    start: Instant,
-) -> Iterator[_Stretch]:
-    """Stretches between instants at which the level, the settings or the seller's state change."""
-    at_instant: dict[Instant, int] = {start: 0}
-    for at, delta in steps:
-        at_instant[at] = at_instant.get(at, 0) + delta
-    edges = windows[-1].config.standards.edges(holder.seller) if holder.seller else ()
-    for at in (*(window.start for window in windows), *edges):
-        if at > start:
-            at_instant.setdefault(at, 0)
-    instants = sorted(at_instant)
-    for index, at in enumerate(instants):
-        level += at_instant[at]
-        end = instants[index + 1] if index + 1 < len(instants) else FOREVER
-        window, rule = _rule_at(windows, rule_id, at)
-        over = rule is not None and window is not None and _is_over(rule, window, holder, at, level)
-        yield _Stretch(at, end, level, window, rule, over)
+    gate: tuple[Instant, Instant],
+) -> Stretch:
+    window, rule = rule_at(windows, rule_id, at)
+    if rule is None or window is None or not gate[0] <= at < gate[1]:
+        return Stretch(at, end, False, window, rule)
+    config = window.config
+    if holder.kind == "team":
+        team = TeamState.of(at, holder.id, levels, config)
+        over = rule.condition.holds(rule.condition.values(team, config)) and (
+            rule.model.above is None or team.level > rule.above(lambda _: 0)
+        )
+        return Stretch(
+            at, end, over, window, rule, attributes=_told(rule, team, config), text=team.words
+        )
+    state = SellerState(at, holder.seller, sum(levels.values()))
+    limit = limit_of(rule, window, state)
+    over = (
+        rule.condition.holds(rule.condition.values(state, config))
+        and state.level * 100 > limit * rule.model.share
+    )
+    attributes = {"seller.level": state.level, "seller.limit": limit}
+    text = {"n": state.level, "limit": limit, **({"day": holder.slot} if holder.slot else {})}
+    return Stretch(at, end, over, window, rule, attributes=attributes, text=text)
 
 
-def _rule_at(
-    windows: Sequence[Window], rule_id: str, at: Instant
-) -> tuple[Window | None, Rule | None]:
-    for window in windows:
-        if window.start <= at < window.end:
-            return window, next((r for r in window.rules if r.id == rule_id), None)
-    return None, None
-
-
-def _is_over(rule: Rule, window: Window, holder: Holder, at: Instant, level: int) -> bool:
-    state = SellerState(at, holder.seller, level)
-    values = rule.condition.values(state, window.config)
-    share = rule.model.share
-    return rule.condition.holds(values) and level * 100 > limit_of(rule, window, state) * share
+def _told(rule: Rule, state: Any, config: Config) -> dict[str, Any]:
+    return {a.name: a.get(state, config) for a in rule.condition.attributes}
 
 
 def limit_of(rule: Rule, window: Window, state: SellerState) -> int:
@@ -169,50 +144,23 @@ def limit_of(rule: Rule, window: Window, state: SellerState) -> int:
     return rule.above(lambda name: attributes[name].get(state, window.config))
 
 
-def _go_on(runs: list[_Run], stretch: _Stretch, held: Instant, holder: Holder) -> None:
-    """Go on with the last interval if it lasts or its gap is short; else begin a new one."""
-    window, rule = stretch.window, stretch.rule
-    assert window is not None  # noqa: S101 - what is over is judged by a rule in a window
-    assert rule is not None  # noqa: S101
-    span = rule.default_for
-    breach = held
-    if span.count:
-        breach = window.config.calendar(holder.seller or None).add(held, span)
-        breach = max(breach, stretch.start)
-        if breach >= stretch.end:
-            return
-    if runs:
-        last = runs[-1]
-        if last.end is None or breach < last.shown_until:
-            return
-        if breach - last.end < rule.join_seconds or breach == last.end:
-            last.end = None
-            return
-    runs.append(_begun(rule, window, holder, stretch, held, breach))
+def _gate(holder: Holder, config: Config) -> tuple[Instant, Instant]:
+    """When the level may be a violation: of a day, from the evening before until its end."""
+    if not holder.slot:
+        return (0, FOREVER)
+    day = to_date(int(holder.slot))
+    calendar = config.calendar(holder.seller or None)
+    if not calendar.day_seconds(day):
+        return (FOREVER, FOREVER)  # nobody works then: deal-on-absent-seller speaks
+    before = _working_day_before(day, config, holder.seller)
+    evening = datetime.combine(before, time(EVENING_HOUR), config.timezone)
+    return int(evening.timestamp()), day_start(to_day(day + timedelta(days=1)), config.timezone)
 
 
-def _begun(
-    rule: Rule, window: Window, holder: Holder, stretch: _Stretch, held: Instant, breach: Instant
-) -> _Run:
-    limit = limit_of(rule, window, SellerState(stretch.start, holder.seller, stretch.level))
-    values = {
-        "attributes": {"seller.level": stretch.level, "seller.limit": limit},
-        "for": str(rule.default_for),
-        "text": {"n": stretch.level, "limit": limit},
-    }
-    found = Found(
-        rule.id, rule.version, rule.severity, rule.model.notice, holder.kind, holder.id,
-        "", "", "", holder.seller, holder.seller, 0, "", held, held, 0, breach, None, None, values,
-    )  # fmt: skip
-    if not rule.model.notice:
-        return _Run(found, None)
-    until = window.config.calendar(holder.seller or None).add(breach, _NOTICE)
-    return _Run(found, until, until)
-
-
-def _finished(run: _Run) -> Found:
-    found = run.found
-    end = run.shown_until or run.end
-    found.resolved_at = end
-    found.resolution = None if end is None else "expired" if run.shown_until else "fixed"
-    return found
+def _working_day_before(day: date, config: Config, seller: str) -> date:
+    calendar = config.calendar(seller or None)
+    for back in range(1, _LOOK_BACK_DAYS):
+        before = day - timedelta(days=back)
+        if calendar.day_seconds(before):
+            return before
+    return day - timedelta(days=1)

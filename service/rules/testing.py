@@ -8,7 +8,7 @@ A rule that is off by default is tested as if it were on.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from service.domain.config import Config, parse_document, resolve
@@ -20,23 +20,28 @@ from service.domain.directory import (
     Seller,
     Stage,
     StageKind,
+    TaskKind,
 )
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant, to_datetime
-from service.domain.steps import OF_VIOLATIONS, level_steps
+from service.domain.steps import call_parts, level_steps
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.violation import Found
 from service.domain.worlds import world_of
 from service.rules.book import RuleBook, Window, builtin_rules
 from service.rules.expression import ConditionFailed
+from service.rules.forms import SECOND
+from service.rules.holders import Event, Track
 from service.rules.judge import judge
-from service.rules.levels import holder_of, judge_level
 from service.rules.schema import RuleModel, RuleTest
+from service.rules.second import holders_of, judge_second, parts_of
 
 _ZONE = ZoneInfo("Europe/Moscow")
 _KINDS = {kind.value: kind for kind in Kind}
-_INSTANTS = ("due_at", "created_at", "started_at", "accepted_at", "closed_at")
+_INSTANTS = (
+    "due_at", "created_at", "started_at", "accepted_at", "closed_at", "starts_at", "ends_at",
+)  # fmt: skip
 _OWN_TIMELINE = (Kind.DEAL, Kind.LEAD)
 
 
@@ -78,8 +83,8 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
         for key, facts in _timelines(test).items()
     ]
     found: list[Found] = []
-    if model.form == "level":
-        found = _levels(model, stories, config, windows)
+    if model.on in SECOND:
+        found = _second(model, stories, config, windows)
     else:
         for story in stories:
             judged, failures = judge(story, windows)
@@ -94,32 +99,53 @@ def _lent(facts: list[Fact]) -> Context:
     return Context([fact for fact in facts if fact.kind is Kind.CONTACT])
 
 
-def _levels(
+def _second(
     model: RuleModel, stories: list[Story], config: Config, windows: list[Window]
 ) -> list[Found]:
-    """A level rule over the steps of all timelines; what it counts of other rules they break."""
+    """A rule of the second layer over all timelines; what they break of other rules counts too."""
     rule = windows[0].rules[0]
-    counted = OF_VIOLATIONS.get(model.level or "")
-    others = [m for m in builtin_rules() if m.id == counted]
+    others = [m for m in builtin_rules() if m.on not in SECOND]
     first = [Window(0, FOREVER, config, RuleBook(others).in_force(config))]
-    wanted = frozenset({rule.metric(config)})
-    steps = sorted(
-        (step.at, step.delta, step.seller)
+    wanted = frozenset(parts_of(rule, config)) | windows[0].levels
+    counted = [
+        _Counted(Event(step.at, step.metric, step.seller, step.delta, step.subject), step.slot)
         for story in stories
         for step in level_steps(story, judge(story, first)[0], config, wanted)
-        if step.metric in wanted
-    )
-    return [
-        found
-        for seller in sorted({seller for _, _, seller in steps})
-        for found in judge_level(
-            model.id,
-            holder_of(rule, seller, "test"),
-            0,
-            [(at, delta) for at, delta, who in steps if who == seller],
-            windows,
-        )
     ]
+    counted += [one for story in stories for one in _others_of(story)]
+    parts = parts_of(rule, config)
+    counted = sorted(one for one in counted if one.event.part in parts)
+    found: list[Found] = []
+    pairs = [(one.event.seller, one.slot) for one in counted]
+    for holder in holders_of(rule, pairs, windows, "test"):
+        mine = [
+            one.event if holder.sellers else one.event._replace(seller="")
+            for one in counted
+            if (not holder.sellers or one.event.seller in holder.sellers)
+            and holder.slot in ("", one.slot)
+        ]
+        begin = 0
+        if model.form == "norm":
+            begin = next((e.at for e in mine if e.part == parts[0]), FOREVER)
+        if begin < FOREVER:
+            found += judge_second(rule, holder, Track({}, mine), windows, None, begin)
+    return found
+
+
+class _Counted(NamedTuple):
+    event: Event
+    slot: str
+
+
+def _others_of(story: Story) -> Iterator[_Counted]:
+    """What is counted of a timeline beside its steps: calls, and inquiries by source."""
+    for call in story.calls:
+        for part, value in call_parts(call).items():
+            yield _Counted(Event(call.started_at, part, call.author, value, call.id), "")
+    last = story.lead[-1] if story.lead else story.deal[-1] if story.deal else None
+    if last is not None and last.created_at is not None:
+        event = Event(last.created_at, "inquiries", last.responsible, 1, story.id)
+        yield _Counted(event, last.source or "")
 
 
 def _compare(test: RuleTest, found: list[Found]) -> str:
@@ -210,6 +236,7 @@ def _config(test: RuleTest) -> Config:
         pipelines=tuple(_pipelines()),
         loss_reasons=(LossReason(id="1", name="Дорого"), LossReason(id="2", name="Спам")),
         fields=(CustomField(id="501", name="ИНН", required=required.get("501", ())),),
+        task_kinds=(TaskKind(id="1", name="Связаться"), TaskKind(id="2", name="Встреча")),
     )
     crm = test.directory.get("crm", "amocrm")
     config = resolve("test", crm, directory, parse_document(test.settings))

@@ -23,7 +23,7 @@ _TASK: Table = Task.__table__  # type: ignore[attr-defined]
 Row = dict[str, Any]
 _CONTRIBUTION_KEY = ("metric", "subject_kind", "subject_id", "key")
 _CONTRIBUTION_REST = (
-    "at", "day", "seller", "pipeline", "stage", "source", "value", "currency",
+    "at", "day", "seller", "pipeline", "stage", "source", "value", "currency", "slot",
 )  # fmt: skip
 _WORK_MARK = "due_at"  # when the tick looks: no part of what is derived
 

@@ -1,4 +1,4 @@
-"""Levels of sellers as the judge of the second layer needs them."""
+"""Steps and events of sellers as the judge of the second layer needs them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, func, or_, select, text
 
 from service.domain.instant import Instant
+from service.domain.violation import SECOND_KINDS
 from service.store.engine import insert_or_update
 from service.store.tables import (
     IS_LEVEL,
+    STEPPED,
     Contribution,
     LevelDirty,
     RollupDay,
@@ -26,55 +28,122 @@ _DIRTY: Table = LevelDirty.__table__  # type: ignore[attr-defined]
 def levels_before(
     connection: Connection, account_id: str, metric: str, sellers: Sequence[str], day: int
 ) -> dict[str, int]:
-    """The running sums of sellers before a local day: whole months, then days of the month."""
-    found = dict.fromkeys(sellers, 0)
+    """The running sums of sellers before a local day: whole months, then days of the month.
+
+    No sellers: the whole account's, under "".
+    """
+    found = dict.fromkeys(sellers or [""], 0)
     for table, where in (
         (_MONTH, _MONTH.c.month < day // 100),
         (_DAY, _DAY.c.day.between(day // 100 * 100, day - 1)),
     ):
-        query = (
-            select(table.c.seller, func.sum(table.c.value))
-            .where(table.c.account_id == account_id, table.c.metric == metric, where)
-            .where(table.c.seller.in_(sellers))
-            .group_by(table.c.seller)
+        query = select(func.sum(table.c.value)).where(
+            table.c.account_id == account_id, table.c.metric == metric, where
         )
-        for seller, total in connection.execute(query):
-            found[seller] += int(total)
+        if sellers:
+            query = query.add_columns(table.c.seller).where(table.c.seller.in_(sellers))
+            query = query.group_by(table.c.seller)
+        for row in connection.execute(query):
+            found[row[1] if sellers else ""] += int(row[0] or 0)
     return found
 
 
 def steps_from(
-    connection: Connection, account_id: str, metric: str, sellers: Sequence[str], day: int
-) -> dict[str, list[tuple[Instant, int]]]:
-    """(instant, delta) of sellers from a local day on, in order. Index: ix_contribution_level."""
+    connection: Connection,
+    account_id: str,
+    metric: str,
+    sellers: Sequence[str],
+    day: int,
+    slot: str = "",
+) -> list[tuple[Instant, str, int]]:
+    """(instant, seller, delta) from a local day on, in order; no sellers: the account's, as "".
+
+    Index: ix_contribution_level, for what is no level ix_contribution_day.
+    """
+    columns = _CONTRIBUTION.c
+    who = [columns.seller] if sellers else []
+    query = (
+        select(columns.at, func.sum(columns.value), *who)
+        .where(columns.account_id == account_id, columns.metric == metric, columns.day >= day)
+        .group_by(columns.at, *who)
+        .order_by(columns.at, *who)
+    )
+    if sellers:
+        query = query.where(columns.seller.in_(sellers))
+    if metric in STEPPED:
+        query = query.where(text(IS_LEVEL), columns.slot == slot)
+    elif slot:
+        query = query.where(columns.source == slot)
+    found = connection.execute(query)
+    return [(int(row[0]), row[2] if sellers else "", int(row[1])) for row in found]
+
+
+def steps_of_deals(
+    connection: Connection, account_id: str, metrics: Sequence[str], seller: str, day: int
+) -> list[tuple[Instant, str, str, int]]:
+    """(instant, metric, deal, delta) of a seller's steps from a local day on, in order."""
     columns = _CONTRIBUTION.c
     query = (
-        select(columns.seller, columns.at, func.sum(columns.value))
-        .where(columns.account_id == account_id, columns.metric == metric, columns.day >= day)
-        .where(columns.seller.in_(sellers), text(IS_LEVEL))
-        .group_by(columns.seller, columns.at)
-        .order_by(columns.seller, columns.at)
+        select(columns.at, columns.metric, columns.subject_id, columns.value)
+        .where(columns.account_id == account_id, columns.metric.in_(metrics))
+        .where(columns.slot == "", columns.seller == seller, columns.day >= day, text(IS_LEVEL))
+        .order_by(columns.at, columns.metric, columns.subject_id, columns.key)
     )
-    found: dict[str, list[tuple[Instant, int]]] = {seller: [] for seller in sellers}
-    for seller, at, delta in connection.execute(query):
-        found[seller].append((int(at), int(delta)))
-    return found
+    return [(int(at), part, deal, int(v)) for at, part, deal, v in connection.execute(query)]
 
 
-def sellers_with(connection: Connection, account_id: str, metric: str) -> list[str]:
-    """All sellers that ever had a part in a level."""
+def last_before(
+    connection: Connection, account_id: str, metric: str, seller: str, slot: str, at: Instant
+) -> Instant | None:
+    """The last event of a stream before an instant; of an account where `seller` is ""."""
+    columns = _CONTRIBUTION.c
+    query = select(func.max(columns.at)).where(
+        columns.account_id == account_id, columns.metric == metric, columns.at < at
+    )
+    if seller:
+        query = query.where(columns.seller == seller)
+    if metric in STEPPED:
+        query = query.where(text(IS_LEVEL), columns.slot == slot)
+    elif slot:
+        query = query.where(columns.source == slot)
+    found = connection.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def first_day(connection: Connection, account_id: str, metric: str, seller: str) -> int | None:
+    """The first local day on which a seller has anything of a part."""
+    query = select(func.min(_DAY.c.day)).where(
+        _DAY.c.account_id == account_id, _DAY.c.metric == metric, _DAY.c.seller == seller
+    )
+    found = connection.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def counted_for(
+    connection: Connection, account_id: str, metric: str, column: str | None
+) -> list[tuple[str, str]]:
+    """All (seller, slot) pairs that a part was ever counted for. `column`: where the slot stands.
+
+    Without a slot the sellers come from the rollup of months.
+    """
+    if column is None:
+        query = select(_MONTH.c.seller).where(
+            _MONTH.c.account_id == account_id, _MONTH.c.metric == metric
+        )
+        return sorted((seller, "") for seller in connection.execute(query.distinct()).scalars())
+    columns = _CONTRIBUTION.c
     query = (
-        select(_MONTH.c.seller)
-        .where(_MONTH.c.account_id == account_id, _MONTH.c.metric == metric)
+        select(columns.seller, columns[column])
+        .where(columns.account_id == account_id, columns.metric == metric)
         .distinct()
     )
-    return sorted(connection.execute(query).scalars())
+    return sorted((seller, slot) for seller, slot in connection.execute(query))
 
 
 def intervals(
     connection: Connection, account_id: str, rule: str, timeline: str, since: Instant
 ) -> list[dict[str, Any]]:
-    """Intervals of a level rule that end (or may end) at or after `since`, in order."""
+    """Intervals of a rule that end (or may end) at or after `since`, in order."""
     columns = _VIOLATION.c
     query = (
         select(_VIOLATION)
@@ -83,6 +152,23 @@ def intervals(
         .where(or_(columns.resolved_at.is_(None), columns.resolved_at >= since))
         .order_by(columns.breach_at)
     )
+    return _rows(connection, query)
+
+
+def strangers(
+    connection: Connection, account_id: str, judged: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Intervals of the second layer that no (rule, timeline) of those judged accounts for."""
+    columns = _VIOLATION.c
+    query = select(_VIOLATION).where(
+        columns.account_id == account_id, columns.subject_kind.in_(SECOND_KINDS)
+    )
+    known = set(judged)
+    found = _rows(connection, query)
+    return [row for row in found if (row["rule"], row["timeline"]) not in known]
+
+
+def _rows(connection: Connection, query: Any) -> list[dict[str, Any]]:
     found = []
     for row in connection.execute(query).mappings():
         plain = dict(row)
@@ -92,7 +178,7 @@ def intervals(
 
 
 def mark(connection: Connection, account_id: str, dirty: dict[str, Instant]) -> None:
-    """Remember that sellers' levels have to be judged again from an instant on."""
+    """Remember that sellers have to be judged again from an instant on ("": the account)."""
     known = marked(connection, account_id)
     rows = [
         {"account_id": account_id, "seller": seller, "from_at": min(at, known.get(seller, at))}

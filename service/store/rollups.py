@@ -33,7 +33,7 @@ def _sums(account_id: str, period_name: str, places: tuple[str, ...]) -> Any:
     keys += [columns[place] for place in places]
     return (
         select(*keys, func.sum(columns.value), func.count())
-        .where(columns.account_id == account_id)
+        .where(columns.account_id == account_id, columns.slot == "")
         .group_by(*keys)
     )
 
@@ -75,7 +75,9 @@ def move(
     days: dict[tuple[Any, ...], list[int]] = {}
     for sign, rows in ((1, added), (-1, removed)):
         for _, key, rest in rows:
-            _, day, seller, pipeline, _, _, value, currency = rest
+            _, day, seller, pipeline, _, _, value, currency, slot = rest
+            if slot:
+                continue
             cell = days.setdefault((key[0], day, seller, pipeline, currency), [0, 0])
             cell[0] += sign * value
             cell[1] += sign

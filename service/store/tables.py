@@ -12,7 +12,7 @@ from sqlalchemy import Column, Index, Integer, LargeBinary
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
-from service.domain.steps import LEVELS
+from service.domain.steps import ACTIONS, LEVELS
 from service.store.columns import (
     account_column,
     instant,
@@ -23,7 +23,8 @@ from service.store.columns import (
 )
 
 IS_OPEN = "state IN ('pending', 'parked')"  # of ix_inbox_open; the many done rows are not in it
-IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in LEVELS)})"  # of ix_contribution_level
+STEPPED = (*LEVELS, ACTIONS)
+IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in STEPPED)})"  # of ix_contribution_level
 
 
 class Account(SQLModel, table=True):
@@ -94,6 +95,15 @@ class LevelDirty(SQLModel, table=True):
     account_id: str = account_column()
     seller: str = key_column()
     from_at: int = instant()
+
+
+class Heard(SQLModel, table=True):
+    """A stretch in which something came from the portal at least every ten minutes."""
+
+    __tablename__ = "heard"
+    account_id: str = account_column()
+    since: int = number_key()
+    until: int = instant()
 
 
 class AccountSettings(SQLModel, table=True):
@@ -326,6 +336,7 @@ class Contribution(SQLModel, table=True):
     source: str
     value: int = number()
     currency: str
+    slot: str = ""  # of a level that is counted apart; in no rollup
     __table_args__ = (
         Index(
             "ix_contribution_day",
@@ -341,6 +352,7 @@ class Contribution(SQLModel, table=True):
             "ix_contribution_level",
             "account_id",
             "metric",
+            "slot",
             "seller",
             "day",
             "at",
