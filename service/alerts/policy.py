@@ -1,10 +1,10 @@
 """The alert policy: claimed events in, messages out. Pure.
 
 Critical and warning leave as messages; info does not (it is seen in the lists). Breaches older than
-the connection, or found more than a day late, go into one digest and never alert singly. Events of
-one tick are grouped by rule and seller. Quiet hours hold a message until their end. A muted
-violation is claimed and its message suppressed; so is one that a graver rule speaks for
-(`inhibited`). Resolutions go to whoever was told of the breach.
+the connection or than the rule's arrival, or found more than a day late, go into one digest and
+never alert singly. Events of one tick are grouped by rule and seller. Quiet hours hold a message
+until their end. A muted violation is claimed and its message suppressed; so is one that a graver
+rule speaks for (`inhibited`). Resolutions go to whoever was told of the breach.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,6 +38,7 @@ class Event:
     muted: bool = False
     told: frozenset[str] = field(default_factory=frozenset)  # receivers told of the opening
     inhibited: bool = False  # a graver rule speaks for it
+    arrived: Instant = 0  # when the rule came to the account; 0 = it was always there
 
     @property
     def id(self) -> str:
@@ -137,11 +138,15 @@ def _as_list(value: str | list[str]) -> list[str]:
 
 
 def is_old(event: Event, config: Config, now: Instant) -> bool:
-    """Whether a breach is older than the connection, or was found more than a day late."""
-    breach = event.row["breach_at"]
-    return bool(
-        event.kind == "opened" and (breach < config.connected_at or now - breach > LATE_SECONDS)
-    )
+    """Whether an opening is of a breach that `is_before`."""
+    return event.kind == "opened" and is_before(event.row["breach_at"], event.arrived, config, now)
+
+
+def is_before(breach: Instant, arrived: Instant, config: Config, now: Instant) -> bool:
+    """Whether a breach is older than connection or rule, or was found more than a day late."""
+    if breach < config.connected_at or now - breach > LATE_SECONDS:
+        return True
+    return 0 < arrived >= breach
 
 
 def quiet_until(config: Config, now: Instant) -> Instant:

@@ -159,6 +159,14 @@ class RuleBook:
         """A rule by name, also one that is gone: its violations are still shown."""
         return self.models.get(rule_id) or self._gone.get(rule_id)
 
+    def known(self, rule_id: str) -> RuleModel:
+        """The same; for a name that nobody knows any more, a rule that says so."""
+        return self.model(rule_id) or RuleModel.model_validate(
+            {"id": rule_id, "on": "deal", "form": "state", "when": "false", "severity": "info",
+             "title": {"ru": rule_id, "en": rule_id},
+             "advice": {"ru": "Правила больше нет", "en": "The rule is gone"}}
+        )  # fmt: skip
+
     @property
     def names(self) -> list[str]:
         """The names of all rules, also of those that are gone."""
@@ -286,7 +294,14 @@ def _faults_of(model: RuleModel, index: int, seen: set[str], document: Any) -> I
             yield Fault(*position(document, path), where, f"{model.id}: {error}")
 
 
-_NAMED = {"id", "since", "level"}  # fields that a fault of meaning begins with
+_NAMED = {
+    "id",
+    "since",
+    "form",
+    "level",
+    "above",
+    "below",
+}  # fields that a fault of meaning begins with
 
 
 def _check(model: RuleModel, seen: set[str]) -> None:
