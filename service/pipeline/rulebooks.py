@@ -4,6 +4,7 @@ from service.errors import ConfigError
 from service.pipeline.office import Office
 from service.rules.schema import RuleModel
 from service.store import rule_files
+from service.store.audit import record
 from service.store.engine import reading, transaction
 from service.store.rule_files import FileVersion, NewFile
 
@@ -20,7 +21,12 @@ def put(office: Office, account_id: str, new: NewFile, name: str) -> int:
         versions = rule_files.history(connection, account_id)
         config = office.config(connection, account_id)
         office.shelf.admit(new.text, name, versions, config)
-        return rule_files.save(connection, account_id, new, office.now())
+        version = rule_files.save(connection, account_id, new, office.now())
+        if not versions or version > versions[-1].version:
+            after = {"version": version, "reason": new.reason}
+            record(connection, new.author, "rules.saved", office.now(), account_id=account_id,
+                   before={"version": version - 1}, after=after)  # fmt: skip
+        return version
 
 
 def check(office: Office, account_id: str, text: str, name: str) -> list[RuleModel]:

@@ -18,7 +18,7 @@ from service.rules.book import RuleBook, Window
 from service.rules.judge import Failure, judge
 from service.rules.schema import RuleModel
 from service.rules.second import second_rules
-from service.store import accounts
+from service.store import accounts, rule_files
 from service.store.engine import reading
 from service.store.handles import Connection
 
@@ -47,7 +47,7 @@ def try_rules(office: Office, account_id: str, book: RuleBook) -> Trial:
         if row is None:
             raise ConfigError(f"ACCOUNT: there is no account {account_id!r}")
         config = office.config(connection, account_id)
-        book.check(config)
+        office.shelf.fit(book, rule_files.history(connection, account_id), config)
         pair, changed = _pair(office.book_of(connection, account_id), book, config)
         trial = Trial(changed)
         if not changed:

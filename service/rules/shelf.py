@@ -93,11 +93,34 @@ class Shelf:
         models = parse_rules(text, name)
         for model in models:
             self._check_kind(model, versions)
+        self.fit(self.draft(models), versions, config)
+        return models
+
+    def fit(self, book: RuleBook, versions: Sequence[Version], config: Config) -> None:
+        """Whether the account's settings mean in another book what they mean now.
+
+        Raises:
+            ConfigError: names the setting that would mean nothing.
+        """
         known = self.book(versions).problems(config)
-        for problem in self.draft(models).problems(config):
+        for problem in book.problems(config):
             if problem not in known:
                 raise ConfigError(f"the account's settings do not fit the file: {problem}")
-        return models
+
+    def changed(self, versions: Sequence[Version]) -> list[list[str]]:
+        """The names of the rules that each version changed, added or took away."""
+        before: Mapping[str, RuleModel] = {}
+        found = []
+        for version in versions:
+            rules = self._file(version.text).rules
+            names = sorted({*before, *rules})
+            base = self.base.models
+            found.append([
+                name for name in names
+                if before.get(name, base.get(name)) != rules.get(name, base.get(name))
+            ])  # fmt: skip
+            before = rules
+        return found
 
     def _check_kind(self, model: RuleModel, versions: Sequence[Version]) -> None:
         """What a rule is about, and its layer, stay: its past would be judged by another kind."""
