@@ -292,4 +292,4 @@ def _check_rules(
     check_nudges(document, row.crm, office.adapter(row.crm).nudges)
     if directory.pipelines or directory.sellers:
         config.check()
-    office.book.check(config)
+    office.book_of(connection, row.account_id).check(config)

@@ -37,6 +37,8 @@ def upgrade() -> None:
     sa.Column('config_version', sa.BigInteger(), server_default=sa.text('1'), nullable=False),
     sa.Column('judged_version', sa.BigInteger(), server_default=sa.text('1'), nullable=False),
     sa.Column('judged_cursor', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('judged_done', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('judged_total', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('directory_at', sa.BigInteger(), nullable=True),
     sa.Column('directory_wanted', sa.Boolean(), nullable=False),
     sa.Column('backfill_cursor', service.store.types.Json(), nullable=True),
@@ -77,6 +79,16 @@ def upgrade() -> None:
     sa.Column('at', sa.BigInteger(), nullable=False),
     sa.Column('author', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('document', service.store.types.Json(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'version')
+    )
+    op.create_table('rule_file',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('version', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('at', sa.BigInteger(), nullable=False),
+    sa.Column('author', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('effective_from', sa.BigInteger(), nullable=True),
+    sa.Column('text', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'version')
     )
     op.create_table('alert',
@@ -606,6 +618,7 @@ def downgrade() -> None:
 
     op.drop_table('alert')
     op.drop_table('portal_budget')
+    op.drop_table('rule_file')
     op.drop_table('account_settings')
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_account_hook_hash'))

@@ -14,7 +14,7 @@ from service.errors import ConfigError
 from service.files import read_text
 from service.pipeline import explaining, trial
 from service.rules import paper
-from service.rules.book import RuleBook, builtin_rules, parse_rules
+from service.rules.book import builtin_rules, parse_rules
 from service.rules.schema import RuleModel, changed, rule_schema
 from service.rules.testing import run_tests
 from service.store.engine import reading
@@ -100,8 +100,7 @@ def try_file(
     """What would open and close under a changed file, and for whom; nobody is alerted."""
     models = _read(file)
     with base.office() as office:
-        book = RuleBook(list((office.book.models | {m.id: m for m in models}).values()))
-        found = trial.try_rules(office, account, book)
+        found = trial.try_rules(office, account, office.shelf.draft(models))
         with reading(office.engine) as connection:
             config = office.config(connection, account)
     if as_json:

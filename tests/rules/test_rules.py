@@ -37,7 +37,7 @@ def rule(**changes: str) -> str:
         ({"when": "deal.amount == 'x'"}, "f.yaml:5:5", "no matching overload"),
         ({"when": "deal.closed_at > 3"}, "f.yaml:5:5", "deal.closed_at != null"),
         ({"when": "deal.amount"}, "f.yaml:5:5", "true or false"),
-        ({"since": "deal.amount"}, "f.yaml:5:5", "is no instant of a deal"),
+        ({"since": "deal.amount"}, "f.yaml:9:5", "is no instant of a deal"),
         ({"for": "5wdd"}, "f.yaml:9:5", "no span of time"),
         ({"severity": "loud"}, "f.yaml:6:5", "severity"),
         ({"whem": "1"}, "f.yaml:9:5", "whem"),
