@@ -10,23 +10,24 @@ from dataclasses import dataclass, field
 
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
+from service.domain.siblings import by_number
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.pipeline import levels
 from service.pipeline.derive import derive
+from service.pipeline.siblings import BUSY_CONTACT, Kin
 from service.rules.book import Window
 from service.rules.judge import Failure
+from service.store import clients, images
 from service.store import derived as derived_store
 from service.store import facts as fact_store
-from service.store import images
 from service.store import levels as level_store
 from service.store.derived import Difference
 from service.store.handles import Connection
 
 _LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT}
 _LENT_BY_DEAL = {Kind.NOTE, Kind.TASK}
-_BUSY_CONTACT = 50  # a person of more deals than this is a switchboard: nothing is lent
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class Plan:
     moved: dict[tuple[str, str], str] = field(default_factory=dict)
     linked: set[tuple[str, str]] = field(default_factory=set)
     unlinked: set[tuple[str, str]] = field(default_factory=set)
+    keyed: set[tuple[str, str]] = field(default_factory=set)
+    unkeyed: set[tuple[str, str]] = field(default_factory=set)
     difference: Difference = field(default_factory=Difference)
     failures: list[Failure] = field(default_factory=list)
     timelines: int = 0
@@ -97,18 +100,37 @@ def plan(
     if not first:
         return batch.plan
     _link(batch, first)
-    ripple = _ripple(batch)
-    keys = list(dict.fromkeys([*first, *ripple]))
-    batch.load(keys)
-    _lend_ready(batch, keys)
-    stored = derived_store.load(connection, account_id, keys)
-    for key in keys:
-        story = fold(key, batch.facts_of(key), batch.world, _context(batch, key))
+    folded, stored = _fold_all(batch, first)
+    for key, story in folded.items():
         verdict = derive(story, windows)
         batch.plan.failures += verdict.failures
         derived_store.differ(key, stored[key], verdict.derived, batch.plan.difference)
-    batch.plan.timelines = len(keys)
+    batch.plan.timelines = len(folded)
     return batch.plan
+
+
+def _fold_all(
+    batch: _Batch, first: Sequence[str]
+) -> tuple[dict[str, Story], dict[str, derived_store.Derived]]:
+    """These timelines and all that a change of them reaches, folded; and what is stored of them."""
+    kin = Kin(batch, batch.windows[-1].config)
+    kin.rekey(first)
+    folded: dict[str, Story] = {}
+    stored: dict[str, derived_store.Derived] = {}
+    wave = list(dict.fromkeys([*first, *_ripple(batch), *sorted(kin.changed())]))
+    while wave:
+        stored |= derived_store.load(batch.connection, batch.account_id, wave)
+        fresh = _folded(batch, wave)
+        folded |= fresh
+        wave = sorted(kin.moved(fresh, stored) - folded.keys())
+    kin.lend(folded)
+    return folded, stored
+
+
+def _folded(batch: _Batch, keys: Sequence[str]) -> dict[str, Story]:
+    batch.load(keys)
+    _lend_ready(batch, keys)
+    return {key: fold(key, batch.facts_of(key), batch.world, _context(batch, key)) for key in keys}
 
 
 def stories(
@@ -118,9 +140,11 @@ def stories(
     batch = _Batch(connection, account_id, windows)
     batch.load(keys)
     _link(batch, keys)
-    _lend_ready(batch, keys)
-    for key in keys:
-        yield fold(key, batch.facts_of(key), batch.world, _context(batch, key))
+    kin = Kin(batch, windows[-1].config)
+    kin.rekey(keys)
+    folded = _folded(batch, keys)
+    kin.lend(folded)
+    yield from folded.values()
 
 
 def commit(
@@ -132,6 +156,7 @@ def commit(
         fact_store.move(connection, account_id, subject, timeline)
     fact_store.write(connection, account_id, made.facts)
     fact_store.link(connection, account_id, made.linked, made.unlinked)
+    clients.rekey(connection, account_id, made.keyed, made.unkeyed)
     derived_store.write(connection, account_id, made.difference)
     dirty = levels.dirty_sellers(made.difference, windows)
     if dirty and judge_levels:
@@ -284,7 +309,7 @@ def _clients_of_redated(batch: _Batch) -> set[str]:
 
 def _lent_to(batch: _Batch, contact: str) -> set[str]:
     deals = batch.deals.get(contact, set())
-    return deals if len(deals) <= _BUSY_CONTACT else set()
+    return deals if len(deals) <= BUSY_CONTACT else set()
 
 
 def _lend_ready(batch: _Batch, keys: Sequence[str]) -> None:
@@ -308,7 +333,7 @@ def _lend_ready(batch: _Batch, keys: Sequence[str]) -> None:
             borrowed += [f"deal:{deal}" for deal in _lent_to(batch, key.partition(":")[2])]
     siblings = {d for deal in deals for c in batch.contacts[deal] for d in _lent_to(batch, c)}
     batch.load(borrowed)
-    batch.born = images.created_at(batch.connection, batch.account_id, siblings - set(deals))
+    batch.born |= images.created_at(batch.connection, batch.account_id, siblings - set(deals))
 
 
 def _inquiry_of(batch: _Batch, deal: str) -> str | None:
@@ -323,7 +348,7 @@ def _context(batch: _Batch, key: str) -> Context:
     if kind == "deal":
         return _context_of_deal(batch, subject)
     if kind == "contact":
-        deals = sorted(_lent_to(batch, subject), key=_by_number)
+        deals = sorted(_lent_to(batch, subject), key=by_number)
         lent = [f for deal in deals for f in batch.facts_of(f"deal:{deal}", _LENT_BY_DEAL)]
         return Context(lent, deal_of=deals[-1] if deals else "")
     return Context()
@@ -340,7 +365,7 @@ def _context_of_deal(batch: _Batch, deal: str) -> Context:
         for other in others - {deal}:
             theirs = _created(batch, other)
             if mine is not None and theirs is not None:
-                earlier = earlier or (theirs, _by_number(other)) < (mine, _by_number(deal))
+                earlier = earlier or (theirs, by_number(other)) < (mine, by_number(deal))
     inquiry = _inquiry_of(batch, deal)
     if inquiry:
         lent += batch.facts_of(f"lead:{inquiry}", {Kind.LEAD})
@@ -355,7 +380,3 @@ def _created(batch: _Batch, deal: str) -> Instant | None:
         if fact.body.get("created_at") is not None
     ]
     return told[-1] if told else batch.born.get(deal)
-
-
-def _by_number(subject: str) -> tuple[int, str]:
-    return (int(subject), subject) if subject.isdigit() else (0, subject)

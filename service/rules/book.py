@@ -38,6 +38,7 @@ class Rule:
         default_factory=dict, repr=False, compare=False
     )
     params_by_place: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    critical: Condition | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -64,6 +65,7 @@ class Rule:
                 str(self.default_for),
                 spans,
                 *([self._params_said] if self.params_by_place else []),
+                *([self.critical.text] if self.critical else []),
             ],
             order="deterministic",
         )
@@ -97,19 +99,9 @@ class Rule:
 
 
 _MEANING = {
-    "id",
-    "on",
-    "form",
-    "when",
-    "since",
-    "for_",
-    "level",
-    "above",
-    "share",
-    "join",
-    "needs",
+    "id", "on", "form", "when", "since", "for_", "level", "above", "share", "join", "needs",
     "notice",
-}
+}  # fmt: skip
 
 
 class RuleBook:
@@ -117,9 +109,10 @@ class RuleBook:
 
     def __init__(self, models: list[RuleModel]) -> None:
         self.models = {model.id: model for model in models}
-        self._compiled: dict[tuple[str, str], Condition] = {}
+        self._compiled: dict[tuple[str, str, str], Condition] = {}
         for model in models:
             self._condition(model, dict(model.params))
+            self._critical(model, dict(model.params))
         self._in_force: dict[tuple[str, str], tuple[list[Rule], list[str]]] = {}
 
     def in_force(self, config: Config) -> list[Rule]:
@@ -173,20 +166,25 @@ class RuleBook:
             by_place,
             {place: self._condition(model, here) for place, here in by_stage.items()},
             by_stage,
+            None if own.severity else self._critical(model, params),
         )
+
+    def _critical(self, model: RuleModel, params: dict[str, Any]) -> Condition | None:
+        """What raises the severity; an account that sets its own one has the last word."""
+        return self._condition(model, params, "critical_when") if model.critical_when else None
 
     def _stranger(self, name: str) -> str:
         near = get_close_matches(name, self.models, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"rules.{name}: there is no such rule{hint}"
 
-    def _condition(self, model: RuleModel, params: dict[str, Any]) -> Condition:
-        key = (model.id, repr(sorted(params.items())))
+    def _condition(self, model: RuleModel, params: dict[str, Any], name: str = "when") -> Condition:
+        key = (model.id, name, repr(sorted(params.items())))
         if key not in self._compiled:
             try:
-                self._compiled[key] = Condition(model.when, ATTRIBUTES[model.on], params)
+                self._compiled[key] = Condition(getattr(model, name), ATTRIBUTES[model.on], params)
             except ConfigError as error:
-                raise ConfigError(f"{model.id}: when: {error}") from None
+                raise ConfigError(f"{model.id}: {name}: {error}") from None
         return self._compiled[key]
 
 
@@ -282,11 +280,13 @@ def parse_rules(text: str, name: str) -> list[RuleModel]:
         raise ConfigError(_locate(error, document, name)) from None
     seen: set[str] = set()
     for index, model in enumerate(models):
+        part = "when"
         try:
             _check(model, seen)
-            Condition(model.when, ATTRIBUTES[model.on], model.params)
+            for part in ("when", *(["critical_when"] if model.critical_when else [])):
+                Condition(getattr(model, part), ATTRIBUTES[model.on], model.params)
         except ConfigError as error:
-            line, column = _position(document, ("rules", index, "when"))
+            line, column = _position(document, ("rules", index, part))
             raise ConfigError(f"{name}:{line}:{column}: {model.id}: {error}") from None
     return models
 
@@ -310,6 +310,8 @@ def _check(model: RuleModel, seen: set[str]) -> None:
             raise ConfigError(f"since: {name!r} is no instant of a {model.on}")
     if (model.form == "level") != (model.level is not None):
         raise ConfigError("`level` belongs to form level, and to no other")
+    if model.form == "level" and model.critical_when:
+        raise ConfigError("`critical_when` belongs to no form level")
     if model.level is not None and model.level not in LEVELS:
         raise ConfigError(f"level: {model.level!r} is none of {', '.join(LEVELS)}")
 

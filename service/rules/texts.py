@@ -79,6 +79,7 @@ def _values(
             config.stage_name(row["pipeline"], stage) or stage for stage in text.get("skipped", [])
         ),
         "reason": _reason(text.get("reason"), config, lang),
+        "other": str(text.get("other", "")),
     }
 
 
@@ -87,7 +88,7 @@ PLACEHOLDERS = frozenset(
         "text", "late", "wait", "age", "days", "deal", "stage", "norm", "fields", "minutes",
         "seller", "n", "count", "limit", "moves", "attempts", "attempts_since", "pushes",
         "handovers", "said", "source", "amount", "peak", "next_due", "expected", "from_stage",
-        "skipped", "reason",
+        "skipped", "reason", "other",
     }
 )  # fmt: skip
 """What titles may name in braces."""
