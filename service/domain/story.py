@@ -146,6 +146,7 @@ class TaskState(_State):
     moved: tuple[Postponement, ...] = ()
     trace_at: Instant | None = None  # what was written about it, from an hour before its end on
     has_twin: bool = False  # an older open task on the deal says the same
+    is_copied: bool = False  # was written as the text of the seller's previous task on the deal
     deal: "DealState | None" = None  # its deal, in the judge's segments
 
 

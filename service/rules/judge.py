@@ -347,7 +347,7 @@ def _words(subject: Subject, segment: Segment, attributes: dict[str, Any]) -> di
             words["said"] = state.call.trace_text[:80]
     elif subject.kind == "task":
         words["moves"] = attributes.get("task.postponements", 0)
-        if "task.text_is_meaningful" in attributes:
+        if attributes.keys() & {"task.text_is_meaningful", "task.text_is_copied"}:
             words["name"] = state.text  # what was wrong, not what was mended
     elif subject.kind == "lead":
         words["source"] = state.source or ""
