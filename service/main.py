@@ -26,6 +26,7 @@ from service.api import (
     tasks,
     violation_actions,
     violations,
+    work_calendar,
     workload,
 )
 from service.api.auth import KeyRing
@@ -60,6 +61,7 @@ ROUTERS: Sequence[Router] = (
     kpis.router,
     plans.router,
     plan_fact.router,
+    work_calendar.router,
     workload.router,
     alerts.router,
     subscriptions.router,
