@@ -30,6 +30,7 @@ from service.api import (
     tasks,
     violation_actions,
     violations,
+    work_calendar,
     workload,
 )
 from service.api.auth import KeyRing
@@ -67,6 +68,7 @@ ROUTERS: Sequence[Router] = (
     kpis.router,
     plans.router,
     plan_fact.router,
+    work_calendar.router,
     workload.router,
     hygiene.router,
     alerts.router,

@@ -161,6 +161,16 @@ def upgrade() -> None:
     with op.batch_alter_table('audit', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_audit_at'), ['at'], unique=False)
 
+    op.create_table('contact_key',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('key', sa.String(length=24), nullable=False),
+    sa.Column('contact_id', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'key', 'contact_id'),
+    sqlite_with_rowid=False
+    )
+    with op.batch_alter_table('contact_key', schema=None) as batch_op:
+        batch_op.create_index('ix_contact_key_contact', ['account_id', 'contact_id'], unique=False)
+
     op.create_table('contribution',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('timeline', sa.String(length=80), nullable=False),
@@ -206,6 +216,7 @@ def upgrade() -> None:
     sa.Column('last_touch_at', sa.BigInteger(), nullable=True),
     sa.Column('has_contact', sa.Boolean(), nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False),
+    sa.Column('presence', service.store.types.Json(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
@@ -599,6 +610,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_contribution_day')
 
     op.drop_table('contribution')
+    with op.batch_alter_table('contact_key', schema=None) as batch_op:
+        batch_op.drop_index('ix_contact_key_contact')
+
+    op.drop_table('contact_key')
     with op.batch_alter_table('audit', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_audit_at'))
 

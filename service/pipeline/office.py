@@ -10,6 +10,7 @@ from pathlib import Path
 
 from service.clock import Clock
 from service.crm import ADAPTERS
+from service.domain import clientkeys
 from service.domain.config import Config
 from service.domain.instant import Instant, from_datetime
 from service.domain.ports import Adapter, CrmClient
@@ -21,7 +22,7 @@ from service.pipeline.budget import SharedLimiter
 from service.pipeline.vault import AccountVault
 from service.rules.book import RuleBook, Window, load_book
 from service.rules.shelf import Shelf
-from service.secrets import SecretBox
+from service.secrets import SecretBox, new_client_key
 from service.settings import Settings
 from service.store import accounts, budgets, rule_files
 from service.store.accounts import AccountRow
@@ -96,6 +97,21 @@ class Office:
     def with_secrets(self, row: AccountRow, new: dict[str, str]) -> str:
         """The account's credentials with some new ones, sealed."""
         return self.box.seal(json.dumps(self.secrets(row) | new))
+
+    def keyed(self, row: AccountRow) -> AccountRow:
+        """The account with a key for its clients' phones and e-mails, made if it has none yet.
+
+        Not inside a writing transaction: it may need one of its own.
+        """
+        if not row.secrets or clientkeys.SECRET in self.secrets(row):
+            return row
+        with transaction(self.engine) as connection:
+            fresh = accounts.account(connection, row.account_id) or row
+            if clientkeys.SECRET not in self.secrets(fresh):
+                sealed = self.with_secrets(fresh, {clientkeys.SECRET: new_client_key()})
+                accounts.change(connection, row.account_id, secrets=sealed)
+                fresh = accounts.account(connection, row.account_id) or row
+        return fresh
 
     def hook_url(self, row: AccountRow) -> str:
         """The address that the CRM has to call; "" if it was made before it was kept."""

@@ -48,6 +48,7 @@ class Rule:
         default_factory=dict, repr=False, compare=False
     )
     params_by_place: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    critical: Condition | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -74,6 +75,7 @@ class Rule:
                 str(self.default_for),
                 spans,
                 *([self._params_said] if self.params_by_place else []),
+                *([self.critical.text] if self.critical else []),
             ],
             order="deterministic",
         )
@@ -117,22 +119,9 @@ class Rule:
 
 
 _MEANING = {
-    "id",
-    "on",
-    "form",
-    "when",
-    "since",
-    "for_",
-    "level",
-    "above",
-    "share",
-    "counts",
-    "below",
-    "row",
-    "join",
-    "needs",
-    "notice",
-}
+    "id", "on", "form", "when", "since", "for_", "level", "above", "share", "counts", "below",
+    "row", "join", "needs", "notice",
+}  # fmt: skip
 
 
 _Compiled = tuple[str, str, str]  # subject, condition, parameters
@@ -153,6 +142,7 @@ class RuleBook:
         self._compiled = dict(compiled)
         for model in models:
             self._condition(model, dict(model.params))
+            self._critical(model, dict(model.params))
         self._in_force: dict[tuple[str, str], tuple[list[Rule], list[str]]] = {}
 
     def model(self, rule_id: str) -> RuleModel | None:
@@ -228,20 +218,25 @@ class RuleBook:
             by_place,
             {place: self._condition(model, here) for place, here in by_stage.items()},
             by_stage,
+            None if own.severity else self._critical(model, params),
         )
+
+    def _critical(self, model: RuleModel, params: dict[str, Any]) -> Condition | None:
+        """What raises the severity; an account that sets its own one has the last word."""
+        return self._condition(model, params, "critical_when") if model.critical_when else None
 
     def _stranger(self, name: str) -> str:
         near = get_close_matches(name, self.models, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"rules.{name}: there is no such rule{hint}"
 
-    def _condition(self, model: RuleModel, params: dict[str, Any]) -> Condition:
-        key = (model.on, model.when, repr(sorted(params.items())))
+    def _condition(self, model: RuleModel, params: dict[str, Any], name: str = "when") -> Condition:
+        key = (model.on, str(getattr(model, name)), repr(sorted(params.items())))
         if key not in self._compiled:
             try:
-                self._compiled[key] = Condition(model.when, ATTRIBUTES[model.on], params)
+                self._compiled[key] = Condition(getattr(model, name), ATTRIBUTES[model.on], params)
             except ConfigError as error:
-                raise ConfigError(f"{model.id}: when: {error}") from None
+                raise ConfigError(f"{model.id}: {name}: {error}") from None
         return self._compiled[key]
 
 
@@ -281,10 +276,14 @@ def read_rules(text: str, name: str) -> Reading:
 
 
 def _faults_of(model: RuleModel, index: int, seen: set[str], document: Any) -> Iterator[Fault]:
-    def compiled() -> None:
-        Condition(model.when, ATTRIBUTES[model.on], model.params)
+    def compiled(part: str) -> None:
+        try:
+            Condition(getattr(model, part), ATTRIBUTES[model.on], model.params)
+        except ConfigError as error:
+            raise ConfigError(f"{part}: {error}" if part != "when" else str(error)) from None
 
-    for check in (partial(_check, model, seen), compiled):
+    parts = ("when", *(["critical_when"] if model.critical_when else []))
+    for check in (partial(_check, model, seen), *(partial(compiled, part) for part in parts)):
         try:
             check()
         except ConfigError as error:
@@ -301,6 +300,7 @@ _NAMED = {
     "level",
     "above",
     "below",
+    "critical_when",
 }  # fields that a fault of meaning begins with
 
 

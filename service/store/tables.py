@@ -183,6 +183,19 @@ class DealContact(SQLModel, table=True):
     )
 
 
+class ContactKey(SQLModel, table=True):
+    """Keyed hashes of the clients' phones and e-mails, by their newest images."""
+
+    __tablename__ = "contact_key"
+    account_id: str = account_column()
+    key: str = key_column(24)
+    contact_id: str = key_column()
+    __table_args__ = (
+        Index("ix_contact_key_contact", "account_id", "contact_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+
 class Deal(SQLModel, table=True):
     """A deal as it is now (derived)."""
 
@@ -208,6 +221,7 @@ class Deal(SQLModel, table=True):
     last_touch_at: int | None = instant(nullable=True)
     has_contact: bool = False
     deleted: bool = False
+    presence: Any = json_column()  # when it was open: [start, end, pipeline, seller] each
     __table_args__ = (
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),
