@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from service.domain.facts import Fact, Kind
+from service.domain.homes import newest_home, told_home
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
 from service.domain.siblings import by_number
@@ -196,7 +197,7 @@ def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
     changed = set()
     for fact in told:
         subject = (str(fact.kind), fact.id)
-        home = _told_home(fact)
+        home = told_home(fact)
         if home is not None and homes.get(subject, home) != home:
             changed.add(subject)
     by_subject: dict[tuple[str, str], list[Fact]] = {}
@@ -205,40 +206,13 @@ def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
     for _, fact in fact_store.versions(batch.connection, batch.account_id, sorted(changed)):
         by_subject[str(fact.kind), fact.id].append(fact)
     final = {
-        subject: _newest_home(versions) or homes.get(subject) or f"{subject[0]}:{subject[1]}"
+        subject: newest_home(versions) or homes.get(subject) or f"{subject[0]}:{subject[1]}"
         for subject, versions in by_subject.items()
     }
     _move(batch, homes, final)
     return [
         (final.get((str(fact.kind), fact.id), f"{fact.kind}:{fact.id}"), fact) for fact in facts
     ]
-
-
-def _told_home(fact: Fact) -> str | None:
-    """The timeline that a version says it belongs to; None = it does not say."""
-    body = fact.body
-    if body.get("deal"):
-        return f"deal:{body['deal']}"
-    if body.get("lead"):
-        return f"lead:{body['lead']}"
-    if body.get("contact") and fact.kind is not Kind.TASK:
-        return f"contact:{body['contact']}"
-    if "deal" in body or "contact" in body:
-        return f"{fact.kind}:{fact.id}"
-    return None
-
-
-def _newest_home(versions: Sequence[Fact]) -> str | None:
-    """The home by the newest version that tells one; a deal outranks a person at one instant."""
-    best: tuple[tuple[int, int, bool, str], str] | None = None
-    for fact in versions:
-        home = _told_home(fact)
-        if home is None:
-            continue
-        order = (fact.at, int(fact.rank), home.startswith("deal:"), home)
-        if best is None or order > best[0]:
-            best = (order, home)
-    return best[1] if best else None
 
 
 def _move(
