@@ -19,7 +19,6 @@ _COMMENTS = {
     "sellers": "per seller: limit, telegram, absent, week",
     "limits": "open_deals: how many open deals a seller should have at most",
     "rules": "per rule: off, severity, params, for (also by stage)",
-    "rules_file": "more rules in a file",
     "alerts": "receivers, quiet hours, whether resolutions are told",
     "telephony": "whether calls are known; null = as found",
     "spam_reasons": "loss reasons that mean: not our client; null = guessed from their names",

@@ -167,7 +167,6 @@ class AccountDocument(_Model):
     sellers: dict[str, SellerSettings] = {}
     limits: dict[str, int] = {}  # open_deals
     rules: dict[str, RuleSettings] = {}
-    rules_file: str | None = None
     alerts: Alerts = Alerts()
     telephony: bool | None = None  # None = as found
     spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"
