@@ -11,7 +11,7 @@ from service.api.auth import require
 from service.api.bodies import accepts
 from service.api.conditional import check_if_match, tag_of, use_tag
 from service.api.deps import Call, CallDep, json_answer
-from service.api.names import visible_configs
+from service.api.names import visible_accounts, visible_configs
 from service.api.paging import PageDep, page_of
 from service.api.params import read_instant
 from service.api.problems import bad_body, bad_parameter, not_found
@@ -49,6 +49,9 @@ SinceParam = Annotated[
     Query(description="`beginning` or an earlier instant; default: new rules hold since ever, "
           "changed ones from now on"),
 ]  # fmt: skip
+WhoseParam = Annotated[
+    str | None, Query(description="whose rules; may be left out by a key that sees one account")
+]
 ReasonParam = Annotated[str, Query(max_length=500, description="why, for the history")]
 
 
@@ -89,23 +92,22 @@ class Rollback(BaseModel):
 @router.get(
     "/rules/file", response_class=Response, responses=_YAML, dependencies=_READ
 )  # before /rules/{rule_id}
-def rule_file(call: CallDep, account: str) -> Response:
+def rule_file(call: CallDep, account: WhoseParam = None) -> Response:
     """The account's own rules in force, as they were given (YAML)."""
     with call.read() as connection:
-        _config(call, connection, account)
-        versions = rule_files.history(connection, account)
-    use_tag(call.request, _tag(account, versions))
+        whose = _whose(call, connection, account)
+        versions = rule_files.history(connection, whose)
+    use_tag(call.request, _tag(whose, versions))
     text = versions[-1].text if versions else NONE
     return Response(text, media_type="application/yaml")
 
 
 @router.get("/rules/versions", response_model=RuleFileVersions, dependencies=_READ)
-def rule_versions(call: CallDep, page: PageDep, account: str) -> Response:
+def rule_versions(call: CallDep, page: PageDep, account: WhoseParam = None) -> Response:
     """Who changed the account's own rules, when, why, and which."""
     walk = page.walk(call)
     with call.read() as connection:
-        _config(call, connection, account)
-        versions = rule_files.history(connection, account)
+        versions = rule_files.history(connection, _whose(call, connection, account))
     changed = call.services.shelf.changed(versions)
     rows = [_shown(one, names) for one, names in zip(versions, changed, strict=True)]
     total = len(rows) if walk.count else None
@@ -181,6 +183,20 @@ def _save(call: Call, connection: Connection, config: Config, new: NewFile, what
         )  # fmt: skip
     answer = {"account": account, "version": version, "changed": changed}
     return json_answer(answer, headers={"etag": _tag(account, after)})
+
+
+def _whose(call: Call, connection: Connection, account: str | None) -> str:
+    """The account that is asked for, or the only one that the key sees.
+
+    Raises:
+        ApiError: not_found; invalid_parameter.
+    """
+    if account is not None:
+        return _config(call, connection, account).account_id
+    found = visible_accounts(call, connection)
+    if len(found) != 1:
+        raise bad_parameter("account", "The key does not see just one account: say which.")
+    return found[0].account_id
 
 
 def _config(call: Call, connection: Connection, account: str) -> Config:

@@ -61,6 +61,7 @@ def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
         "portal_error": "https://romashka.amocrm.ru does not answer",
         "hook": "off", "limit_left": 0.0, "limit_paused_until": "2026-11-23T07:00:30Z",
         "access_ends_at": "2027-01-01T00:00:00Z",
+        "judging": {"state": "running", "done": 0, "total": None, "version": 2},
     }  # fmt: skip
     with transaction(both.engine) as connection:
         accounts.change(connection, "romashka", backfill_state="running")
