@@ -1,4 +1,4 @@
-"""Where tasks, calls and notes belong: a deal's timeline, an inquiry's, a person's, or their own."""
+"""Where tasks, calls and notes belong: to a deal, an inquiry, a person, or to themselves."""
 
 from collections.abc import Sequence
 

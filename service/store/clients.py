@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, select
 
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
-from service.store.tables import ContactKey
+from service.store.records import ContactKey
 
 _KEY: Table = ContactKey.__table__  # type: ignore[attr-defined]
 

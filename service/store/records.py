@@ -316,3 +316,16 @@ class PortalBudget(SQLModel, table=True):
     portal: str = key_column(200)  # crm and host
     busy_until: int = number(default=0)
     paused_until: int = number(default=0)
+
+
+class ContactKey(SQLModel, table=True):
+    """Keyed hashes of the clients' phones and e-mails, by their newest images."""
+
+    __tablename__ = "contact_key"
+    account_id: str = account_column()
+    key: str = key_column(24)
+    contact_id: str = key_column()
+    __table_args__ = (
+        Index("ix_contact_key_contact", "account_id", "contact_id"),
+        {"sqlite_with_rowid": False},
+    )

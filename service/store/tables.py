@@ -183,19 +183,6 @@ class DealContact(SQLModel, table=True):
     )
 
 
-class ContactKey(SQLModel, table=True):
-    """Keyed hashes of the clients' phones and e-mails, by their newest images."""
-
-    __tablename__ = "contact_key"
-    account_id: str = account_column()
-    key: str = key_column(24)
-    contact_id: str = key_column()
-    __table_args__ = (
-        Index("ix_contact_key_contact", "account_id", "contact_id"),
-        {"sqlite_with_rowid": False},
-    )
-
-
 class Deal(SQLModel, table=True):
     """A deal as it is now (derived)."""
 

@@ -24,7 +24,8 @@ from service.pipeline.holds import held
 from service.pipeline.office import Office
 from service.store import accounts, inbox
 from service.store.engine import reading, transaction
-from service.store.tables import ContactKey, FactRow, Violation
+from service.store.records import ContactKey
+from service.store.tables import FactRow, Violation
 from tests import world
 
 HERE = Path(__file__).parent
