@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 from service.domain.config import Config
 from service.domain.instant import Instant
@@ -61,7 +62,8 @@ class Splitter:
         return next((grain for grain in _TIMES if grain in self.by), None)
 
     @property
-    def _down(self) -> bool:
+    def down(self) -> bool:
+        """Whether it is split over people."""
         return "team" in self.by or "seller" in self.by
 
     def split(self, period: Period, value: int) -> list[Piece]:
@@ -74,7 +76,7 @@ class Splitter:
         by_days = self.grain in ("day", "week")
         if self.grain is not None and period.grain in ("year", "quarter"):
             pieces = self._months(pieces[0])
-        if self._down:
+        if self.down:
             pieces = [part for piece in pieces for part in self._people(piece)]
         if by_days:
             pieces = [part for piece in pieces for part in self._days(piece)]
@@ -103,17 +105,24 @@ class Splitter:
 
     # --- people -------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def sellers(self) -> list[str]:
-        """Who gets a part: the sellers who work now, in the scope."""
-        found = [
-            seller.id
-            for seller in self.config.directory.sellers
-            if seller.active and seller.listed and is_within(self.config, ("", seller.id), self.scope)
-        ]
+        """Who gets a part: who works now, in the scope; and who left with a plan."""
+        working = [s.id for s in self.config.directory.sellers if s.active and s.listed]
+        found = [s for s in working if self._inside(s)]
         if not found:
             raise Unsplittable("by", "There are no sellers to split over.")
-        return found
+        return found + sorted(self._left)
+
+    def _inside(self, seller: str) -> bool:
+        return is_within(self.config, ("", seller), self.scope)
+
+    @cached_property
+    def _left(self) -> set[str]:
+        """Sellers with a plan who work no more: they keep what is frozen or locked."""
+        working = {s.id for s in self.config.directory.sellers if s.active and s.listed}
+        planned = {key[3] for key in self.book.rows if key[0] == self.metric.slug and key[3]}
+        return {seller for seller in planned - working if self._inside(seller)}
 
     def _teams(self) -> dict[str, list[str]]:
         """The teams of the scope with their sellers; "" = sellers without a team."""
@@ -129,6 +138,7 @@ class Splitter:
             raise Unsplittable("by", "The plan of a seller is split over time only.")
         sellers = self.sellers
         weight = dict(zip(sellers, self._weigh(sellers, piece.period), strict=True))
+        weight |= dict.fromkeys(self._left, 0)
         if "team" not in self.by or self.scope[0]:
             return self._share(piece, [("", seller) for seller in sellers], weight)
         teams = self._teams()
@@ -156,6 +166,8 @@ class Splitter:
             )  # fmt: skip
             fixed = int(row["value"]) if row is not None and row["locked"] else None
             least = 0 if fixed is not None else self._frozen(scope, piece.period)
+            if fixed is None and scope[1] in self._left:
+                fixed = least
             shares.append(Share(name, weight[name], fixed, least))
         try:
             parts = over_scope(piece.value, shares, self.step)
@@ -213,6 +225,7 @@ class Splitter:
             strangers = sorted(set(self.manual) - known)
         else:
             strangers = sorted(set(own) - set(sellers))
+        strangers = [name for name in strangers if name not in self._left]
         if strangers:
             raise Unsplittable("manual", f"manual names {strangers[0]!r}, who gets no part here.")
         if sum(self.manual.values()) != 100:
@@ -225,11 +238,13 @@ class Splitter:
         """Down from a year or quarter; locked months stay, and finished ones that are planned."""
         months = periods(piece.period.first, piece.period.last, "month")
         today = local_date(self.now, self.config.timezone)
+        running = piece.period.last >= today
         fixed = {}
         for number, month in enumerate(months):
             row = self.book.row(self.metric.slug, month.name, piece.scope)
             total = self.book.total(self.metric.slug, month, piece.scope)
-            if (row is not None and row["locked"]) or (total is not None and month.last < today):
+            over = running and total is not None and month.last < today
+            if (row is not None and row["locked"]) or over:
                 fixed[number] = total or 0
         weights = self._month_weights(piece.scope, months)
         return self._timed(piece, months, fixed, weights)
@@ -250,9 +265,7 @@ class Splitter:
 
     def _days(self, piece: Piece) -> list[Piece]:
         """Down to days; locked days stay, and finished ones of a plan that is stored."""
-        found = []
-        for month in _cut(piece.period):
-            found += days_of(month)
+        found = days_of(piece.period)
         spans = [Period(day, day, "day") for day in found]
         weights = self.book.weights(piece.scope[1], piece.period)
         shares = [int(bool(w)) for w in weights] if self.weights == "equal" else list(weights)
@@ -264,8 +277,7 @@ class Splitter:
         leaves = self.book.leaves(slug, piece.period)
         inside = [d for leaf, d in leaves.items() if is_within(self.config, leaf, scope)]
         over = finished(self.config, piece.period, self.now)
-        running = over < len(days) and bool(inside) and scope != WHOLE
-        running = running or (over < len(days) and bool(inside) and not self._down)
+        running = over < len(days) and bool(inside) and not (scope == WHOLE and self.down)
         for number, day in enumerate(days):
             row = self.book.row(slug, day.isoformat(), scope)
             if (row is not None and row["locked"]) or (running and number < over):
@@ -286,16 +298,13 @@ class Splitter:
         return [Piece(piece.scope, s, v) for s, v in zip(spans, parts, strict=True)]
 
 
-def _cut(period: Period) -> list[Period]:
-    return [period]
-
-
 def ramp_up(config: Config, seller: str, first: date) -> Fraction:
     """0.3, 0.6 and 1 in a newcomer's first three months, where his first day is known."""
     known = next((s for s in config.directory.sellers if s.id == seller), None)
-    if known is None or not known.activity or not known.activity[0][1]:
+    begun_at = next((at for at, active in known.activity if active), 0) if known else 0
+    if not begun_at:
         return Fraction(1)
-    begun = local_date(known.activity[0][0], config.timezone)
+    begun = local_date(begun_at, config.timezone)
     passed = (first.year - begun.year) * 12 + first.month - begun.month
     return {0: Fraction(3, 10), 1: Fraction(6, 10)}.get(passed, Fraction(1))
 
@@ -305,12 +314,3 @@ def default_step(metric: Metric, currency: str) -> int:
     if metric.unit != "money":
         return 1
     return int(10 ** exponent(currency)) * (1000 if currency == "RUB" else 1)
-
-
-def rows_of(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
-    """Pieces as rows of plans."""
-    return [
-        {"team": piece.scope[0], "seller": piece.scope[1], "period": piece.period.name,
-         "value": piece.value}
-        for piece in pieces
-    ]  # fmt: skip

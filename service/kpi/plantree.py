@@ -210,9 +210,7 @@ class PlanBook:
                     return row
         return None
 
-    def norm_of_parts(
-        self, metric: Metric, period: Period, scope: Scope
-    ) -> Fraction | None:
+    def norm_of_parts(self, metric: Metric, period: Period, scope: Scope) -> Fraction | None:
         """The ratio of the plans of its two parts, if both are planned for this scope."""
         parts = [_PLANNED_AS.get(name, name) for name in metric.denominator]
         if not all(METRICS[name].plannable for name in (metric.numerator, *parts)):

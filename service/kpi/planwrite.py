@@ -120,9 +120,7 @@ class Writer:
     def _known(self, row: Wanted, piece: Period) -> Mapping[str, Any] | None:
         return self.book.row(row["metric"], piece.name, scope_of(row))
 
-    def _spread(
-        self, index: int, row: Wanted, pieces: Sequence[Period], scope: Scope
-    ) -> list[int]:
+    def _spread(self, index: int, row: Wanted, pieces: Sequence[Period], scope: Scope) -> list[int]:
         today = local_date(self.now, self.config.timezone)
         fixed = {}
         for number, piece in enumerate(pieces):
@@ -241,21 +239,23 @@ def excess_sentence(metric: str, period: str, scope: Scope, amount: int) -> str:
     )
 
 
-def read_book(connection: Connection, config: Config, rows: Sequence[Mapping[str, Any]]) -> PlanBook:
+def read_book(
+    connection: Connection, config: Config, rows: Sequence[Mapping[str, Any]]
+) -> PlanBook:
     """All that is planned around some rows."""
     return book_of(
         connection, config, {row["metric"] for row in rows}, {row["period"] for row in rows}
     )
 
 
-def book_of(
-    connection: Connection, config: Config, metrics: set[str], spans: set[str]
-) -> PlanBook:
+def book_of(connection: Connection, config: Config, metrics: set[str], spans: set[str]) -> PlanBook:
     """All that is planned for some metrics around some periods."""
     names = {name for span in spans for name in names_within(Period.parse(span))}
     if not names or not metrics:
         return PlanBook(config)
-    rows = store.plans(connection, [config.account_id], metric=sorted(metrics), period=sorted(names))
+    rows = store.plans(
+        connection, [config.account_id], metric=sorted(metrics), period=sorted(names)
+    )
     return PlanBook.of(config, rows)
 
 
