@@ -72,7 +72,7 @@ def fill(total: int, fixed: Mapping[int, int], weights: Sequence[Weight]) -> lis
     return found
 
 
-class Excess(ValueError):
+class Excess(ValueError):  # noqa: N818 - an answer, not a failure
     """What is fixed does not fit: `amount` too much, or too little with nothing left to take it."""
 
     def __init__(self, amount: int) -> None:

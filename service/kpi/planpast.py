@@ -1,4 +1,4 @@
-"""What the past says for plans: shares of sellers, seasonality, rates, cycles. Sums and one query."""
+"""What the past says for plans: shares of sellers, seasonality, rates, cycles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

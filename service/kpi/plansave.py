@@ -6,7 +6,7 @@ from typing import Any
 
 from service.domain.period import Period
 from service.kpi.planning import Piece, Splitter
-from service.kpi.plantree import WHOLE, PlanBook, Scope, days_of, is_within, scope_of
+from service.kpi.plantree import WHOLE, PlanBook, Scope, days_of, is_holding, is_within, scope_of
 from service.kpi.planwrite import Writer
 
 
@@ -20,8 +20,9 @@ def wanted(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
 
 
 def save(writer: Writer, splitter: Splitter, pieces: Sequence[Piece]) -> None:
-    """Write the parts. Totals above them inside the split scope follow; days only where they are
-    not what a reading of the month gives anyway.
+    """Write the parts; totals above them inside what was split follow.
+
+    Days are stored only where a reading of the month would give others.
 
     Raises:
         Refused: see `Writer.write`.
@@ -79,16 +80,12 @@ def _totals(splitter: Splitter, rows: Sequence[Mapping[str, Any]]) -> list[dict[
             for row in rows
             if row["period"] == name and is_within(splitter.config, scope_of(row), scope)
         ]
-        covered = any(_holds(Period.parse(row["period"]), span) for row in rows)
+        covered = any(is_holding(Period.parse(row["period"]), span) for row in rows)
         if parts or covered:
             value = sum(parts) if parts and span.grain == "month" else None
             found.append({"team": team, "seller": seller, "period": name, "value": value,
                           "locked": bool(known["locked"])})  # fmt: skip
     return found
-
-
-def _holds(outer: Period, inner: Period) -> bool:
-    return outer.first <= inner.first and inner.last <= outer.last
 
 
 def _differing(book: PlanBook, days: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

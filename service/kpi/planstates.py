@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from service.domain.instant import Instant
 from service.domain.period import Period
+from service.kpi.plantree import is_holding
 from service.store import plans as store
 
 State = Literal["draft", "approved", "closed"]
@@ -40,11 +41,7 @@ def rows_within(connection: Connection, account_id: str, period: Period,
     """All rows whose period lies in a period."""
     equal = {} if metrics is None else {"metric": metrics}
     rows = store.plans(connection, [account_id], **equal)
-    return [row for row in rows if _lies_in(Period.parse(row["period"]), period)]
-
-
-def _lies_in(inner: Period, outer: Period) -> bool:
-    return outer.first <= inner.first and inner.last <= outer.last
+    return [row for row in rows if is_holding(period, Period.parse(row["period"]))]
 
 
 def move(connection: Connection, wanted: Move, author: str, reason: str, now: Instant) -> int:

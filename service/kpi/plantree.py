@@ -1,4 +1,4 @@
-"""Plans as they are read: what is stored becomes leaves, and every level is their sum (kpis.md 8.1).
+"""Plans as they are read: stored rows become leaves, every level is their sum (kpis.md 8.1).
 
 Stored are rows as people set them, by their natural key: of a sum its months and its single days
 (hand-changed ones, and the finished days of a running month whose plan was changed); longer periods
@@ -55,7 +55,7 @@ def scope_of(row: Row) -> Scope:
 
 def parents(config: Config, scope: Scope) -> list[Scope]:
     """The totals that a scope is part of, the nearest first."""
-    team, seller = scope
+    seller = scope[1]
     if scope == WHOLE:
         return []
     own = config.team_of(seller) if seller else None
@@ -249,3 +249,8 @@ def expected(config: Config, leaves: Mapping[Scope, Mapping[date, int]], now: In
         if days.get(today):
             found += days[today] * passed_share(config, seller, now)
     return found
+
+
+def is_holding(outer: Period, inner: Period) -> bool:
+    """Whether a period holds another one."""
+    return outer.first <= inner.first and inner.last <= outer.last

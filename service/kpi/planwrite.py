@@ -73,6 +73,9 @@ class Writer:
 
     def _one(self, index: int, row: Wanted) -> str:
         period = Period.parse(row["period"])
+        known = self.book.row(row["metric"], row["period"], scope_of(row))
+        if known is not None and _is_same(known, self._settled(row, known)):
+            return "unchanged"
         self._refuse_closed(index, row, period)
         if METRICS[row["metric"]].kind != "sum" or period.grain in ("day", "month"):
             return self._put(index, row)
@@ -86,6 +89,9 @@ class Writer:
         if METRICS[row["metric"]].kind == "sum":
             months = periods(period.first, period.last, "month")
             names += [m.name for m in months if self._is_closed(row["metric"], m.name)]
+        if row["status"] == "closed":
+            detail = "A plan is closed by POST /v1/plans/close."
+            raise Refused(index, "status", "conflict", detail)
         if names:
             detail = f"The plan of {names[0]} is closed."
             raise Refused(index, "period", "plan_closed", detail)
@@ -228,6 +234,10 @@ class Writer:
             amount = total - value
             detail = excess_sentence(metric, period.name, scope, amount)
             raise Refused(index, "value", "conflict", detail)
+
+
+def _is_same(known: Mapping[str, Any], row: Wanted) -> bool:
+    return all(known[name] == row[name] for name in ("value", "currency", "status", "locked"))
 
 
 def excess_sentence(metric: str, period: str, scope: Scope, amount: int) -> str:
