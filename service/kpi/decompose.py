@@ -28,13 +28,18 @@ def largest_remainder(
     steps, beyond = divmod(total, step)
     exact = [steps * share / whole for share in shares]
     parts = [int(value) for value in exact]
-    order = sorted(range(len(parts)), key=lambda i: (-(exact[i] - parts[i]), -shares[i], names[i]))
+    order = sorted(range(len(parts)), key=lambda i: (-(exact[i] - parts[i]), -shares[i], _id(names[i])))
     for index in order[: steps - sum(parts)]:
         parts[index] += 1
     found = [part * step for part in parts]
-    largest = min(range(len(parts)), key=lambda i: (-shares[i], names[i]))
+    largest = min(range(len(parts)), key=lambda i: (-shares[i], _id(names[i])))
     found[largest] += beyond
     return found
+
+
+def _id(name: str) -> tuple[int, str]:
+    """Ids in the order that people see: 7 before 12."""
+    return (len(name), name)
 
 
 def cumulative(total: int, weights: Sequence[Weight]) -> list[int]:

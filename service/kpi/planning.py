@@ -187,7 +187,7 @@ class Splitter:
         passed = days_of(period)[:over]
         leaves = self.book.leaves(self.metric.slug, period)
         return sum(
-            days[day]
+            days.get(day, 0)
             for leaf, days in leaves.items()
             if is_within(self.config, leaf, scope)
             for day in passed
@@ -281,7 +281,7 @@ class Splitter:
         for number, day in enumerate(days):
             row = self.book.row(slug, day.isoformat(), scope)
             if (row is not None and row["locked"]) or (running and number < over):
-                fixed[number] = sum(values[day] for values in inside)
+                fixed[number] = sum(values.get(day, 0) for values in inside)
         return fixed
 
     def _timed(
