@@ -67,8 +67,8 @@ class Writer:
         order = sorted(range(len(rows)), key=lambda i: _coarse_first(rows[i]))
         for index in order:
             results[index] = self._one(index, rows[index])
-        for index, row in enumerate(rows):
-            self._check(index, row)
+        for index in reversed(order):  # the finest first: it is what does not fit
+            self._check(index, rows[index])
         return results
 
     def _one(self, index: int, row: Wanted) -> str:
