@@ -28,7 +28,9 @@ def largest_remainder(
     steps, beyond = divmod(total, step)
     exact = [steps * share / whole for share in shares]
     parts = [int(value) for value in exact]
-    order = sorted(range(len(parts)), key=lambda i: (-(exact[i] - parts[i]), -shares[i], _id(names[i])))
+    order = sorted(
+        range(len(parts)), key=lambda i: (-(exact[i] - parts[i]), -shares[i], _id(names[i]))
+    )
     for index in order[: steps - sum(parts)]:
         parts[index] += 1
     found = [part * step for part in parts]

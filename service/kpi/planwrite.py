@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from service.domain.account import AccountDocument
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import Period, local_date, periods
@@ -199,6 +200,17 @@ class Writer:
                 kept = {**whole, "period": day.isoformat(), "value": value, "locked": True}
                 self._store(kept, FROZEN)
 
+    def freeze_all(self) -> None:
+        """Keep the finished days of every plan of the running month as they are read now."""
+        month = Period.around(local_date(self.now, self.config.timezone), "month")
+        over = finished(self.config, month, self.now)
+        if over:
+            slugs = {slug for slug, metric in METRICS.items() if metric.kind == "sum"}
+            self.book = book_of(self.connection, self.config, slugs, {month.name})
+            whole = [row for row in self.book.rows.values() if row["period"] == month.name]
+            for row in whole:
+                self._freeze(dict(row), month, scope_of(row), over)
+
     def _day_totals(self, metric: str, month: Period, scope: Scope) -> list[int]:
         leaves = self.book.month_leaves(metric, month)
         inside = [
@@ -238,6 +250,20 @@ class Writer:
 
 def _is_same(known: Mapping[str, Any], row: Wanted) -> bool:
     return all(known[name] == row[name] for name in ("value", "currency", "status", "locked"))
+
+
+def before_settings(
+    connection: Connection, config: Config, new: AccountDocument, author: str, now: Instant
+) -> None:
+    """Working time is about to change: finished days keep their plan, only the rest moves."""
+    old = config.document
+    if (_hours(old), old.timezone) != (_hours(new), new.timezone):
+        Writer(connection, config, author, FROZEN, now).freeze_all()
+
+
+def _hours(document: AccountDocument) -> tuple[Any, ...]:
+    own = {name: (seller.week, seller.absent) for name, seller in document.sellers.items()}
+    return (document.work, own)
 
 
 def excess_sentence(metric: str, period: str, scope: Scope, amount: int) -> str:

@@ -183,6 +183,29 @@ def test_finished_days_of_a_running_month_are_frozen(both: Api) -> None:
     assert refused(client, plan(13, period="2026-11", seller="romashka.7"))[1] == "conflict"
 
 
+def test_an_absence_moves_only_the_days_to_come(both: Api) -> None:
+    client = both.client()
+    put(client, plan(20, period="2026-11", seller="romashka.7"))
+
+    def by_day() -> list[int]:
+        query = {"metrics": "deals_won", "account": "romashka"}
+        days = [f"2026-11-{n:02d}" for n in range(1, 31)]
+        return [
+            client.get("/v1/plan-fact", params=query | {"period": day}).json()["data"][0]["plan"]
+            for day in days
+        ]
+
+    before = by_day()
+    absent = [{"from": "2026-11-05", "to": "2026-11-26"}]
+    settings = {"sellers": {"7": {"absent": absent}}}
+    answer = client.put("/v1/accounts/romashka/settings", json=settings)
+    assert answer.status_code == 200, answer.text
+    after = by_day()
+    assert after[:22] == before[:22]
+    assert after[22:] == [0, 0, 0, 0, 3, 0, 0, 3]  # 6 are left for the 27th and the 30th
+    assert sum(after) == 20
+
+
 def test_states_and_history(both: Api) -> None:
     client = both.client()
     nothing = act(client, "approve", period=MONTH)
