@@ -13,6 +13,7 @@ from service.domain.config import parse_document, resolve
 from service.domain.named import check_nudges
 from service.domain.ports import HookState, Page
 from service.errors import ConfigError, SourceUnavailable
+from service.kpi.planwrite import before_settings
 from service.pipeline import fetch, rejudge, sync
 from service.pipeline.ahead import ahead
 from service.pipeline.drain import store_facts
@@ -281,6 +282,8 @@ def apply_document(office: Office, account_id: str, raw: Any, author: str) -> in
         row = accounts.account(connection, account_id)
         if row is not None:
             _check_rules(office, connection, row, document)
+            before = office.config(connection, account_id)
+            before_settings(connection, before, document, author, office.now())
         return accounts.save_settings(connection, account_id, document, author, office.now())
 
 

@@ -168,10 +168,10 @@ def _compared(
 
 def _plans(
     connection: Connection, question: Question, asked: Asked, configs: Mapping[str, Config]
-) -> Mapping[tuple[str, str, str | None], int] | None:
+) -> Mapping[tuple[str, date, str | None], int] | None:
     if "plan" not in asked.include:
         return None
-    return planfact.plans_of_months(connection, configs, question)
+    return planfact.plans_of_spans(connection, configs, question)
 
 
 class _Builder:
@@ -197,7 +197,7 @@ class _Builder:
         self,
         row: Mapping[str, Any],
         before: Before,
-        plans: Mapping[tuple[str, str, str | None], int] | None,
+        plans: Mapping[tuple[str, date, str | None], int] | None,
     ) -> dict[str, Any]:
         """One row with what was asked for beside the figures."""
         shown: dict[str, Any] = {}
@@ -234,10 +234,11 @@ class _Builder:
         metric: Metric,
         row: Mapping[str, Any],
         value: float | None,
-        plans: Mapping[tuple[str, str, str | None], int],
+        plans: Mapping[tuple[str, date, str | None], int],
     ) -> None:
-        month = row["period"].strftime("%Y-%m") if "period" in row else ""
-        planned = plans.get((metric.slug, month, row.get("seller")))
+        groups = [row[d] for d in ("seller", "team", "account") if d in row]
+        first = row.get("period", self._question.first)
+        planned = plans.get((metric.slug, first, groups[0] if groups else None))
         shown[f"{metric.slug}__plan"] = self._money(metric, planned, row["currency"])
         percent = None if not planned or value is None else round(value / planned, 6)
         shown[f"{metric.slug}__percent"] = percent

@@ -1,7 +1,8 @@
-"""Plan against fact (api.md 3.7, kpis.md 8.3). The forecast is the run rate for now."""
+"""Plan against fact (api.md 3.7, kpis.md 8.3, 8.4)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from fractions import Fraction
+from typing import Annotated, Any
 
 from fastapi import Depends, Query
 from starlette.responses import Response
@@ -9,22 +10,22 @@ from starlette.responses import Response
 from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import CallDep, json_answer
-from service.api.names import Names, full_id, visible_names
+from service.api.names import Names, visible_names
 from service.api.params import AsOf, LangParam, ListParam
 from service.api.problems import bad_parameter, unknown_name
 from service.api.router import Router
 from service.domain.instant import Instant
 from service.domain.period import Period
 from service.kpi import planfact
-from service.kpi import query as kpi
+from service.kpi.forecast import METHOD, Forecasts, figures
 from service.kpi.metrics import METRICS, Metric
+from service.kpi.planwrite import book_of
 from service.kpi.query import Question
-from service.store import plans as store
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Plans"])
 READ = [Depends(require("kpi:read"))]
-By = Literal["account", "team", "seller"]
+By = planfact.By
 
 
 @router.get("/plan-fact", dependencies=READ)
@@ -37,7 +38,10 @@ def plan_fact(
     as_of: AsOf = None,
     lang: LangParam = None,
 ) -> Response:
-    """Plan against fact. The forecast is the run rate; its interval comes with a later version."""
+    """Plan against fact; by seller or team with a line for what is nobody's.
+
+    The forecast is the run rate, its interval 80 % by at least 6 closed months.
+    """
     if period is None:
         raise bad_parameter("period", "period is required, for example 2026-11.")
     try:
@@ -74,56 +78,38 @@ def _lines(
 ) -> list[dict[str, Any]]:
     config = names.config
     dimensions = () if by == "account" else (by,)
-    parts = [METRICS[m.numerator] for m in metrics if m.kind == "ratio"]
-    parts += [METRICS[name] for m in metrics if m.kind == "ratio" for name in m.denominator]
-    asked = tuple(dict.fromkeys([*metrics, *parts]))
+    asked = tuple(dict.fromkeys([*metrics, *_parts(metrics)]))
     question = Question(asked, dimensions, span.first, span.last, None, (), now)
-    configs = {names.id: config}
-    table = kpi.tabulate(question, kpi.gather(connection, configs, question), configs)
-    facts = {row[by] if dimensions else None: row["values"] for row in table.rows}
-    rows = store.plans(connection, [names.id], period=[span.name])
-    plans = _plans_by(rows, names, by)
-    groups = sorted({*facts, *(group for group, _ in plans)}, key=lambda g: g or "")
-    if by == "account":
-        groups = [None]
+    facts = {g: v for (_, g), v in figures(connection, config, question, by).items()}
+    book = book_of(connection, config, {m.slug for m in asked if m.plannable}, {span.name})
+    past = Forecasts(connection, config, asked, by, span, now)
+    groups = {*facts, *planfact.plan_groups(book, span, by)}
     found = []
-    for group in groups:
+    for group in [None] if by == "account" else sorted(groups, key=lambda g: g or ""):
         seller = group.partition(".")[2] if group and by == "seller" else None
         at = planfact.progress(config, seller, span, now)
         values = facts.get(group, {})
         for metric in metrics:
-            plan = plans.get((group, metric.slug))
-            line = _compare(metric, plan["value"] if plan else None, values, span, at)
-            found.append(_line(names, by, group, metric, plan, line))
+            plan = planfact.plan_of(book, metric, span, by, group, now)
+            line = _compare(metric, plan, values, span, at)
+            share = at.elapsed / at.weight if at.weight else Fraction(0)
+            interval = past.interval(metric, group, line.run_rate, share)
+            found.append(_line(names, by, group, metric, plan, line, interval))
     return found
 
 
-def _plans_by(
-    rows: list[dict[str, Any]], names: Names, by: By
-) -> dict[tuple[str | None, str], dict[str, Any]]:
-    found: dict[tuple[str | None, str], dict[str, Any]] = {}
-    if by == "team":
-        for row in rows:
-            team = row["team"] or (t.id if (t := names.config.team_of(row["seller"])) else "")
-            if team:
-                _add(found, team, row)
-        return found
-    for part in planfact.whole_or_parts(rows, by_seller=by == "seller"):
-        _add(found, full_id(names.id, part["seller"]) if by == "seller" else None, dict(part))
-    return found
-
-
-def _add(
-    found: dict[tuple[str | None, str], dict[str, Any]], group: str | None, row: dict[str, Any]
-) -> None:
-    key = (group, row["metric"])
-    known = found.get(key)
-    found[key] = row if known is None else {**known, "value": known["value"] + row["value"]}
+def _parts(metrics: list[Metric]) -> list[Metric]:
+    """What ratios are made of, and what a sale brings (the step of money)."""
+    names = [n for m in metrics if m.kind == "ratio" for n in (m.numerator, *m.denominator)]
+    names += ["deals_won"] if names else []
+    if any(m.unit == "money" for m in metrics):
+        names += ["average_check", "receipts", "won_with_amount"]
+    return [METRICS[name] for name in names]
 
 
 def _compare(
     metric: Metric,
-    plan: int | None,
+    plan: planfact.Plan,
     values: Mapping[str, Any],
     span: Period,
     at: planfact.Progress,
@@ -141,8 +127,9 @@ def _line(
     by: By,
     group: str | None,
     metric: Metric,
-    plan: Mapping[str, Any] | None,
+    plan: planfact.Plan,
     line: planfact.PlanFact,
+    interval: tuple[Fraction, Fraction] | None,
 ) -> dict[str, Any]:
     rate = None if line.run_rate is None else round(float(line.run_rate), 2)
     seller = names.seller(group.partition(".")[2]) if group and by == "seller" else None
@@ -155,14 +142,19 @@ def _line(
         "team": {"id": team.id, "name": team.name} if team else None,
         "currency": names.config.currency if metric.unit == "money" else None,
         "plan": line.plan,
-        "plan_version": plan["version"] if plan else None,
+        "plan_version": plan.version,
         "fact": line.fact,
         "percent": line.percent,
         "expected": None if line.expected is None else round(float(line.expected), 2),
         "pace": line.pace,
         "gap": line.gap,
         "run_rate": rate,
-        "forecast": {"low": None, "mid": rate, "high": None},
+        "forecast": {
+            "low": None if interval is None else round(float(interval[0]), 2),
+            "mid": rate,
+            "high": None if interval is None else round(float(interval[1]), 2),
+            "method": None if rate is None else METHOD,
+        },
         "needed_per_day": None
         if line.needed_per_day is None
         else round(float(line.needed_per_day), 2),

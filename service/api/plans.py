@@ -1,23 +1,24 @@
-"""Plans and plan-fact (api.md 3.7). Writing is all or nothing; every change is a version."""
+"""Plans (api.md 3.7). Writing is all or nothing; every change is a version with who, when, why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from fastapi import Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, full_id, visible_names
-from service.api.params import ListParam, read_period
-from service.api.problems import bad_body, fault, problem, unknown_name
+from service.api.params import Choice, ListParam, read_period
+from service.api.problems import bad_body, bad_parameter, fault, problem
 from service.api.router import Router
-from service.domain.period import Period
-from service.kpi import planfact
-from service.kpi.decompose import cumulative, largest_remainder
-from service.kpi.metrics import METRICS, Metric
+from service.domain.period import GRAINS, Period
+from service.errors import ApiError
+from service.kpi.metrics import METRICS
+from service.kpi.plantree import PlanBook, names_within
+from service.kpi.planwrite import Refused, Writer, book_of
 from service.store import plans as store
 from service.store.accounts import bump
 from service.store.audit import record
@@ -25,13 +26,12 @@ from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Plans"])
 READ, WRITE = [Depends(require("kpi:read"))], [Depends(require("plans:write"))]
-MOST_ROWS = 5000
-PeriodText = Annotated[Period, BeforeValidator(read_period)]
-By = Literal["account", "team", "seller"]
+MOST_ROWS, MOST_VALUE = 5000, 10**15
+GrainParam = Annotated[tuple[str, ...] | None, Choice(GRAINS, "grain"), Query()]
 
 
 class PlanRow(BaseModel):
-    """One planned figure; `value` null removes it."""
+    """One planned figure; `value` null removes it; `locked` null: changed by hand = locked."""
 
     model_config = ConfigDict(extra="forbid")
     account: str
@@ -39,35 +39,22 @@ class PlanRow(BaseModel):
     period: str = Field(examples=["2026-12"])
     team: str | None = None
     seller: str | None = None
-    value: int | None = Field(ge=0, le=10**15)
+    value: int | None = Field(ge=0, le=MOST_VALUE)
     currency: str | None = None
-    locked: bool = False
+    locked: bool | None = None
 
 
 class PlanRows(BaseModel):
-    """Rows to write, all or nothing."""
+    """Rows to write, all or nothing; `status` null: as they are, new ones are drafts."""
 
     model_config = ConfigDict(extra="forbid")
-    status: Literal["draft", "approved"] = "draft"
-    reason: str = ""
+    status: Literal["draft", "approved"] | None = None
+    reason: str = Field("", max_length=1000)
     rows: list[PlanRow] = Field(min_length=1, max_length=MOST_ROWS)
 
 
-class Decompose(BaseModel):
-    """A plan to split: over sellers, over days, or both."""
-
-    model_config = ConfigDict(extra="forbid")
-    account: str
-    metric: str
-    period: str
-    value: int = Field(ge=0, le=10**15)
-    by: list[Literal["seller", "day"]] = Field(min_length=1, max_length=2)
-    weights: Literal["equal", "hours"] = "hours"
-    step: int = Field(1, ge=1, le=10**9)
-    save: bool = False
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row on the wire."""
     return {
         "account": row["account_id"],
         "metric": row["metric"],
@@ -88,22 +75,75 @@ def list_plans(
     account: ListParam = None,
     metric: ListParam = None,
     period: ListParam = None,
+    grain: GrainParam = None,
     team: ListParam = None,
     seller: ListParam = None,
     status: ListParam = None,
 ) -> Response:
-    """Plans as they stand."""
+    """Plans as they stand; a week, quarter or year that is asked for is the sum of its parts."""
+    spans = [_span(name) for name in period or ()]
     with call.read() as connection:
         fresh(call, connection)
-        visible = [a for a in visible_names(call, connection) if account is None or a in account]
-        equal: dict[str, Any] = {"metric": metric, "period": period, "team": team, "status": status}
-        if seller is not None:
-            equal["seller"] = [s.partition(".")[2] for s in seller]
+        visible = visible_names(call, connection)
+        names = {a: n for a, n in visible.items() if account is None or a in account}
+        equal = {"metric": metric, "period": period}
         chosen = {name: values for name, values in equal.items() if values is not None}
-        rows = store.plans(connection, visible, **chosen) if visible else []
-        if seller is not None:
-            rows = [r for r in rows if full_id(r["account_id"], r["seller"]) in seller]
-    return json_answer({"data": [_shown(r) for r in rows], "next_cursor": None, "next": None})
+        rows = store.plans(connection, list(names), **chosen) if names else []
+        for span in spans:
+            for found in names.values() if span.grain in ("week", "quarter", "year") else ():
+                rows += _summed(connection, found, span, metric)
+    wanted = {"team": team, "status": status}
+    kept = [
+        row
+        for row in (shown(row) for row in rows)
+        if all(values is None or row[name] in values for name, values in wanted.items())
+        and (seller is None or row["seller"] in seller)
+        and (grain is None or Period.parse(row["period"]).grain in grain)
+    ]
+    return json_answer({"data": kept, "next_cursor": None, "next": None})
+
+
+def _span(name: str) -> Period:
+    found = read_period_or_none(name)
+    if found is None:
+        raise bad_parameter("period", f"{name!r} is no period; write for example 2026-11.")
+    return found
+
+
+def read_period_or_none(text: str) -> Period | None:
+    """A period within the years that we keep."""
+    try:
+        found = read_period(text)
+    except ValueError:
+        return None
+    except Exception as error:  # pydantic's own kind
+        if type(error).__name__ != "PydanticCustomError":
+            raise
+        return None
+    return found if isinstance(found, Period) else None
+
+
+def _summed(
+    connection: Connection, names: Names, span: Period, metric: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """The plans of a long period: sums of what is stored inside it."""
+    slugs = {m for m, one in METRICS.items() if one.kind == "sum" and one.plannable}
+    chosen = slugs if metric is None else slugs & set(metric)
+    book = book_of(connection, names.config, chosen, {span.name})
+    groups: dict[tuple[str, tuple[str, str]], list[Mapping[str, Any]]] = {}
+    for row in book.rows.values():
+        if row["metric"] in chosen:
+            groups.setdefault((row["metric"], (row["team"], row["seller"])), []).append(row)
+    found = []
+    for (slug, scope), rows in sorted(groups.items()):
+        states = {row["status"] for row in rows}
+        found.append({
+            **rows[0], "period": span.name, "value": book.total(slug, span, scope),
+            "status": states.pop() if len(states) == 1 else "draft",
+            "locked": all(row["locked"] for row in rows),
+            "version": max(row["version"] for row in rows),
+        })  # fmt: skip
+    return found
 
 
 @router.put("/plans", dependencies=WRITE)
@@ -111,46 +151,84 @@ def put_plans(call: CallDep, body: PlanRows) -> Response:
     """Write rows; the same again changes nothing and makes no version."""
     with call.write() as connection:
         names = visible_names(call, connection)
-        rows = _checked(connection, names, body)
-        counts = {"created": 0, "updated": 0, "unchanged": 0, "removed": 0}
-        who = call.caller.key_id
-        for row in rows:
-            counts[store.put(connection, row, who, body.reason, call.now)] += 1
+        rows = checked(names, body)
+        results = write_rows(call, connection, names, rows, body.reason)
+        counts = counted(results)
         if counts["unchanged"] < len(rows):
-            _note(call, connection, rows, counts)
-    return json_answer({**counts, "data": [_shown({"version": None, **row}) for row in rows]})
+            note(call, connection, {row["account_id"] for row in rows}, "plans.written", counts)
+        data = [_stored(connection, row) for row in rows]
+    return json_answer({**counts, "data": data})
 
 
-def _note(call: Call, connection: Connection, rows: list[Any], counts: dict[str, int]) -> None:
+def counted(results: Sequence[str]) -> dict[str, int]:
+    """How many rows became what."""
+    return {word: results.count(word) for word in ("created", "updated", "unchanged", "removed")}
+
+
+def _stored(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as it is now; a period that is kept in parts, as it was asked for."""
+    known = store.plan(connection, {name: row[name] for name in store.KEY})
+    asked = {**row, "version": None, "status": row["status"] or "draft"}
+    return shown(known if known is not None else asked)
+
+
+def write_rows(
+    call: Call,
+    connection: Connection,
+    names: Mapping[str, Names],
+    rows: Sequence[Mapping[str, Any]],
+    reason: str,
+) -> list[str]:
+    """Write checked rows; what became of each.
+
+    Raises:
+        ApiError: the first row that cannot stand.
+    """
+    results = [""] * len(rows)
     for account in sorted({row["account_id"] for row in rows}):
+        places = [i for i, row in enumerate(rows) if row["account_id"] == account]
+        config = names[account].config
+        writer = Writer(connection, config, call.caller.key_id, reason, call.now)
+        try:
+            found = writer.write([dict(rows[i]) for i in places])
+        except Refused as error:
+            raise refusal(error, places[error.index]) from None
+        for place, result in zip(places, found, strict=True):
+            results[place] = result
+    return results
+
+
+def refusal(error: Refused, index: int) -> ApiError:
+    """A row that cannot stand, as a problem."""
+    pointer = "#/reason" if error.member == "reason" else f"#/rows/{index}/{error.member}"
+    entry = fault(error.code, error.detail, pointer=pointer)
+    return problem(error.code, error.detail, errors=[entry])
+
+
+def note(
+    call: Call, connection: Connection, accounts: Iterable[str], what: str, after: Any
+) -> None:
+    """Say that plans changed: in the data version and in the audit log."""
+    for account in sorted(accounts):
         bump(connection, account)
         record(
-            connection, call.caller.key_id, "plans.written", call.now, account_id=account,
-            after=counts, request_id=call.request_id,
+            connection, call.caller.key_id, what, call.now, account_id=account, after=after,
+            request_id=call.request_id, address=call.address,
         )  # fmt: skip
 
 
-def _checked(
-    connection: Connection, names: Mapping[str, Names], body: PlanRows
-) -> list[dict[str, Any]]:
+def checked(names: Mapping[str, Names], body: PlanRows) -> list[dict[str, Any]]:
     """Rows as the table wants them; all faults at once."""
     faults: list[dict[str, Any]] = []
     rows = [_row(f"#/rows/{i}", row, names, body, faults) for i, row in enumerate(body.rows)]
     if faults:
-        code = faults[0]["code"]
-        raise problem(code, faults[0]["detail"], errors=faults)
+        raise problem(faults[0]["code"], faults[0]["detail"], errors=faults[:100])
     seen = set()
     for index, row in enumerate(rows):
         key = tuple(row[name] for name in store.KEY)
         if key in seen:
             raise bad_body(f"#/rows/{index}", "The same plan stands twice in the rows.")
         seen.add(key)
-        known = store.plan(connection, {name: row[name] for name in store.KEY})
-        if known and known["status"] == "closed":
-            raise problem("plan_closed", f"The plan of {row['period']} is closed.")
-        changed = known and known["status"] == "approved" and known["value"] != row["value"]
-        if changed and not body.reason:
-            raise bad_body("#/reason", "An approved plan is changed only with a reason.")
     return rows
 
 
@@ -171,10 +249,9 @@ def _row(
                              "unknown_name"))  # fmt: skip
     elif not metric.plannable:
         faults.append(_fault(f"{place}/metric", f"{row.metric} cannot be planned."))
-    try:
-        Period.parse(row.period)
-    except ValueError as error:
-        faults.append(_fault(f"{place}/period", f"{error}."))
+    if read_period_or_none(row.period) is None:
+        detail = f"{row.period[:40]!r} is no period; write for example 2026-12."
+        faults.append(_fault(f"{place}/period", detail))
     account, _, seller = (row.seller or "").partition(".")
     if row.seller and (account != row.account or found.config.seller_name(seller) is None):
         faults.append(_fault(f"{place}/seller", f"There is no seller {row.seller!r}."))
@@ -183,10 +260,13 @@ def _row(
     if row.team and row.seller:
         faults.append(_fault(f"{place}/team", "A plan is of a team or of a seller, not of both."))
     money = metric is not None and metric.unit == "money"
+    if money and row.currency not in (None, "", found.config.currency):
+        detail = f"Plans of {row.account} are in {found.config.currency}."
+        faults.append(_fault(f"{place}/currency", detail))
     return {
         "account_id": row.account, "metric": row.metric, "period": row.period,
         "team": row.team or "", "seller": seller, "value": row.value,
-        "currency": (row.currency or found.config.currency) if money else "",
+        "currency": found.config.currency if money else "",
         "status": body.status, "locked": row.locked,
     }  # fmt: skip
 
@@ -195,62 +275,15 @@ def _fault(pointer: str, detail: str, code: str = "invalid_body") -> dict[str, A
     return fault(code, detail, pointer=pointer)
 
 
-@router.post("/plans/decompose", dependencies=WRITE)
-def decompose(call: CallDep, body: Decompose) -> Response:
-    """Split a value over sellers and days so that the rows sum to it exactly."""
-    with call.write() as connection:
-        names = visible_names(call, connection)
-        if body.account not in names:
-            raise bad_body("#/account", f"There is no account {body.account!r}.")
-        metric = METRICS.get(body.metric)
-        if metric is None:
-            raise unknown_name(body.metric, METRICS, "metric", pointer="#/metric")
-        if not metric.plannable or metric.kind != "sum":
-            raise bad_body("#/metric", f"{body.metric} cannot be split.")
-        period = read_period_of(body.period, "#/period")
-        rows = _split(names[body.account], metric, period, body)
-        if body.save:
-            wanted = PlanRows(rows=[PlanRow(**row) for row in rows])
-            for row in _checked(connection, names, wanted):
-                store.put(connection, row, call.caller.key_id, "decomposed", call.now)
-            bump(connection, body.account)
-    return json_answer({"data": rows, "total": sum(row["value"] for row in rows)})
-
-
 def read_period_of(text: str, pointer: str) -> Period:
     """A period in a body."""
-    try:
-        return Period.parse(text)
-    except ValueError as error:
-        raise bad_body(pointer, f"{error}.") from None
+    found = read_period_or_none(text)
+    if found is None:
+        raise bad_body(pointer, f"{text[:40]!r} is no period; write for example 2026-12.")
+    return found
 
 
-def _split(names: Names, metric: Metric, period: Period, body: Decompose) -> list[dict[str, Any]]:
-    config = names.config
-    sellers: list[str | None] = [None]
-    parts = [body.value]
-    if "seller" in body.by:
-        active = [s.id for s in config.directory.sellers if s.active and s.listed]
-        if not active:
-            raise bad_body("#/by", "The account has no sellers to split over.")
-        weights = [1] * len(active)
-        if body.weights == "hours":
-            weights = [sum(planfact.progress(config, s, period, 0).weights) for s in active]
-        parts = largest_remainder(body.value, weights, active, body.step)
-        sellers = list(active)
-    currency = config.currency if metric.unit == "money" else None
-    rows = []
-    for seller, part in zip(sellers, parts, strict=True):
-        base = {
-            "account": names.id, "metric": metric.slug, "period": period.name, "team": None,
-            "seller": full_id(names.id, seller), "value": part, "currency": currency,
-        }  # fmt: skip
-        if "day" not in body.by:
-            rows.append(base)
-            continue
-        at = planfact.progress(config, seller, period, 0)
-        equal = tuple(1 if weight else 0 for weight in at.weights)
-        shares = at.weights if body.weights == "hours" else equal
-        for day, value in zip(at.days, cumulative(part, shares), strict=True):
-            rows.append({**base, "period": day.isoformat(), "value": value})
-    return rows
+def book_around(connection: Connection, names: Names, metric: str, period: Period) -> PlanBook:
+    """The book of one metric around a period."""
+    rows = store.plans(connection, [names.id], metric=[metric], period=names_within(period))
+    return PlanBook.of(names.config, rows)

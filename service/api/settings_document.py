@@ -20,6 +20,7 @@ from service.domain.account import AccountDocument
 from service.domain.config import resolve
 from service.domain.named import check_nudges
 from service.errors import ApiError, ConfigError
+from service.kpi.planwrite import before_settings
 from service.store import accounts
 from service.store.accounts import AccountRow
 from service.store.audit import record
@@ -105,6 +106,9 @@ def _save(call: Call, connection: Connection, row: AccountRow, document: Account
         if known.pipelines or known.sellers:
             config.check()
         book_of(call, connection, row).check(config)
+        if known.sellers:
+            before = accounts.load_config(connection, row.account_id, call.lang)
+            before_settings(connection, before, document, author, call.now)
         accounts.save_settings(connection, row.account_id, document, author, call.now)
     except ConfigError as error:
         raise _as_problem(str(error)) from None

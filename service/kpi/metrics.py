@@ -92,6 +92,12 @@ _LIST: tuple[Metric, ...] = (
         attributed_to="responsible at the win",
     ),
     Metric(
+        "sales_per_inquiry", "Продаж на обращение (за период)", "Sales per inquiry",
+        "deals won with an amount / inquiries, each by its own instant in the period",
+        kind="ratio", unit="ratio", numerator="won_with_amount", denominator=("inquiries",),
+        attributed_to="responsible at the win; inquiries: who took it",
+    ),
+    Metric(
         "conversion", "Конверсия (за период)", "Win rate by period",
         "deals won / (deals won + deals lost without spam), both closed in the period",
         kind="ratio", unit="ratio", numerator="deals_won",

@@ -1,20 +1,21 @@
 """Plan against fact at an instant (kpis.md 8.3): pace, run rate, what is needed, status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Literal
 
 from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.period import Period, day_start, local_date, to_day
-from service.kpi.decompose import cumulative
+from service.domain.period import Period, day_start, local_date, periods, to_day
 from service.kpi.metrics import METRICS, Metric
+from service.kpi.plantree import WHOLE, PlanBook, Scope, scope_of
+from service.kpi.plantree import expected as expected_by
+from service.kpi.planwrite import book_of
 from service.kpi.query import Question
-from service.store import plans as store
 
 NORM_MIN = 5  # a ratio on fewer cases than this says nothing
 
@@ -103,9 +104,18 @@ class PlanFact:
         return None if self.plan is None or self.fact is None else self.fact - self.plan
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is planned for a line: the value, what should be there by now, the version."""
+
+    value: int | None = None
+    expected: Fraction | None = None
+    version: int | None = None
+
+
 def compare(
     metric: Metric,
-    plan: int | None,
+    plan: Plan,
     fact: float | None,
     grain: str,
     at: Progress,
@@ -119,29 +129,18 @@ def compare(
         at.passed_days,
         float(round(at.left_days, 2)),
     )
+    value = plan.value
     if metric.kind != "sum":
-        status = _status_of_norm(metric, plan, fact, cases)
-        return PlanFact(plan, fact, None, None, None, status, working)
+        status = _status_of_norm(metric, value, fact, cases)
+        return PlanFact(value, fact, None, None, None, status, working)
     done = Fraction(fact or 0)
-    expected = _expected(plan, at)
     rate = done * at.weight / at.elapsed if at.elapsed else None
     needed = None
-    if plan is not None:
-        left = Fraction(plan) - done
+    if value is not None:
+        left = Fraction(value) - done
         needed = Fraction(0) if left <= 0 else left / at.left_days if at.left_days else None
-    status = _status(plan, done, expected, grain, at, step)
-    return PlanFact(plan, fact, expected, rate, needed, status, working)
-
-
-def _expected(plan: int | None, at: Progress) -> Fraction | None:
-    """Plans of the finished days plus today's share."""
-    if plan is None:
-        return None
-    if at.today < 0:
-        return Fraction(0)
-    daily = cumulative(plan, at.weights)
-    today = daily[at.today] * at.passed_share if at.today < len(daily) else Fraction(0)
-    return sum(daily[: at.today], Fraction(0)) + today
+    status = _status(value, done, plan.expected, grain, at, step)
+    return PlanFact(value, fact, plan.expected, rate, needed, status, working)
 
 
 def _status(
@@ -181,37 +180,114 @@ def _status_of_norm(metric: Metric, plan: int | None, fact: float | None, cases:
     return "far_behind" if fact < plan * 0.8 else "behind" if fact < plan * 0.95 else "on_pace"
 
 
-def plans_of_months(
-    connection: Connection, configs: Mapping[str, Config], question: Question
-) -> Mapping[tuple[str, str, str | None], int]:
-    """Plans by (metric, month, seller's full id or None for the whole account), for queries."""
-    slugs = [metric.slug for metric in question.metrics]
-    rows = store.plans(connection, list(configs), metric=slugs) if configs else []
-    by_seller = "seller" in question.dimensions
-    found: dict[tuple[str, str, str | None], int] = {}
-    for row in whole_or_parts(rows, by_seller=by_seller):
-        seller = f"{row['account_id']}.{row['seller']}" if by_seller else None
-        key = (row["metric"], row["period"], seller)
-        found[key] = found.get(key, 0) + row["value"]
-    return found
+# --- plans of lines -------------------------------------------------------------------------------
+
+By = Literal["account", "team", "seller"]
 
 
-def whole_or_parts(
-    rows: Sequence[Mapping[str, Any]], *, by_seller: bool
-) -> list[Mapping[str, Any]]:
-    """Rows of sellers; or of the account, as set, else the sum of its sellers' rows."""
-    if by_seller:
-        return [row for row in rows if row["seller"]]
-    set_whole = {
-        (row["account_id"], row["metric"], row["period"])
-        for row in rows
-        if not row["seller"] and not row["team"]
+def group_of(config: Config, leaf: Scope, by: By) -> str | None:
+    """The line that a leaf counts in: a full seller id or a team; None = nobody's, or the whole."""
+    team, seller = leaf
+    if by == "account":
+        return None
+    if by == "seller":
+        return f"{config.account_id}.{seller}" if seller else None
+    own = config.team_of(seller) if seller else None
+    return own.id if own else team or None
+
+
+def _scope(group: str | None, by: By) -> Scope | None:
+    """Whose norm holds for a line; None = nobody's."""
+    if by == "account":
+        return WHOLE
+    if group is None:
+        return None
+    return (group, "") if by == "team" else ("", group.partition(".")[2])
+
+
+def plan_groups(book: PlanBook, period: Period, by: By) -> set[str | None]:
+    """The lines that have a plan."""
+    if by == "account":
+        return {None}
+    metrics = {key[0] for key in book.rows if METRICS[key[0]].kind == "sum"}
+    found = {
+        group_of(book.config, leaf, by)
+        for metric in metrics
+        for leaf, days in book.leaves(metric, period).items()
+        if leaf[1] or any(days.values())
     }
-    found = []
-    for row in rows:
-        key = (row["account_id"], row["metric"], row["period"])
-        whole = not row["seller"] and not row["team"]
-        part = bool(row["seller"]) and METRICS[str(row["metric"])].kind == "sum"
-        if whole or (part and key not in set_whole):
-            found.append(row)
+    scopes = {key[2:] for key in book.rows}
+    return found | {group_of(book.config, scope, by) for scope in scopes if scope != WHOLE}
+
+
+def plan_of(
+    book: PlanBook, metric: Metric, period: Period, by: By, group: str | None, now: Instant
+) -> Plan:
+    """The plan of one line; sums are sums of leaves, norms are copied."""
+    if metric.kind != "sum":
+        return _norm_of(book, metric, period, _scope(group, by))
+    leaves = {
+        leaf: days
+        for leaf, days in book.leaves(metric.slug, period).items()
+        if group_of(book.config, leaf, by) == group
+    }
+    if not leaves:
+        return Plan()
+    value = sum(sum(days.values()) for days in leaves.values())
+    versions = [
+        row["version"]
+        for month in periods(period.first, period.last, "month")
+        for row in book.rows_of_month(metric.slug, month.name)
+        if by == "account" or group_of(book.config, scope_of(row), by) == group
+    ]
+    return Plan(value, expected_by(book.config, leaves, now), max(versions, default=None))
+
+
+def _norm_of(book: PlanBook, metric: Metric, period: Period, scope: Scope | None) -> Plan:
+    if scope is None:
+        return Plan()
+    parts = book.norm_of_parts(metric, period, scope)
+    if parts is not None:
+        return Plan(int(parts + Fraction(1, 2)))
+    row = book.norm(metric, period, scope)
+    return Plan(row["value"], None, row["version"]) if row else Plan()
+
+
+def plans_of_spans(
+    connection: Connection, configs: Mapping[str, Config], question: Question
+) -> Mapping[tuple[str, date, str | None], int]:
+    """Plans by (metric, first day, group), for queries by account, team or seller."""
+    others = set(question.dimensions) - {"account", "team", "seller"}
+    if others or {"team", "seller"} <= set(question.dimensions):
+        return {}
+    by: By = "account"
+    if "seller" in question.dimensions or "team" in question.dimensions:
+        by = "seller" if "seller" in question.dimensions else "team"
+    found: dict[tuple[str, date, str | None], int] = {}
+    for config in configs.values():
+        slugs = {metric.slug for metric in question.metrics if metric.plannable}
+        book = book_of(connection, config, slugs | _parts_of(question), _month_names(question))
+        for first, last in question.spans():
+            span = Period(first, last, "day")
+            for metric in question.metrics:
+                for group in plan_groups(book, span, by) if metric.plannable else ():
+                    plan = plan_of(book, metric, span, by, group, 0).value
+                    key = (metric.slug, first, _key(config, by, group, question))
+                    if plan is not None:
+                        found[key] = found.get(key, 0) + plan
     return found
+
+
+def _key(config: Config, by: By, group: str | None, question: Question) -> str | None:
+    if by == "account" and "account" in question.dimensions:
+        return config.account_id
+    return group
+
+
+def _parts_of(question: Question) -> set[str]:
+    ratios = [metric for metric in question.metrics if metric.kind == "ratio"]
+    return {name for metric in ratios for name in (metric.numerator, "deals_won")}
+
+
+def _month_names(question: Question) -> set[str]:
+    return {month.name for month in periods(question.first, question.last, "month")}

@@ -1,9 +1,9 @@
-"""Plans: rows by (account, metric, period, team, seller), each change kept as a version."""
+"""Plans: rows by (account, metric, period, team, seller), each state kept as a version."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, delete, func, insert, select, update
 
 from service.domain.instant import Instant
 from service.store.records import Plan, PlanVersion
@@ -40,30 +40,44 @@ def put(connection: Connection, row: Row, author: str, reason: str, now: Instant
     if row["value"] is None:
         if known is None:
             return "unchanged"
-        _keep(connection, known, author, reason, now)
+        gone = {**known, "value": None, "version": known["version"] + 1}
+        _keep(connection, gone, author, reason, now)
         connection.execute(delete(_PLAN).where(_is(_PLAN, key)))
         return "removed"
-    if known is None:
-        values = {**row, "version": _next_version(connection, key), "at": now, "author": author}
-        connection.execute(insert(_PLAN), [values])
-        return "created"
     told = {name: row[name] for name in ("value", "currency", "status", "locked")}
+    if known is None:
+        made = {**key, **told, "version": _next_version(connection, key)}
+        connection.execute(insert(_PLAN), [{**made, "at": now, "author": author}])
+        _keep(connection, made, author, reason, now)
+        return "created"
     if all(known[name] == value for name, value in told.items()):
         return "unchanged"
-    _keep(connection, known, author, reason, now)
-    changed = {**told, "version": known["version"] + 1, "at": now, "author": author}
-    connection.execute(update(_PLAN).where(_is(_PLAN, key)).values(**changed))
+    changed = {**told, "version": known["version"] + 1}
+    where = update(_PLAN).where(_is(_PLAN, key))
+    connection.execute(where.values(**changed, at=now, author=author))
+    _keep(connection, {**key, **changed}, author, reason, now)
     return "updated"
 
 
 def _next_version(connection: Connection, key: Mapping[str, str]) -> int:
     """A row that was removed and comes back goes on counting."""
-    query = select(_VERSION.c.version).where(_is(_VERSION, key)).order_by(_VERSION.c.version)
-    versions = list(connection.execute(query).scalars())
-    return versions[-1] + 1 if versions else 1
+    query = select(func.max(_VERSION.c.version)).where(_is(_VERSION, key))
+    return int(connection.execute(query).scalar() or 0) + 1
 
 
 def _keep(connection: Connection, row: Row, author: str, reason: str, now: Instant) -> None:
-    old = {name: row[name] for name in (*KEY, "version", "value", "status")}
-    old |= {"reason": reason, "at": now, "author": author}
-    connection.execute(insert(_VERSION), [old])
+    """Every version is kept with who made it, when and why; a removal is one without a value."""
+    made = {name: row[name] for name in (*KEY, "version", "value", "status")}
+    made |= {"reason": reason, "at": now, "author": author}
+    connection.execute(insert(_VERSION), [made])
+
+
+def history(
+    connection: Connection, account_id: str, limit: int, **equal: Sequence[str]
+) -> list[Row]:
+    """Versions of an account's rows, by key, the oldest first."""
+    query = select(_VERSION).where(_VERSION.c.account_id == account_id)
+    for column, values in equal.items():
+        query = query.where(_VERSION.c[column].in_(values))
+    query = query.order_by(*(_VERSION.c[name] for name in KEY), _VERSION.c.version).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]

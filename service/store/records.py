@@ -130,7 +130,7 @@ class Plan(SQLModel, table=True):
 
 
 class PlanVersion(SQLModel, table=True):
-    """What a plan row was before it was changed."""
+    """A plan row as it was written: who, when, why; the newest is the row itself."""
 
     __tablename__ = "plan_version"
     account_id: str = account_column()

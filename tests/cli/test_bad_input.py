@@ -80,7 +80,9 @@ def said(result: tuple[int, str, str], code: int = 2) -> str:
         (("rules", "test", "."), "is no file"),
         (("rules", "try", "missing.yaml", "--account", "nobody"), "missing.yaml: No such file"),
         (("rules", "try", "missing.yaml"), "--account"),
-        (("plan", "import", "missing.csv"), ""),
+        (("plan", "import", "missing.csv"), "missing.csv cannot be read: No such file"),
+        (("plan", "export", "--period", "soon"), "--period"),
+        (("plan", "export", "--account", "nobody"), "--account"),
         (("serve", "--port", "99999"), "DOZOR_PORT"),
         (("serve", "--host", "999.1.1.1"), "--host"),
         (("demo", "--speed", "0"), "--speed"),
@@ -96,7 +98,7 @@ def test_wrong_arguments(run: Run, arguments: tuple[str, ...], words: str) -> No
 def test_what_is_not_there_yet_is_said_plainly(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("rules: []\n", encoding="utf-8")
     assert "no account 'nobody'" in said(run("rules", "try", "a.yaml", "--account", "nobody"))
-    assert "not in this version" in said(run("plan", "import", "a.yaml"))
+    assert "no rows below a heading" in said(run("plan", "import", "a.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""How sure a month's run rate is (kpis.md 8.4): what became of it in the months before.
+
+The run rate is the forecast; a forecast of the pipeline needs the history of stages by amount,
+which is not stored as contributions, so `method` says `run_rate`. The interval is 80 %: the 10th
+and 90th percentile (nearest rank) of final / run rate at the same share of working time in the last
+12 closed months; with fewer than 6 such months there is none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+from sqlalchemy import Connection
+
+from service.domain.config import Config
+from service.domain.instant import Instant
+from service.domain.period import Grain, Period, local_date
+from service.domain.span import Span
+from service.kpi import query as kpi
+from service.kpi.metrics import Metric
+from service.kpi.planfact import By
+from service.kpi.query import Question
+
+METHOD = "run_rate"
+MOST_MONTHS, LEAST_MONTHS = 12, 6
+LOW, HIGH = Fraction(1, 10), Fraction(9, 10)
+
+Figures = dict[str | None, dict[str, Any]]
+
+
+def figures(
+    connection: Connection, config: Config, question: Question, by: By
+) -> dict[tuple[str, str | None], dict[str, Any]]:
+    """Values by (first day of the period, group), in the account's currency."""
+    configs = {config.account_id: config}
+    table = kpi.tabulate(question, kpi.gather(connection, configs, question), configs)
+    return {
+        (row.get("period", question.first).isoformat(), row[by] if by != "account" else None): row[
+            "values"
+        ]
+        for row in table.rows
+        if row["currency"] in (None, config.currency)
+    }
+
+
+@dataclass
+class Forecasts:
+    """The past months of one account, read once."""
+
+    connection: Connection
+    config: Config
+    metrics: tuple[Metric, ...]
+    by: By
+    period: Period
+    now: Instant
+    _finals: dict[tuple[str, str | None], dict[str, Any]] | None = None
+    _early: dict[Fraction, list[Figures]] = field(default_factory=dict)
+
+    def interval(
+        self, metric: Metric, group: str | None, rate: Fraction | None, share: Fraction
+    ) -> tuple[Fraction, Fraction] | None:
+        """Low and high of the end of the month; None = nothing can be said."""
+        if rate is None or self.period.grain != "month" or metric.kind != "sum" or share <= 0:
+            return None
+        ratios = self._ratios(metric, group, share)
+        if len(ratios) < LEAST_MONTHS:
+            return None
+        return rate * nearest_rank(ratios, LOW), rate * nearest_rank(ratios, HIGH)
+
+    def _ratios(self, metric: Metric, group: str | None, share: Fraction) -> list[Fraction]:
+        finals = self._known_finals()
+        if share not in self._early:
+            self._early[share] = [self._at(month, share) for month in self._months()]
+        found = []
+        for month, early in zip(self._months(), self._early[share], strict=True):
+            final = finals.get((month.first.isoformat(), group), {}).get(metric.slug) or 0
+            then = early.get(group, {}).get(metric.slug) or 0
+            if then > 0:
+                found.append(Fraction(int(final)) * share / int(then))
+        return sorted(found)
+
+    def _months(self) -> list[Period]:
+        today = local_date(self.now, self.config.timezone)
+        found = [Period.around(min(today, self.period.first), "month").previous()]
+        while len(found) < MOST_MONTHS:
+            found.append(found[-1].previous())
+        return found
+
+    def _known_finals(self) -> dict[tuple[str, str | None], dict[str, Any]]:
+        if self._finals is None:
+            months = self._months()
+            question = self._question(months[-1], months[0], self.now, whole=False)
+            self._finals = figures(self.connection, self.config, question, self.by)
+        return self._finals
+
+    def _question(self, first: Period, last: Period, at: Instant, *, whole: bool) -> Question:
+        dimensions = () if self.by == "account" else (self.by,)
+        grain: Grain | None = None if whole else "month"
+        metrics = tuple(m for m in self.metrics if m.kind == "sum")
+        return Question(metrics, dimensions, first.first, last.last, grain, (), at)
+
+    def _at(self, month: Period, share: Fraction) -> Figures:
+        """The figures of a month when the same share of its working time had passed."""
+        question = self._question(month, month, self._instant(month, share), whole=True)
+        found = figures(self.connection, self.config, question, self.by)
+        return {group: values for (_, group), values in found.items()}
+
+    def _instant(self, month: Period, share: Fraction) -> Instant:
+        calendar = self.config.calendar(None)
+        count = (month.last - month.first).days + 1
+        seconds = sum(calendar.day_seconds(month.first + timedelta(n)) for n in range(count))
+        minutes = int(share * seconds / 60)
+        start, end = month.start(self.config.timezone), month.end(self.config.timezone)
+        return min(end - 1, calendar.add(start, Span(minutes, "wm"))) if share < 1 else end - 1
+
+
+def nearest_rank(values: Sequence[Fraction], p: Fraction) -> Fraction:
+    """The value at position ceil(p x n) of sorted values."""
+    return values[max(1, -(-(p * len(values)) // 1)) - 1]

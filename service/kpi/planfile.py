@@ -1,0 +1,273 @@
+"""Plans from and to files: headings in Russian or English, names or ids, amounts in major units."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from service.domain.config import Config
+from service.domain.money import exponent, major_units
+from service.domain.named import find
+from service.domain.period import Period
+from service.errors import ConfigError
+from service.kpi.metrics import METRICS, Metric
+from service.kpi.plansheet import Cell, Line
+
+COLUMNS = ("account", "metric", "period", "team", "seller", "value", "currency", "status", "locked")
+NEEDED = ("metric", "period", "value")
+_HEADINGS: dict[str, tuple[str, ...]] = {
+    "account": ("account", "аккаунт", "портал"),
+    "metric": ("metric", "kpi", "показатель", "метрика"),
+    "period": ("period", "период", "date", "дата", "day", "день"),
+    "month": ("month", "месяц"),
+    "team": ("team", "отдел", "команда"),
+    "seller": ("seller", "продавец", "менеджер", "сотрудник"),
+    "value": ("value", "plan", "план", "значение", "сумма"),
+    "currency": ("currency", "валюта"),
+    "status": ("status", "статус"),
+    "locked": ("locked", "закреплён", "закреплен"),
+}
+_MONTHS = ("январь", "февраль", "март", "апрель", "май", "июнь", "июль", "август", "сентябрь",
+           "октябрь", "ноябрь", "декабрь")  # fmt: skip
+_DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
+_YES, _NO = ("true", "1", "да", "yes"), ("false", "0", "нет", "no", "")
+_STATUSES = {"draft": "draft", "approved": "approved", "closed": "closed", "": None}
+_STATUSES |= {"черновик": "draft", "утверждён": "approved", "утвержден": "approved"}
+_LARGEST = 10**15
+
+
+@dataclass(frozen=True)
+class FileFault:
+    """A cell that cannot be used."""
+
+    row: int
+    column: str
+    code: str
+    value: str
+    detail: str
+
+    def document(self) -> dict[str, Any]:
+        """On the wire."""
+        return {"row": self.row, "column": self.column, "code": self.code, "value": self.value,
+                "detail": self.detail}  # fmt: skip
+
+
+@dataclass
+class Sheet:
+    """What a file holds: rows to write with their line numbers, and faults."""
+
+    rows: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    faults: list[FileFault] = field(default_factory=list)
+
+    @property
+    def rejected(self) -> int:
+        """How many lines have a fault."""
+        return len({fault.row for fault in self.faults})
+
+
+def read_plans(lines: Sequence[Line], configs: Mapping[str, Config], account: str | None) -> Sheet:
+    """Rows of a file. `account`: of lines that name none.
+
+    Raises:
+        ConfigError: the heading lacks a column, or there is a strange one.
+    """
+    places = _headings(lines[0][1])
+    names = {column: str(lines[0][1][index]) for column, index in places.items()}
+    months = _are_months(lines[1:], places)
+    found = Sheet()
+    seen: dict[tuple[Any, ...], int] = {}
+    for number, cells in lines[1:]:
+        told = {c: cells[i] if i < len(cells) else None for c, i in places.items()}
+        reader = _Reader(number, told, names, months)
+        row = reader.row(configs, account)
+        key = tuple(row.get(n) for n in ("account_id", "metric", "period", "team", "seller"))
+        if not reader.faults and key in seen:
+            detail = f"The same plan stands in line {seen[key]} already."
+            reader.fault("period", "invalid_body", detail)
+        seen.setdefault(key, number)
+        found.faults += reader.faults
+        if not reader.faults:
+            found.rows.append((number, row))
+    return found
+
+
+def _headings(cells: Sequence[Cell]) -> dict[str, int]:
+    places: dict[str, int] = {}
+    for index, cell in enumerate(cells):
+        if cell in (None, ""):
+            continue
+        name = str(cell).strip().casefold()
+        column = next((c for c, words in _HEADINGS.items() if name in words), None)
+        if column is None:
+            known = ", ".join(COLUMNS)
+            raise ConfigError(f"file: there is no column {str(cell)[:40]!r}; there are {known}")
+        if column in places:
+            raise ConfigError(f"file: the column {str(cell)[:40]!r} stands twice")
+        places[column] = index
+    for column in NEEDED:
+        if column not in places and not (column == "period" and "month" in places):
+            words = " or ".join(_HEADINGS[column][:1] + _HEADINGS[column][-1:])
+            raise ConfigError(f"file: the column {column} is missing (write {words})")
+    return places
+
+
+def _are_months(lines: Sequence[Line], places: Mapping[str, int]) -> bool:
+    """Whether written-out dates mean months: all of them are first days."""
+    if "month" in places:
+        return True
+    index = places["period"]
+    cells = [cells[index] for _, cells in lines if index < len(cells)]
+    days = [day for cell in cells if (day := _date_of(cell)) is not None]
+    return bool(days) and all(day.day == 1 for day in days)
+
+
+def _date_of(cell: Cell) -> date | None:
+    if isinstance(cell, date):
+        return cell
+    match = _DATE.fullmatch(str(cell or "").strip())
+    if match is None:
+        return None
+    try:
+        return date(int(match[3]), int(match[2]), int(match[1]))
+    except ValueError:
+        return None
+
+
+@dataclass
+class _Reader:
+    """One line."""
+
+    number: int
+    cells: Mapping[str, Cell]
+    names: Mapping[str, str]
+    months: bool
+    faults: list[FileFault] = field(default_factory=list)
+
+    def text(self, column: str) -> str:
+        cell = self.cells.get(column)
+        return "" if cell is None else str(cell).strip()
+
+    def fault(self, column: str, code: str, detail: str) -> None:
+        name = self.names.get(column, self.names.get("month", column))
+        self.faults.append(FileFault(self.number, name, code, self.text(column)[:60], detail))
+
+    def row(self, configs: Mapping[str, Config], account: str | None) -> dict[str, Any]:
+        chosen = self.text("account") or account or ""
+        config = configs.get(chosen)
+        if config is None:
+            detail = f"There is no account {chosen!r}." if chosen else "No account is named."
+            self.fault("account", "unknown_name", detail)
+            return {}
+        metric = self._metric()
+        money = metric is not None and metric.unit == "money"
+        told = self.text("currency").upper()
+        if money and told not in ("", config.currency):
+            detail = f"Plans of {chosen} are in {config.currency}."
+            self.fault("currency", "invalid_body", detail)
+        currency = config.currency if money else ""
+        seller, team = self._named(config, "seller"), self._named(config, "team")
+        if seller and team and config.team_of(seller) != config.teams.get(team):
+            self.fault("team", "invalid_body", "The seller is not in this team.")
+        return {
+            "account_id": chosen, "metric": metric.slug if metric else "",
+            "period": self._period(), "team": "" if seller else team, "seller": seller,
+            "value": self._value(currency), "currency": currency, "status": self._status(),
+            "locked": self._locked(),
+        }  # fmt: skip
+
+    def _metric(self) -> Metric | None:
+        name = self.text("metric")
+        found = METRICS.get(name) or next(
+            (m for m in METRICS.values() if name.casefold() in (m.ru.casefold(), m.en.casefold())),
+            None,
+        )
+        if found is None:
+            self.fault("metric", "unknown_name", f"There is no metric {name[:40]!r}.")
+        elif not found.plannable:
+            self.fault("metric", "invalid_body", f"{found.slug} cannot be planned.")
+            return None
+        return found
+
+    def _named(self, config: Config, column: str) -> str:
+        name = self.text(column).removeprefix(f"{config.account_id}.")
+        if not name:
+            return ""
+        pairs = [(s.id, s.name) for s in config.directory.sellers]
+        if column == "team":
+            pairs = [(team.id, team.name) for team in config.teams.values()]
+        try:
+            return find(name, pairs, column, column)
+        except ConfigError as error:
+            self.fault(column, "unknown_name", f"{error}.")
+            return ""
+
+    def _period(self) -> str:
+        column = "period" if "period" in self.cells else "month"
+        cell, text = self.cells.get(column), self.text(column)
+        day = _date_of(cell)
+        if day is not None:
+            return Period.around(day, "month" if self.months else "day").name
+        word, _, year = text.casefold().partition(" ")
+        if word in _MONTHS and year.isdigit():
+            text = f"{year}-{_MONTHS.index(word) + 1:02d}"
+        try:
+            found = Period.parse(text)
+        except ValueError as error:
+            self.fault(column, "invalid_body", f"{error}.")
+            return ""
+        if not 1970 <= found.first.year < 2200:
+            self.fault(column, "invalid_body", f"{text!r} is out of range.")
+        return found.name
+
+    def _value(self, currency: str) -> int | None:
+        """A number as people write it; empty removes the plan."""
+        text = re.sub(r"[\s\u00a0\u202f]", "", self.text("value"))
+        if not text:
+            return None
+        if "," in text and "." in text:
+            text = text.replace("." if text.rfind(",") > text.rfind(".") else ",", "")
+        try:
+            value = Decimal(text.replace(",", "."))
+        except InvalidOperation:
+            self.fault("value", "invalid_body", "It is no number; write for example 1 234,50.")
+            return None
+        places = exponent(currency) if currency else 0
+        if not value.is_finite() or abs(value) > _LARGEST or value < 0:
+            self.fault("value", "invalid_body", "A plan is a number from 0 to 10^15.")
+            return None
+        scaled = value.scaleb(places)
+        if scaled != int(scaled):
+            detail = f"At most {places} digits after the point." if places else "A whole number."
+            self.fault("value", "invalid_body", detail)
+        return int(scaled)
+
+    def _status(self) -> str | None:
+        name = self.text("status").casefold()
+        if name not in _STATUSES:
+            self.fault("status", "unknown_name", "A status is draft or approved.")
+            return None
+        return _STATUSES[name]
+
+    def _locked(self) -> bool | None:
+        if "locked" not in self.cells:
+            return None
+        name = self.text("locked").casefold()
+        if name not in (*_YES, *_NO):
+            self.fault("locked", "invalid_body", "Write true or false.")
+        return name in _YES
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Stored rows as a table with its heading; money in major units."""
+    found: list[list[Any]] = [list(COLUMNS)]
+    for row in rows:
+        value = row["value"]
+        amount = major_units(value, row["currency"]) if row["currency"] else value
+        seller = f"{row['account_id']}.{row['seller']}" if row["seller"] else None
+        found.append([
+            row["account_id"], row["metric"], row["period"], row["team"] or None, seller, amount,
+            row["currency"] or None, row["status"], bool(row["locked"]),
+        ])  # fmt: skip
+    return found

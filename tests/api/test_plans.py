@@ -1,0 +1,384 @@
+"""Plans over the running service: writing, splitting, states, history, files (api.md 3.7)."""
+
+import io
+from typing import Any
+
+import httpx
+import openpyxl
+import pytest
+
+from tests.api.conftest import Api
+
+MONTH = "2026-12"
+Client = httpx.Client
+
+
+def plan(value: int | None, **more: Any) -> dict[str, Any]:
+    told: dict[str, Any] = {"account": "romashka", "metric": "deals_won", "period": MONTH}
+    return told | {"value": value} | more
+
+
+def put(client: Client, *rows: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = client.put("/v1/plans", json={"rows": list(rows)} | more)
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def refused(client: Client, *rows: dict[str, Any], **more: Any) -> tuple[int, str, str]:
+    answer = client.put("/v1/plans", json={"rows": list(rows)} | more)
+    document = answer.json()
+    pointer = document["errors"][0]["pointer"] if document["errors"] else ""
+    return answer.status_code, document["code"], pointer
+
+
+def listed(client: Client, **query: str) -> dict[tuple[str, str | None, str | None], Any]:
+    rows = client.get("/v1/plans", params=query).json()["data"]
+    return {(row["period"], row["team"], row["seller"]): row["value"] for row in rows}
+
+
+def act(client: Client, what: str, **body: Any) -> httpx.Response:
+    return client.post(f"/v1/plans/{what}", json={"account": "romashka"} | body)
+
+
+def test_rows_are_written_all_or_nothing_and_the_same_again_is_no_version(both: Api) -> None:
+    client = both.client()
+    rows = [plan(10, seller="romashka.7"), plan(20), plan(60_000_000, metric="receipts")]
+    assert put(client, *rows)["created"] == 3
+    again = put(client, *rows)
+    assert (again["unchanged"], again["updated"]) == (3, 0)
+    assert {row["version"] for row in again["data"]} == {1}
+    assert refused(client, plan(11, seller="romashka.7"), plan(1, metric="nonsense"))[:2] == (
+        400, "unknown_name",
+    )  # fmt: skip
+    assert listed(client, metric="deals_won") == {
+        (MONTH, None, "romashka.7"): 10, (MONTH, None, None): 20,
+    }  # fmt: skip
+    assert put(client, plan(None, seller="romashka.7"))["removed"] == 1
+    assert listed(client, metric="deals_won") == {(MONTH, None, None): 20}
+    assert refused(client, plan(1, metric="receipts", currency="EUR"))[2] == "#/rows/0/currency"
+    assert refused(client, plan(1, period="2026-13"))[2] == "#/rows/0/period"
+    assert refused(client, plan(1, seller="romashka.77"))[2] == "#/rows/0/seller"
+    assert refused(client, plan(1, metric="deals_lost"))[2] == "#/rows/0/metric"
+    nobody = both.client("kpi:read").put("/v1/plans", json={"rows": [plan(1)]})
+    assert nobody.status_code == 403
+
+
+def test_parts_never_exceed_a_total_that_is_set(both: Api) -> None:
+    client = both.client()
+    put(client, plan(60), plan(40, seller="romashka.7"), plan(20, seller="romashka.9"))
+    answer = client.put("/v1/plans", json={"rows": [plan(25, seller="romashka.9")]})
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "exceed it by 5" in answer.json()["detail"]
+    assert listed(client)[MONTH, None, "romashka.9"] == 20  # nothing was written
+    put(client, plan(25, seller="romashka.9"), plan(35, seller="romashka.7"))
+    put(client, plan(70))
+    fact = f"/v1/plan-fact?period={MONTH}&metrics=deals_won"
+    lines = client.get(f"{fact}&by=seller&account=romashka").json()["data"]
+    by_seller = {row["seller"] and row["seller"]["id"]: row["plan"] for row in lines}
+    assert by_seller == {None: 10, "romashka.7": 35, "romashka.9": 25}
+    (whole,) = client.get(f"{fact}&account=romashka").json()["data"]
+    assert whole["plan"] == 70
+    day = plan(50, seller="romashka.7", period="2026-12-10")
+    assert refused(client, day)[1] == "conflict"
+
+
+def test_long_periods_are_kept_in_months_and_weeks_in_days(both: Api) -> None:
+    client = both.client()
+    assert put(client, plan(120, period="2027"))["created"] == 1
+    months = listed(client, grain="month")
+    assert len(months) == 12
+    assert sum(months.values()) == 120
+    assert listed(client, period="2027")["2027", None, None] == 120
+    quarters = listed(client, period="2027-Q1,2027-Q2,2027-Q3,2027-Q4")
+    assert sum(quarters.values()) == 120
+    assert put(client, plan(120, period="2027"))["unchanged"] == 1
+    assert put(client, plan(10, period="2026-W50", seller="romashka.7"))["created"] == 1
+    assert listed(client, period="2026-W50")["2026-W50", None, "romashka.7"] == 10
+    days = listed(client, grain="day")
+    assert len(days) == 7
+    assert listed(client, period="2026-Q4")["2026-Q4", None, "romashka.7"] == 10
+    put(client, plan(100, period="2027-01"))  # by hand: it is locked from now on
+    put(client, plan(210, period="2027"))
+    assert listed(client)["2027-01", None, None] == 100
+    assert refused(client, plan(99, period="2027"))[1] == "conflict"
+
+
+def test_decomposition_over_the_api(both: Api) -> None:
+    client = both.client()
+    body: dict[str, Any] = {
+        "metric": "deals_won", "period": MONTH, "value": 100, "by": ["seller"], "save": True,
+    }  # fmt: skip
+    answer = act(client, "decompose", **body).json()
+    assert answer["total"] == 100
+    assert [row["value"] for row in answer["data"]] == [34, 33, 33]
+    put(client, plan(40, seller="romashka.9"))  # changed by hand: locked
+    again = act(client, "decompose", **body).json()["data"]
+    assert {row["seller"]: row["value"] for row in again} == {
+        "romashka.7": 30, "romashka.9": 40, "romashka.12": 30,
+    }  # fmt: skip
+    few = act(client, "decompose", **(body | {"value": 39}))
+    assert (few.status_code, few.json()["code"]) == (409, "conflict")
+    assert "exceed it by 1" in few.json()["detail"]
+    by_day = act(client, "decompose", **(body | {"by": ["seller", "day"], "value": 120})).json()
+    assert len(by_day["data"]) == 3 * 31
+    assert sum(row["value"] for row in by_day["data"]) == by_day["total"] == 120
+    assert listed(client, period=MONTH)[MONTH, None, "romashka.7"] == 40
+    money = body | {"metric": "receipts", "value": 100_000_000_00, "save": False}
+    parts = [row["value"] for row in act(client, "decompose", **money).json()["data"]]
+    assert sum(parts) == 100_000_000_00
+    assert all(part % 100_000 == 0 for part in parts)  # thousands of roubles
+    norm = body | {"metric": "conversion", "value": 30, "by": ["team"]}
+    assert [r["value"] for r in act(client, "decompose", **norm).json()["data"]] == [30, 30]
+    for wrong, pointer in (
+        ({"metric": "deals_lost"}, "#/metric"), ({"seller": "romashka.0"}, "#/seller"),
+        ({"weights": "manual"}, "#/manual"), ({"period": "soon"}, "#/period"),
+        ({"seller": "romashka.7"}, "#/by"),
+    ):  # fmt: skip
+        told = act(client, "decompose", **(body | wrong)).json()
+        assert told["errors"][0]["pointer"] == pointer, told
+
+
+def test_a_saved_split_is_read_back_at_every_level(both: Api) -> None:
+    client = both.client()
+    put(client, plan(50, period="2027-02"), plan(5, period="2027-02", team="1"))
+    for by, weights in ((["team", "seller", "month"], "hours"), (["seller", "day"], "equal")):
+        body = {"metric": "deals_won", "period": "2027-Q1", "value": 311, "by": by,
+                "weights": weights, "save": True}  # fmt: skip
+        answer = act(client, "decompose", **body)
+        assert answer.status_code == 200, answer.text
+        rows = answer.json()["data"]
+        assert sum(row["value"] for row in rows) == 311
+        for row in rows[::7]:
+            query = {"period": row["period"], "metrics": "deals_won", "by": "seller"}
+            lines = client.get("/v1/plan-fact", params=query).json()["data"]
+            found = {x["seller"] and x["seller"]["id"]: x["plan"] or 0 for x in lines}
+            assert found.get(row["seller"], 0) == row["value"], row
+        for by_ in ("account", "team", "seller"):
+            query = {"period": "2027-Q1", "metrics": "deals_won", "by": by_}
+            lines = client.get("/v1/plan-fact", params=query).json()["data"]
+            assert sum(line["plan"] or 0 for line in lines) == 311
+
+
+def test_finished_days_of_a_running_month_are_frozen(both: Api) -> None:
+    """Now: 23 November, 10:00 in Moscow; 15 of 20 working days are over (4 November is off)."""
+    client = both.client()
+    put(client, plan(20, period="2026-11", seller="romashka.7"))
+    days = ",".join(f"2026-11-{n:02d}" for n in range(1, 31))
+
+    def by_day() -> list[int]:
+        rows = [
+            client.get(f"/v1/plan-fact?period={day}&metrics=deals_won&by=seller").json()["data"]
+            for day in days.split(",")
+        ]
+        return [sum(line["plan"] or 0 for line in lines) for lines in rows]
+
+    before = by_day()
+    assert before == [0, 1, 1, 0, 1, 1, 0, 0] + [1, 1, 1, 1, 1, 0, 0] * 3 + [1]
+    put(client, plan(32, period="2026-11", seller="romashka.7"))
+    after = by_day()
+    assert after[:22] == before[:22]
+    assert sum(after) == 32
+    assert after[22:] == [3, 3, 3, 3, 3, 0, 0, 3]
+    assert refused(client, plan(13, period="2026-11", seller="romashka.7"))[1] == "conflict"
+
+
+def test_an_absence_moves_only_the_days_to_come(both: Api) -> None:
+    client = both.client()
+    put(client, plan(20, period="2026-11", seller="romashka.7"))
+
+    def by_day() -> list[int]:
+        query = {"metrics": "deals_won", "account": "romashka"}
+        days = [f"2026-11-{n:02d}" for n in range(1, 31)]
+        return [
+            client.get("/v1/plan-fact", params=query | {"period": day}).json()["data"][0]["plan"]
+            for day in days
+        ]
+
+    before = by_day()
+    absent = [{"from": "2026-11-05", "to": "2026-11-26"}]
+    settings = {"sellers": {"7": {"absent": absent}}}
+    answer = client.put("/v1/accounts/romashka/settings", json=settings)
+    assert answer.status_code == 200, answer.text
+    after = by_day()
+    assert after[:22] == before[:22]
+    assert after[22:] == [0, 0, 0, 0, 3, 0, 0, 3]  # 6 are left for the 27th and the 30th
+    assert sum(after) == 20
+
+
+def test_states_and_history(both: Api) -> None:
+    client = both.client()
+    nothing = act(client, "approve", period=MONTH)
+    assert (nothing.status_code, nothing.json()["code"]) == (409, "conflict")
+    put(client, plan(10, seller="romashka.7"), plan(500, metric="receipts"))
+    assert act(client, "close", period=MONTH).json()["code"] == "conflict"
+    assert act(client, "approve", period="2026-Q4").json()["changed"] == 2
+    assert act(client, "approve", period=MONTH).json()["changed"] == 0
+    changed = plan(12, seller="romashka.7")
+    assert refused(client, changed) == (400, "invalid_body", "#/reason")
+    assert put(client, changed, reason="больше заявок")["data"][0]["status"] == "approved"
+    assert act(client, "close", period=MONTH, metrics=["deals_won"]).json()["changed"] == 1
+    assert refused(client, plan(13, seller="romashka.7"), reason="x")[:2] == (409, "plan_closed")
+    assert refused(client, plan(1, seller="romashka.9"))[:2] == (409, "plan_closed")
+    assert put(client, changed)["unchanged"] == 1
+    assert act(client, "approve", period=MONTH).json()["code"] == "plan_closed"
+    assert act(client, "reopen", period=MONTH).status_code == 400
+    assert act(client, "reopen", period=MONTH, reason=" ").json()["code"] == "invalid_body"
+    assert act(client, "reopen", period=MONTH, reason="ошибка").json()["changed"] == 2
+    assert act(client, "approve", period=MONTH, metrics=["x"]).json()["code"] == "unknown_name"
+    put(client, plan(None, seller="romashka.7"))
+    query = {"account": "romashka", "metric": "deals_won", "period": MONTH}
+    rows = client.get("/v1/plans/history", params=query).json()["data"]
+    assert [(r["version"], r["value"], r["status"], r["reason"]) for r in rows] == [
+        (1, 10, "draft", None),
+        (2, 10, "approved", None),
+        (3, 12, "approved", "больше заявок"),
+        (4, 12, "closed", None),
+        (5, 12, "draft", "ошибка"),
+        (6, None, "draft", None),
+    ]
+    assert all(r["who"].startswith("key_") and r["at"] == "2026-11-23T07:00:00Z" for r in rows)
+    put(client, plan(7, seller="romashka.7"))
+    assert client.get("/v1/plans", params=query).json()["data"][0]["version"] == 7
+    stranger = both.client(accounts=("vasilek",))
+    assert stranger.get("/v1/plans/history", params=query).json()["data"] == []
+    assert act(stranger, "approve", period=MONTH).json()["errors"][0]["pointer"] == "#/account"
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+RUSSIAN = (
+    "Показатель;Период;Продавец;Отдел;План\r\n"
+    "Поступления;01.12.2026;Иванов;;1 234,50\r\n"
+    "Продажи;01.12.2026;;Отдел 2;12\r\n"
+    "deals_won;01.12.2026;romashka.7;;5\r\n"
+)
+
+
+def upload(client: Client, data: bytes, kind: str = "text/csv", **query: str) -> dict[str, Any]:
+    answer = client.post(
+        "/v1/plans/import", params={"account": "romashka"} | query, content=data,
+        headers={"content-type": kind},
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251"])
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_russian_files_in_any_dress(api: Api, encoding: str, separator: str) -> None:
+    client = api.client()
+    data = RUSSIAN.replace(";", separator).encode(encoding)
+    looked = upload(client, data, dry_run="true")
+    assert (looked["accepted"], looked["rejected"], looked["created"]) == (3, 0, 3)
+    assert listed(client) == {}
+    assert upload(client, data)["created"] == 3
+    assert upload(client, data)["unchanged"] == 3
+    rows = client.get("/v1/plans").json()["data"]
+    assert {(r["metric"], r["period"], r["team"], r["seller"], r["value"]) for r in rows} == {
+        ("receipts", MONTH, None, "romashka.7", 123_450),
+        ("deals_won", MONTH, "2", None, 12),
+        ("deals_won", MONTH, None, "romashka.7", 5),
+    }
+
+
+def test_a_rejected_row_stops_all_unless_partial(both: Api) -> None:
+    client = both.client()
+    data = (
+        "metric,period,seller,value\n"
+        "deals_won,2026-12,Иванов,5\n"
+        "deals_wom,2026-12,Иванов,5\n"
+        "deals_won,2026-12,Иванова,5\n"
+        "deals_won,2026-12-40,,5\n"
+        "deals_won,2026-12,Петрова,пять\n"
+        "deals_won,2026-12,Иванов,6\n"
+        "deals_won,2026-12-10,Иванов,9\n"
+    ).encode()
+    found = upload(client, data)
+    assert (found["accepted"], found["rejected"]) == (0, 6)
+    assert [(e["row"], e["column"], e["code"], e["value"]) for e in found["errors"]] == [
+        (3, "metric", "unknown_name", "deals_wom"),
+        (4, "seller", "unknown_name", "Иванова"),
+        (5, "period", "invalid_body", "2026-12-40"),
+        (6, "value", "invalid_body", "пять"),
+        (7, "period", "invalid_body", "2026-12"),
+        (8, "value", "conflict", "9"),
+    ]
+    assert listed(client) == {}
+    partly = upload(client, data, partial="true")
+    assert (partly["accepted"], partly["rejected"], partly["created"]) == (1, 6, 1)
+    assert listed(client) == {(MONTH, None, "romashka.7"): 5}
+
+
+def test_what_is_no_table_is_refused_with_a_sentence(api: Api) -> None:
+    client = api.client()
+    for data, words in (
+        (b"", "no rows"), (b"metric;value\ndeals_won;1\n", "column period is missing"),
+        (b"PK\x03\x04nonsense", "XLSX"), (b"metric;period;value;x\n1;2;3;4\n", "no column 'x'"),
+        (b"metric;metric;period;value\na;b;c;d\n", "stands twice"), (b"\x00\x01", "no CSV"),
+    ):  # fmt: skip
+        answer = client.post("/v1/plans/import", content=data, headers={"content-type": "text/csv"})
+        assert answer.status_code == 400, data
+        assert words in answer.json()["detail"], answer.json()
+    form = client.post("/v1/plans/import", files={"wrong": b"x"})
+    assert form.json()["detail"] == "The form has no part named file."
+    assert client.post("/v1/plans/import", json={}).status_code == 415
+
+
+def fill(client: Client) -> None:
+    put(
+        client, plan(40, seller="romashka.7"), plan(7, team="2"), plan(60),
+        plan(123_456_789, metric="receipts", seller="romashka.9", locked=True),
+        plan(3, seller="romashka.7", period="2026-12-01"), plan(25, metric="conversion"),
+    )  # fmt: skip
+    act(client, "approve", period=MONTH, metrics=["receipts"])
+
+
+@pytest.mark.parametrize("query", ["", "?dialect=excel_ru", "?account=romashka&period=2026-12"])
+def test_what_is_exported_and_imported_again_is_unchanged(both: Api, query: str) -> None:
+    client = both.client()
+    fill(client)
+    answer = client.get(f"/v1/plans/export.csv{query}")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "attachment" in answer.headers["content-disposition"]
+    text = answer.content
+    if "excel_ru" in query:
+        assert text.startswith(b"\xef\xbb\xbfaccount;metric;")
+        assert b";1234567,89;RUB;approved;true\r\n" in text
+    else:
+        assert b",1234567.89,RUB,approved,true\r\n" in text
+    found = upload(client, text)
+    assert (found["accepted"], found["unchanged"], found["rejected"]) == (6, 6, 0)
+    form = client.post("/v1/plans/import", files={"file": ("plans.csv", text, "text/csv")})
+    assert form.json()["unchanged"] == 6
+
+
+def test_xlsx_there_and_back(both: Api) -> None:
+    client = both.client()
+    fill(client)
+    data = client.get("/v1/plans/export.xlsx").content
+    sheet = openpyxl.load_workbook(io.BytesIO(data)).worksheets[0]
+    cells = list(sheet.iter_rows(values_only=True))
+    assert cells[0][:3] == ("account", "metric", "period")
+    assert 1234567.89 in [row[5] for row in cells]
+    form = client.post("/v1/plans/import", files={"file": ("plans.xlsx", data)})
+    assert form.json()["unchanged"] == 6, form.text
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    assert upload(client, data, kind)["unchanged"] == 6
+
+
+def test_a_sheet_with_real_dates_and_numbers(api: Api) -> None:
+    from datetime import datetime
+
+    client = api.client()
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["Показатель", "Месяц", "Менеджер", "Сумма"])
+    sheet.append(["Поступления", datetime(2026, 12, 1), "Иванов", 1234.5])  # noqa: DTZ001
+    sheet.append(["Звонки", datetime(2026, 12, 1), 9, 300])  # noqa: DTZ001
+    out = io.BytesIO()
+    book.save(out)
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    assert upload(client, out.getvalue(), kind)["created"] == 2
+    assert set(listed(client)) == {(MONTH, None, "romashka.7"), (MONTH, None, "romashka.9")}
