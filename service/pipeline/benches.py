@@ -16,6 +16,7 @@ from service.pipeline.derive import violation_row
 from service.rules.book import Rule, Window
 from service.rules.holders import Carried, Event, Holder, Track
 from service.rules.levels import over_since
+from service.rules.norms import PLAN
 from service.rules.second import HEARD, judge_second, parts_of
 from service.rules.silences import USUAL_DAYS
 from service.store import heard
@@ -164,6 +165,9 @@ class Bench:
         return self._verdict(holder, self._track(holder, day), day_start(day, zone))
 
     def _first_day(self, holder: Holder) -> int | None:
+        if self._parts[0] == PLAN:
+            months = [month for _, month, _ in self._plans(holder)]
+            return int(min(months).replace("-", "")) * 100 + 1 if months else None
         asked = (self._connection, self._account_id, self._parts[0], holder.seller)
         return store.first_day(*asked)
 
@@ -187,6 +191,8 @@ class Bench:
             return Track({}, _heard(heard.stretches(self._connection, self._account_id, since)))
         if self._rule.model.counts == "hygiene":
             return self._track_of_deals(holder, day)
+        if self._parts[0] == PLAN:
+            return self._track_of_plan(holder, day)
         track = Track()
         for part in self._parts:
             if day and not holder.slot:
@@ -210,6 +216,23 @@ class Bench:
         told = store.steps_of_deals(self._connection, self._account_id, self._parts, seller, day)
         track.events = [Event(at, part, seller, delta, deal) for at, part, deal, delta in told]
         return track
+
+    def _track_of_plan(self, holder: Holder, day: int) -> Track:
+        """Plans as they were written, and what was done from the beginning of a month on."""
+        plans = self._plans(holder)
+        track = Track({}, [Event(at, PLAN, holder.seller, v, month) for at, month, v in plans])
+        for part in self._parts[1:]:
+            track.events += [
+                Event(at, part, seller, delta)
+                for at, seller, delta in self._reader.steps(
+                    part, holder.sellers, day // 100 * 100 + 1
+                )
+            ]
+        return track
+
+    def _plans(self, holder: Holder) -> list[tuple[Instant, str, int]]:
+        asked = (self._connection, self._account_id, self._parts[1], holder.seller)
+        return store.plans_of(*asked)
 
     def _verdict(
         self, holder: Holder, track: Track | None, at: Instant, *, carry: bool = True

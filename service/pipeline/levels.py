@@ -8,6 +8,7 @@ from service.domain.violation import Found
 from service.pipeline.benches import Bench, Judged, Reader
 from service.rules.book import Rule, Window
 from service.rules.holders import Holder
+from service.rules.norms import PLAN
 from service.rules.second import HEARD, holders_of, is_by_slot, parts_of, second_rules
 from service.store import derived as derived_store
 from service.store import heard
@@ -82,7 +83,11 @@ def holders(connection: Connection, account_id: str, windows: Sequence[Window]) 
     config = windows[-1].config
     parts = {part for rule in second_rules(windows) for part in parts_of(rule, config)}
     found = {""}
-    for part in parts - {HEARD}:
+    for rule in second_rules(windows):
+        if rule.model.counts == "plan_pace":
+            metric = parts_of(rule, config)[1]
+            found |= set(store.planned(connection, account_id, metric))
+    for part in parts - {HEARD, PLAN}:
         column = "slot" if part in BY_SLOT else None
         found |= {who for who, _ in store.counted_for(connection, account_id, part, column)}
     return sorted(found)

@@ -6,7 +6,7 @@ worked that day (a half day asks for half); the hygiene index is taken over the 
 and is unknown with too few open deals.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -20,6 +20,7 @@ from service.domain.violation import Found
 from service.rules.attributes import SellerState
 from service.rules.book import Rule, Window
 from service.rules.holders import Carried, Event, Holder, Stretch, Track, collect, rule_at
+from service.rules.pace import Planned, pace, plan_at
 
 _FAR_DAYS = 1000  # an absence longer than this ends the looking ahead
 _SCALES = {"calls_out": 1, "talk_minutes": 60}
@@ -62,7 +63,7 @@ def judge_norm(
 ) -> list[Found]:
     """Intervals of one norm for one seller from the local day of `start` on."""
     rule = next(r for w in reversed(windows) for r in w.rules if r.id == rule_id)
-    meter: _Meter = _Hygiene(track) if rule.model.counts == "hygiene" else _Counts(track)
+    meter: _Meter = _METERS.get(rule.model.counts or "", _Counts)(track)
     return collect(
         _Norm(rule_id, holder, track, windows, carried is not None, start).stretches(meter),
         holder,
@@ -214,3 +215,34 @@ class _Hygiene:
 
 
 _ALL = "*"  # which rule costs what is no matter of the norm
+
+
+class _Pace:
+    """Per cent of what the plan of the month asks for by the end of the day."""
+
+    def __init__(self, track: Track) -> None:
+        self._plans = [
+            Planned(event.at, event.subject, event.delta if event.delta >= 0 else None)
+            for event in track.events
+            if event.part == PLAN
+        ]
+        self._seller = next((event.seller for event in track.events), "")
+        self._sales = [e for e in track.events if e.part == SALES]
+        self._facts = [e for e in track.events if e.part not in {PLAN, SALES}]
+
+    def measure(self, day: Day, rule: Rule, config: Config) -> Measured:
+        first = day_start(to_day(day.on.replace(day=1)), config.timezone)
+        fact, sales = (
+            sum(event.delta for event in events if first <= event.at <= day.ends)
+            for events in (self._facts, self._sales)
+        )
+        plan = plan_at(self._plans, f"{day.on:%Y-%m}", day.ends)
+        calendar = config.calendar(self._seller or None)
+        found = pace(plan, fact, max(0, sales), day.on, calendar, rule.below)
+        reached = day.ends if found.is_behind is False else None
+        return Measured(found.is_behind, reached, found.percent or 0, rule.below)
+
+
+PLAN = "plan"  # an event whose `delta` is the plan (negative: taken back), `subject` its month
+SALES = "won_with_amount"
+_METERS: Mapping[str, Callable[[Track], _Meter]] = {"hygiene": _Hygiene, "plan_pace": _Pace}

@@ -66,7 +66,9 @@ class RuleModel(_Model):
     level: str | None = None  # form level: the contribution part that is summed
     above: str | None = None  # form level: attribute or param.<name> that must not be exceeded
     share: int = Field(100, ge=1, le=100)  # form level: per cent of the limit that are allowed
-    counts: Literal["calls_out", "talk_minutes", "hygiene"] | None = None  # form norm: of each day
+    counts: Literal["calls_out", "talk_minutes", "hygiene", "plan_pace"] | None = (
+        None  # form norm: of each day
+    )
     below: str | None = None  # form norm: param.<name> that must be reached
     row: int = Field(1, ge=1, le=10)  # form norm: working days in a row
     join: str = "0m"  # gaps shorter than this do not end an interval

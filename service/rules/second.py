@@ -14,7 +14,7 @@ from service.rules.book import Rule, Window
 from service.rules.forms import SECOND
 from service.rules.holders import Carried, Holder, Track
 from service.rules.levels import judge_level
-from service.rules.norms import judge_norm
+from service.rules.norms import PLAN, SALES, judge_norm
 from service.rules.silences import judge_silence
 
 HEARD = "heard"  # instants at which anything came from the portal
@@ -36,6 +36,9 @@ def parts_of(rule: Rule, config: Config) -> tuple[str, ...]:
     """What a rule of the second layer rests on."""
     if rule.model.form == "level":
         return (rule.metric(config),)
+    if rule.model.counts == "plan_pace":
+        metric = str(rule.params.get("metric", "receipts"))
+        return (PLAN, metric, *([SALES] if metric == "receipts" else []))
     if rule.model.form == "norm":
         return _OF_NORMS[rule.model.counts or ""]
     stream = rule.stream or ""

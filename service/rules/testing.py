@@ -24,6 +24,7 @@ from service.domain.directory import (
 )
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant, to_datetime
+from service.domain.period import day_start, local_day
 from service.domain.siblings import older_than, sibling_of
 from service.domain.steps import call_parts, level_steps
 from service.domain.story import Context, Story
@@ -35,6 +36,7 @@ from service.rules.expression import ConditionFailed
 from service.rules.forms import SECOND
 from service.rules.holders import Event, Track
 from service.rules.judge import judge
+from service.rules.norms import PLAN, SALES
 from service.rules.schema import RuleModel, RuleTest
 from service.rules.second import HEARD, holders_of, judge_second, parts_of
 
@@ -135,6 +137,7 @@ def _second(
         for line in test.given
         if HEARD in line
     ]
+    counted += [_Counted(_planned(line), "") for line in test.given if PLAN in line]
     parts = parts_of(rule, config)
     counted = sorted(one for one in counted if one.event.part in parts)
     found: list[Found] = []
@@ -149,6 +152,8 @@ def _second(
         begin = 0
         if model.form == "norm":
             begin = next((e.at for e in mine if e.part == parts[0]), FOREVER)
+            if parts[0] == PLAN and begin < FOREVER:
+                begin = day_start(local_day(begin, _ZONE) // 100 * 100 + 1, _ZONE)
         if begin < FOREVER:
             found += judge_second(rule, holder, Track({}, mine), windows, None, begin)
     return found
@@ -159,11 +164,28 @@ class _Counted(NamedTuple):
     slot: str
 
 
+def _planned(line: dict[str, Any]) -> Event:
+    """`plan: {seller, month, value}`: a plan as it is written at an instant."""
+    told = line[PLAN]
+    at = _instant(line["at"]) or 0
+    return Event(at, PLAN, str(told["seller"]), int(told["value"]), str(told["month"]))
+
+
+def _sales(story: Story) -> Iterator[_Counted]:
+    """Money and number of sales, at their wins."""
+    for before, state in zip([None, *story.deal], story.deal, strict=False):
+        won = state.kind is StageKind.WON and (before is None or before.kind is not StageKind.WON)
+        if won:
+            for part, value in ((SALES, 1), ("receipts", state.amount), ("deals_won", 1)):
+                yield _Counted(Event(state.at, part, state.responsible, value, story.id), "")
+
+
 def _others_of(story: Story) -> Iterator[_Counted]:
     """What is counted of a timeline beside its steps: calls, and inquiries by source."""
     for call in story.calls:
         for part, value in call_parts(call).items():
             yield _Counted(Event(call.started_at, part, call.author, value, call.id), "")
+    yield from _sales(story)
     last = story.lead[-1] if story.lead else story.deal[-1] if story.deal else None
     if last is not None and last.created_at is not None:
         event = Event(last.created_at, "inquiries", last.responsible, 1, story.id)
@@ -209,7 +231,7 @@ def _timelines(test: RuleTest) -> dict[str, list[Fact]]:
     for index, line in enumerate(test.given):
         at = _instant(line["at"]) or 0
         name = next(key for key in line if key != "at")
-        if name == HEARD:
+        if name in {HEARD, PLAN}:
             continue
         body = dict(line[name])
         kind = _KINDS[name]

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Table, delete, func, or_, select, text
 from service.domain.instant import Instant
 from service.domain.violation import SECOND_KINDS
 from service.store.engine import insert_or_update
+from service.store.records import PlanVersion
 from service.store.tables import (
     IS_LEVEL,
     STEPPED,
@@ -22,6 +23,8 @@ _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
+_PLANNED: Table = PlanVersion.__table__  # type: ignore[attr-defined]
+_MONTH_LENGTH = len("2026-03")
 _DIRTY: Table = LevelDirty.__table__  # type: ignore[attr-defined]
 
 
@@ -108,6 +111,34 @@ def last_before(
         query = query.where(columns.source == slot)
     found = connection.execute(query).scalar()
     return None if found is None else int(found)
+
+
+def plans_of(
+    connection: Connection, account_id: str, metric: str, seller: str
+) -> list[tuple[Instant, str, int]]:
+    """(instant, month, value; -1 = taken back) of a seller's plans of months, as written."""
+    columns = _PLANNED.c
+    query = (
+        select(columns.at, columns.period, columns.value)
+        .where(columns.account_id == account_id, columns.metric == metric)
+        .where(columns.seller == seller, func.length(columns.period) == _MONTH_LENGTH)
+        .order_by(columns.at, columns.version)
+    )
+    return [
+        (int(at), month, -1 if value is None else int(value))
+        for at, month, value in connection.execute(query)
+    ]
+
+
+def planned(connection: Connection, account_id: str, metric: str) -> list[str]:
+    """Sellers who ever had a plan."""
+    columns = _PLANNED.c
+    query = (
+        select(columns.seller)
+        .where(columns.account_id == account_id, columns.metric == metric, columns.seller != "")
+        .distinct()
+    )
+    return sorted(connection.execute(query).scalars())
 
 
 def first_day(connection: Connection, account_id: str, metric: str, seller: str) -> int | None:

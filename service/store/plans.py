@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, update
 
 from service.domain.instant import Instant
+from service.store import levels
 from service.store.records import Plan, PlanVersion
 
 _PLAN: Table = Plan.__table__  # type: ignore[attr-defined]
@@ -70,6 +71,8 @@ def _keep(connection: Connection, row: Row, author: str, reason: str, now: Insta
     made = {name: row[name] for name in (*KEY, "version", "value", "status")}
     made |= {"reason": reason, "at": now, "author": author}
     connection.execute(insert(_VERSION), [made])
+    if row["seller"]:  # rules on the pace of a plan are judged again
+        levels.mark(connection, row["account_id"], {row["seller"]: now})
 
 
 def history(

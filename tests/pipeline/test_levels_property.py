@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 from service.domain.facts import Fact, Kind
 from service.pipeline import verify
 from service.pipeline.office import Office
+from service.pipeline.rejudge import judge_dirty
+from service.store import plans
+from service.store.engine import transaction
 from tests import world
 
 DOCUMENT: dict[str, Any] = {
@@ -40,6 +43,7 @@ DOCUMENT: dict[str, Any] = {
         "seller-minutes-below": {"params": {"norm": 2}},
         "seller-hygiene-low": {"params": {"least": 1, "norm": 80}},
         "source-silent": {"params": {"usual": 2}},
+        "seller-behind-plan": {"params": {"metric": "deals_won"}},
         "team-imbalance": {"params": {"least": 2, "full": 60, "free": 60}, "for": "4wh"},
     },
 }
@@ -122,7 +126,10 @@ def test_levels_from_the_changed_instant_equal_levels_from_the_beginning(
             shutil.copyfile(sqlite_template, path)
             office = world.make_office(f"sqlite:///{path}")
             world.connect_account(office, document=DOCUMENT, connected="2026-02-01 00:00")
-            for fact in told:
+            plan(office, 20)
+            for number, fact in enumerate(told):
+                if number == 4:
+                    plan(office, 4)
                 world.tell(office, [fact])
                 assert verify.verify(office, world.ACCOUNT) == []
                 seen.update(second_layer(office))
@@ -136,7 +143,21 @@ def test_levels_from_the_changed_instant_equal_levels_from_the_beginning(
         "seller-inquiry-flood", "seller-mass-loss", "lead-backlog", "seller-day-overbooked",
         "seller-idle", "seller-no-activity-day", "seller-calls-below", "seller-minutes-below",
         "seller-hygiene-low", "source-silent", "team-imbalance",
+        "seller-behind-plan",
     }  # fmt: skip
+
+
+def plan(office: Office, value: int) -> None:
+    """Both sellers' plan of March; a later one replaces it."""
+    with transaction(office.engine) as connection:
+        for seller in ("7", "9"):
+            row = {
+                "account_id": world.ACCOUNT, "metric": "deals_won", "period": "2026-03",
+                "team": "", "seller": seller, "value": value, "currency": "", "status": "draft",
+                "locked": False,
+            }  # fmt: skip
+            plans.put(connection, row, "tests", "", START + value * STEP)
+    judge_dirty(office, world.ACCOUNT)
 
 
 def second_layer(office: Office) -> set[str]:

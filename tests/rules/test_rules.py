@@ -57,8 +57,8 @@ def rule(**changes: str) -> str:
                 "when": "seller.is_active",
                 "critical_when": "seller.is_active",
             },
-            "f.yaml:5:5",
-            "no form level",
+            "f.yaml:10:5",
+            "a seller has no such thing",
         ),
     ],
 )
