@@ -27,6 +27,7 @@ READ, WRITE = [Depends(require("kpi:read"))], [Depends(require("plans:write"))]
 CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FORM = "multipart/form-data"
 MOST_BYTES = 10 * 1024 * 1024
+_A_FILE = {"schema": {"type": "string", "format": "binary"}}
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,200})"?', re.IGNORECASE)
 _NAME = re.compile(rb'name="([^"]{0,200})"')
 
@@ -89,7 +90,10 @@ def _file_of(body: bytes, content_type: str) -> bytes:
     raise bad_body("#/file", "The form has no part named file.")
 
 
-@router.get("/plans/export.csv", dependencies=READ)
+@router.get(
+    "/plans/export.csv", dependencies=READ, response_class=Response,
+    responses={200: {"description": "the file", "content": {CSV: _A_FILE}}},
+)  # fmt: skip
 def export_plans_csv(
     call: CallDep,
     account: str | None = None,
@@ -102,7 +106,10 @@ def export_plans_csv(
     return _file(body, f"{CSV}; charset=utf-8", period, "csv")
 
 
-@router.get("/plans/export.xlsx", dependencies=READ)
+@router.get(
+    "/plans/export.xlsx", dependencies=READ, response_class=Response,
+    responses={200: {"description": "the file", "content": {XLSX: _A_FILE}}},
+)  # fmt: skip
 def export_plans_xlsx(
     call: CallDep,
     account: str | None = None,

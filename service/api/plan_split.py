@@ -31,6 +31,7 @@ from service.kpi.plansave import save
 from service.kpi.plantree import Scope
 from service.kpi.planwrite import Refused, Writer
 from service.store.handles import Connection
+from service.store.plans import hold
 
 router = Router(prefix="/v1", tags=["Plans"])
 WRITE, READ = [Depends(require("plans:write"))], [Depends(require("kpi:read"))]
@@ -77,6 +78,8 @@ def decompose(call: CallDep, body: Decompose) -> Response:
     with call.write() as connection:
         names, scope = found_scope(call, connection, body.account, body.team, body.seller)
         period = read_period_of(body.period, "#/period")
+        if body.save:
+            hold(connection, names.id)
         splitter = _splitter(call, connection, names, scope, body, period)
         try:
             pieces = _pieces(splitter, period, body.value)

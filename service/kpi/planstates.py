@@ -50,6 +50,7 @@ def move(connection: Connection, wanted: Move, author: str, reason: str, now: In
     Raises:
         WrongState: there is no plan, or one that cannot go there.
     """
+    store.hold(connection, wanted.account_id)
     rows = rows_within(connection, wanted.account_id, wanted.period, wanted.metrics)
     if not rows:
         detail = f"There is no plan of {wanted.account_id} in {wanted.period.name}."

@@ -93,6 +93,8 @@ class PlanBook:
         default_factory=dict
     )
     _leaves: dict[tuple[str, str], dict[Scope, list[int]]] = field(default_factory=dict)
+    _sums: dict[tuple[str, str], dict[Scope, int]] = field(default_factory=dict)
+    _spans: dict[tuple[str, date, date], dict[Scope, dict[date, int]]] = field(default_factory=dict)
     _weights: dict[tuple[str, Period], tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -107,6 +109,8 @@ class PlanBook:
         """A row as it is from now on; `value` None = it is gone."""
         key = (row["metric"], row["period"], row["team"], row["seller"])
         self._leaves.pop((row["metric"], row["period"][:7]), None)
+        self._sums.pop((row["metric"], row["period"][:7]), None)
+        self._spans.clear()
         month = self._months.setdefault((row["metric"], row["period"][:7]), {})
         if row["value"] is None:
             self.rows.pop(key, None)
@@ -174,6 +178,12 @@ class PlanBook:
 
     def leaves(self, metric: str, period: Period) -> dict[Scope, dict[date, int]]:
         """The plan of every leaf on every day of a period."""
+        key = (metric, period.first, period.last)
+        if key not in self._spans:
+            self._spans[key] = self._cut(metric, period)
+        return self._spans[key]
+
+    def _cut(self, metric: str, period: Period) -> dict[Scope, dict[date, int]]:
         found: dict[Scope, dict[date, int]] = {}
         for month in periods(period.first, period.last, "month"):
             days = days_of(month)
@@ -188,13 +198,22 @@ class PlanBook:
 
     def total(self, metric: str, period: Period, scope: Scope) -> int | None:
         """The plan of a scope; None = there is none."""
-        leaves = self.leaves(metric, period)
         found = [
-            sum(days.values())
-            for leaf, days in leaves.items()
+            value
+            for leaf, value in self._leaf_sums(metric, period).items()
             if is_within(self.config, leaf, scope)
         ]
         return sum(found) if found else None
+
+    def _leaf_sums(self, metric: str, period: Period) -> dict[Scope, int]:
+        if period.grain != "month":
+            leaves = self.leaves(metric, period)
+            return {leaf: sum(days.values()) for leaf, days in leaves.items()}
+        key = (metric, period.name)
+        if key not in self._sums:
+            days = self.month_leaves(metric, period)
+            self._sums[key] = {leaf: sum(values) for leaf, values in days.items()}
+        return self._sums[key]
 
     # --- norms --------------------------------------------------------------------------------
 

@@ -63,6 +63,7 @@ class Writer:
         Raises:
             Refused: the first row that cannot stand.
         """
+        store.hold(self.connection, self.config.account_id)
         self.book = read_book(self.connection, self.config, rows)
         results = [""] * len(rows)
         order = sorted(range(len(rows)), key=lambda i: _coarse_first(rows[i]))
@@ -205,6 +206,7 @@ class Writer:
         month = Period.around(local_date(self.now, self.config.timezone), "month")
         over = finished(self.config, month, self.now)
         if over:
+            store.hold(self.connection, self.config.account_id)
             slugs = {slug for slug, metric in METRICS.items() if metric.kind == "sum"}
             self.book = book_of(self.connection, self.config, slugs, {month.name})
             whole = [row for row in self.book.rows.values() if row["period"] == month.name]

@@ -8,11 +8,23 @@ from sqlalchemy import Connection, Table, and_, delete, func, insert, select, up
 from service.domain.instant import Instant
 from service.store import levels
 from service.store.records import Plan, PlanVersion
+from service.store.tables import Account
 
+_ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 _PLAN: Table = Plan.__table__  # type: ignore[attr-defined]
 _VERSION: Table = PlanVersion.__table__  # type: ignore[attr-defined]
 KEY = ("account_id", "metric", "period", "team", "seller")
 Row = dict[str, Any]
+
+
+def hold(connection: Connection, account_id: str) -> None:
+    """One writer of an account's plans at a time, until the end of the transaction.
+
+    Plans must agree with each other, so whoever writes reads the others first. (SQLite has one
+    writer anyway.)
+    """
+    query = select(_ACCOUNT.c.account_id).where(_ACCOUNT.c.account_id == account_id)
+    connection.execute(query.with_for_update())
 
 
 def plans(connection: Connection, accounts: Sequence[str], **equal: Sequence[str]) -> list[Row]:

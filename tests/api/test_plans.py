@@ -1,6 +1,7 @@
 """Plans over the running service: writing, splitting, states, history, files (api.md 3.7)."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -81,6 +82,21 @@ def test_parts_never_exceed_a_total_that_is_set(both: Api) -> None:
     assert whole["plan"] == 70
     day = plan(50, seller="romashka.7", period="2026-12-10")
     assert refused(client, day)[1] == "conflict"
+
+
+def test_writers_at_the_same_time_never_break_a_total(both: Api) -> None:
+    """Three writers, each within the total, together beyond it."""
+    client = both.client()
+    put(client, plan(60))
+
+    def write(seller: str) -> int:
+        row = plan(25, seller=f"romashka.{seller}")
+        return client.put("/v1/plans", json={"rows": [row]}).status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        codes = sorted(pool.map(write, ("7", "9", "12")))
+    assert codes == [200, 200, 409]
+    assert sum(value for (_, _, seller), value in listed(client).items() if seller) == 50
 
 
 def test_long_periods_are_kept_in_months_and_weeks_in_days(both: Api) -> None:
