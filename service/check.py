@@ -1,6 +1,6 @@
 """`dozor account check`: the whole way of a connection, walked once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from service import connect
@@ -12,7 +12,7 @@ from service.errors import SourceUnavailable
 from service.http import limits_of
 from service.pipeline.care import DAY, WARN_DAYS
 from service.pipeline.office import Office
-from service.store import budgets
+from service.store import budgets, rule_files
 from service.store.accounts import AccountRow
 from service.store.engine import reading
 
@@ -24,6 +24,7 @@ def check(office: Office, account_id: str) -> list[Finding]:
     row = connect.known(office, account_id)
     with reading(office.engine) as connection:
         config = office.config(connection, account_id)
+        files = rule_files.history(connection, account_id)
         known = budgets.budget(connection, budgets.portal_key(row.crm, row.base_url))
     url = office.hook_url(row)
     findings: list[Finding] = []
@@ -37,7 +38,7 @@ def check(office: Office, account_id: str) -> list[Finding]:
     heard = row.last_event_at is not None
     ago = max(0, office.now() - (row.last_event_at or 0))
     findings.append(Finding("heard", heard, {"seconds": ago, "url": url or "-"}))
-    return [*findings, *_settings(office, config)]
+    return [*findings, *_settings(office, config, files)]
 
 
 def _portal(office: Office, row: AccountRow, config: Config, url: str) -> Iterator[Finding]:
@@ -77,11 +78,14 @@ def _hook(client: CrmClient, url: str, account: dict[str, Any]) -> Finding:
     return Finding("hook", state is HookState.ON, {"state": str(state), "url": url, **account})
 
 
-def _settings(office: Office, config: Config) -> list[Finding]:
-    """Names in the settings that mean nothing (any more); judging goes on without them."""
+def _settings(
+    office: Office, config: Config, files: Sequence[rule_files.FileVersion]
+) -> list[Finding]:
+    """Names in settings and rules that mean nothing (any more); judging goes on without them."""
     if not (config.directory.pipelines or config.directory.sellers):
         return []
-    problems = [*config.problems, *office.book.problems(config)]
+    problems = [*config.problems, *office.shelf.book(files).problems(config)]
+    problems += office.shelf.faults(files)
     if not problems:
         return [Finding("settings", True, {"error": ""})]
     return [Finding("settings", False, {"error": sentence}) for sentence in problems]

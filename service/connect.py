@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
+from service.domain import clientkeys
 from service.domain.account import AccountDocument
 from service.domain.config import parse_document, resolve
 from service.domain.named import check_nudges
@@ -15,6 +18,7 @@ from service.pipeline.ahead import ahead
 from service.pipeline.drain import store_facts
 from service.pipeline.holds import held
 from service.pipeline.office import Office
+from service.secrets import new_client_key
 from service.store import accounts, inbox
 from service.store.accounts import AccountRow
 from service.store.engine import reading, transaction
@@ -76,6 +80,7 @@ def add_account(
         raise ConfigError(f"--base-url: must begin with https://, not {base_url!r}")
     token = accounts.new_hook_token()
     clean["hook_token"] = token  # to subscribe again, and to be shown again
+    clean[clientkeys.SECRET] = new_client_key()
     new = accounts.NewAccount(
         account_id=account_id,
         name=name,
@@ -88,7 +93,7 @@ def add_account(
     with transaction(office.engine) as connection:
         before = accounts.account(connection, account_id)
         if before is not None and _half_done(before, new):
-            _add_again(connection, new, office.now())
+            _add_again(connection, _with_old_key(office, before, new), office.now())
         else:
             accounts.create(connection, new, "cli", office.now())
     return hook_url(office, crm, token)
@@ -98,6 +103,17 @@ def _half_done(before: AccountRow, new: accounts.NewAccount) -> bool:
     """The same portal, and no hook has ever come: adding it again completes the set-up."""
     same = (before.crm, before.base_url) == (new.crm, new.base_url)
     return same and before.last_event_at is None
+
+
+def _with_old_key(
+    office: Office, before: AccountRow, new: accounts.NewAccount
+) -> accounts.NewAccount:
+    """What was read of the portal already is hashed with the key it had."""
+    kept = office.secrets(before).get(clientkeys.SECRET)
+    if kept is None:
+        return new
+    given = json.loads(office.box.open(new.sealed)) | {clientkeys.SECRET: kept}
+    return msgspec.structs.replace(new, sealed=office.box.seal(json.dumps(given)))
 
 
 def _add_again(connection: Any, new: accounts.NewAccount, now: int) -> None:
@@ -214,7 +230,7 @@ def backfill(office: Office, account_id: str, since: int | None) -> Iterator[Pag
     Raises:
         SourceUnavailable: the portal does not answer; go on later.
     """
-    row = known(office, account_id)
+    row = office.keyed(known(office, account_id))
     if row.directory_wanted or row.directory_at is None:
         fetch.read_directory(office, account_id)
     row = known(office, account_id)
@@ -292,4 +308,4 @@ def _check_rules(
     check_nudges(document, row.crm, office.adapter(row.crm).nudges)
     if directory.pipelines or directory.sellers:
         config.check()
-    office.book.check(config)
+    office.book_of(connection, row.account_id).check(config)

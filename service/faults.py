@@ -1,6 +1,6 @@
 """Pydantic's errors as sentences for people: the place, and what would be right there."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,8 +28,12 @@ _WITH_VALUE: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 def first_of(error: ValidationError) -> Any:
     """The first fault: `loc`, `type`, `msg`, `ctx`; a misspelt name before what it left missing."""
-    found = error.errors(include_url=False, include_input=False)
-    return min(found, key=lambda fault: fault["type"] != "extra_forbidden")
+    return min(errors_of(error), key=lambda fault: fault["type"] != "extra_forbidden")
+
+
+def errors_of(error: ValidationError) -> Sequence[Any]:
+    """All faults."""
+    return error.errors(include_url=False, include_input=False)
 
 
 def said(fault: Any) -> str:

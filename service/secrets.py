@@ -146,3 +146,8 @@ def _kept(path: Path) -> str:
     if len(key) < LEAST_KEY:
         raise ConfigError(f"DOZOR_DATA_DIR: the key in {path} is cut short; restore the file")
     return key
+
+
+def new_client_key() -> str:
+    """A 256-bit random key under which an account hashes its clients' phones and e-mails."""
+    return secrets.token_urlsafe(32)

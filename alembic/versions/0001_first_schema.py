@@ -37,6 +37,8 @@ def upgrade() -> None:
     sa.Column('config_version', sa.BigInteger(), server_default=sa.text('1'), nullable=False),
     sa.Column('judged_version', sa.BigInteger(), server_default=sa.text('1'), nullable=False),
     sa.Column('judged_cursor', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('judged_done', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('judged_total', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('directory_at', sa.BigInteger(), nullable=True),
     sa.Column('directory_wanted', sa.Boolean(), nullable=False),
     sa.Column('backfill_cursor', service.store.types.Json(), nullable=True),
@@ -77,6 +79,16 @@ def upgrade() -> None:
     sa.Column('at', sa.BigInteger(), nullable=False),
     sa.Column('author', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('document', service.store.types.Json(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'version')
+    )
+    op.create_table('rule_file',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('version', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('at', sa.BigInteger(), nullable=False),
+    sa.Column('author', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=False),
+    sa.Column('effective_from', sa.BigInteger(), nullable=True),
+    sa.Column('text', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'version')
     )
     op.create_table('alert',
@@ -149,6 +161,16 @@ def upgrade() -> None:
     with op.batch_alter_table('audit', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_audit_at'), ['at'], unique=False)
 
+    op.create_table('contact_key',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('key', sa.String(length=24), nullable=False),
+    sa.Column('contact_id', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'key', 'contact_id'),
+    sqlite_with_rowid=False
+    )
+    with op.batch_alter_table('contact_key', schema=None) as batch_op:
+        batch_op.create_index('ix_contact_key_contact', ['account_id', 'contact_id'], unique=False)
+
     op.create_table('contribution',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('timeline', sa.String(length=80), nullable=False),
@@ -194,6 +216,7 @@ def upgrade() -> None:
     sa.Column('last_touch_at', sa.BigInteger(), nullable=True),
     sa.Column('has_contact', sa.Boolean(), nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False),
+    sa.Column('presence', service.store.types.Json(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
@@ -587,6 +610,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_contribution_day')
 
     op.drop_table('contribution')
+    with op.batch_alter_table('contact_key', schema=None) as batch_op:
+        batch_op.drop_index('ix_contact_key_contact')
+
+    op.drop_table('contact_key')
     with op.batch_alter_table('audit', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_audit_at'))
 
@@ -606,6 +633,7 @@ def downgrade() -> None:
 
     op.drop_table('alert')
     op.drop_table('portal_budget')
+    op.drop_table('rule_file')
     op.drop_table('account_settings')
     with op.batch_alter_table('account', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_account_hook_hash'))

@@ -1,11 +1,11 @@
 """The alert policy: claimed events in, messages out. Pure.
 
 Critical and warning leave as messages; info does not (it is seen in the lists). Breaches older than
-the connection, or found more than a day late, go into one digest and never alert singly. Events of
-one tick are grouped by rule and seller. Quiet hours hold a message until their end. A muted
-violation is claimed and its message suppressed; so is one that a graver rule speaks for
-(`inhibited`), and one that lies before an absence of its seller was entered or taken back
-(`after_the_fact`). Resolutions go to whoever was told of the breach.
+the connection or than the rule's arrival, or found more than a day late, go into one digest and
+never alert singly. Events of one tick are grouped by rule and seller. Quiet hours hold a message
+until their end. A muted violation is claimed and its message suppressed; so is one that a graver
+rule speaks for (`inhibited`), and one that lies before an absence of its seller was entered or
+taken back (`after_the_fact`). Resolutions go to whoever was told of the breach.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,6 +40,7 @@ class Event:
     told: frozenset[str] = field(default_factory=frozenset)  # receivers told of the opening
     inhibited: bool = False  # a graver rule speaks for it
     ops: bool = False  # of the connection: told to ops, not to the head
+    arrived: Instant = 0  # when the rule came to the account; 0 = it was always there
 
     @property
     def id(self) -> str:
@@ -144,22 +145,31 @@ def _as_list(value: str | list[str]) -> list[str]:
 def is_old(event: Event, config: Config, now: Instant) -> bool:
     """Whether a breach never alerts singly.
 
-    It is older than the connection, was found more than a day late, or lies after the fact.
+    It is older than connection or rule, was found more than a day late, or lies after the fact.
     """
-    breach = event.row["breach_at"]
-    old = breach < config.connected_at or now - breach > LATE_SECONDS
-    return event.kind == "opened" and (old or is_after_the_fact(event, config))
+    if event.kind != "opened":
+        return False
+    before = is_before(event.row["breach_at"], event.arrived, config, now)
+    return before or is_after_the_fact(event, config)
+
+
+def is_before(breach: Instant, arrived: Instant, config: Config, now: Instant) -> bool:
+    """Whether a breach is older than connection or rule, or was found more than a day late."""
+    if breach < config.connected_at or now - breach > LATE_SECONDS:
+        return True
+    return 0 < arrived >= breach
 
 
 def is_after_the_fact(event: Event, config: Config) -> bool:
     """Whether an absence that covers the breach was entered or taken back only after it."""
-    told_later = config.standards.absence_told_later
-    row = event.row
+    if event.kind != "opened" or not config.leaves:
+        return False
+    told_later, row = config.standards.absence_told_later, event.row
     people = {str(row["seller"]), str(row["owner"])}
     if row["subject_kind"] == "team":
         team = config.teams.get(str(row["subject_id"]))
         people.update(team.sellers if team else ())
-    return event.kind == "opened" and any(told_later(seller, row["breach_at"]) for seller in people)
+    return any(told_later(seller, row["breach_at"]) for seller in people)
 
 
 def quiet_until(config: Config, now: Instant) -> Instant:

@@ -23,6 +23,7 @@ from service.domain.ports import Adapter
 from service.errors import ConfigError
 from service.rules.book import RuleBook
 from service.rules.schema import RuleModel
+from service.rules.shelf import Shelf
 from service.settings import Settings
 from service.store.engine import reading, transaction
 from service.store.handles import Connection, Engine
@@ -50,6 +51,7 @@ class Services:
     wrong_keys: Limiter
     adapters: Mapping[str, Adapter]
     configs: dict[tuple[str, int, str], Config] = field(default_factory=dict, repr=False)
+    books: dict[tuple[str, int], RuleBook] = field(default_factory=dict, repr=False)
     try_rules: Trier = _nobody
     ending: bool = False  # SIGTERM came: /readyz says so
     _cursor_secret: bytes = field(default=b"", repr=False)
@@ -57,6 +59,11 @@ class Services:
     def now(self) -> Instant:
         """The present instant, whole seconds."""
         return from_datetime(self.clock.now())
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The rules of accounts: their own files on top of the installation's book."""
+        return Shelf(self.book)
 
     @property
     def cursor_secret(self) -> bytes:
@@ -99,7 +106,7 @@ class Call:
 
     @property
     def book(self) -> RuleBook:
-        """All rules of the installation."""
+        """The rules of the installation; an account may have its own (`names.Names.book`)."""
         return self.services.book
 
     @property

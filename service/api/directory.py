@@ -34,9 +34,8 @@ from service.domain.fieldmap import meanings
 from service.domain.instant import Instant, iso
 from service.domain.span import Span
 from service.http import limits_of
-from service.rules.book import RuleBook
 from service.store import budgets
-from service.store.accounts import pending_counts
+from service.store.accounts import AccountRow, pending_counts
 from service.store.handles import Connection
 from service.store.reads.ops import troubles, waiting_since
 
@@ -105,9 +104,19 @@ def account_health(call: CallDep, account_id: str) -> Response:
         "reconciled_at": iso(row.synced_at if row.backfill_state == "done" else None),
         "reconcile_error": row.sync_error,
         "lag_seconds": max(0, call.now - through), "pending": pending, "parked": parked,
-        "waiting_to_be_fetched": waiting,
+        "waiting_to_be_fetched": waiting, "judging": _judging(row),
     }  # fmt: skip
     return json_answer(answer)
+
+
+def _judging(row: AccountRow) -> Row:
+    running = row.judged_version < row.config_version
+    return {
+        "state": "running" if running else "idle",
+        "done": row.judged_done,
+        "total": row.judged_total if row.judged_total or not running else None,
+        "version": row.config_version,
+    }
 
 
 @router.get("/accounts/{account_id}/fields", response_model=AccountFields, dependencies=_READ)
@@ -254,7 +263,7 @@ def list_pipelines(call: CallDep, page: PageDep, filters: AccountFilter) -> Resp
         fresh(call, connection)
         names = chosen(visible_names(call, connection), filters)
     rows = [
-        _pipeline(call.book, own, pipeline)
+        _pipeline(own, pipeline)
         for own in names.values()
         for pipeline in own.config.directory.pipelines
     ]
@@ -268,36 +277,36 @@ def get_pipeline(call: CallDep, pipeline_id: str) -> Response:
     pipeline = own.config.directory.pipeline(crm_id)
     if pipeline is None:
         raise not_found()
-    return json_answer(_pipeline(call.book, own, pipeline))
+    return json_answer(_pipeline(own, pipeline))
 
 
-def _pipeline(book: RuleBook, names: Names, pipeline: directory.Pipeline) -> Row:
+def _pipeline(names: Names, pipeline: directory.Pipeline) -> Row:
     stages = sorted(pipeline.stages, key=lambda stage: stage.sort)
     return {
         "id": full_id(names.id, pipeline.id),
         "account": names.id,
         "crm_id": pipeline.id,
         "name": pipeline.name,
-        "stages": [_stage(book, names, pipeline.id, stage) for stage in stages],
+        "stages": [_stage(names, pipeline.id, stage) for stage in stages],
     }
 
 
-def _stage(book: RuleBook, names: Names, pipeline: str, stage: directory.Stage) -> Row:
+def _stage(names: Names, pipeline: str, stage: directory.Stage) -> Row:
     return {
         "id": stage_full_id(names.id, pipeline, stage.id),
         "crm_id": stage.id,
         "name": stage.name,
         "sort": stage.sort,
         "kind": stage.kind.value,
-        "norm_seconds": _norm(book, names, pipeline, stage),
+        "norm_seconds": _norm(names, pipeline, stage),
     }
 
 
-def _norm(book: RuleBook, names: Names, pipeline: str, stage: directory.Stage) -> int | None:
+def _norm(names: Names, pipeline: str, stage: directory.Stage) -> int | None:
     """The span of the rule about stuck deals, in seconds of its own kind of time."""
     if stage.kind is not StageKind.OPEN:
         return None
-    rules = (rule for rule in book.in_force(names.config) if rule.id == STUCK)
+    rules = (rule for rule in names.book.in_force(names.config) if rule.id == STUCK)
     rule = next(rules, None)
     if rule is None:
         return None

@@ -21,6 +21,15 @@ class Account(Wire):
     pending: int = Field(description="received and not yet worked on; 0 = all is in the answers")
 
 
+class Judging(Wire):
+    """How far a change of settings, rules or directory has been judged."""
+
+    state: str = Field(description="idle, running")
+    done: int = Field(description="timelines judged, of this or the last change")
+    total: int | None = Field(description="of so many; null: not counted yet")
+    version: int = Field(description="grows with each change")
+
+
 class AccountHealth(Wire):
     """How true our picture of a portal is."""
 
@@ -48,6 +57,7 @@ class AccountHealth(Wire):
     )
     parked: int = Field(description="hooks that nobody understood")
     waiting_to_be_fetched: int = Field(description="subjects to read from the CRM")
+    judging: Judging
 
 
 class FieldMeaning(Wire):

@@ -10,6 +10,9 @@ from service.api.params import Filters, is_id, value_of
 from service.domain.config import Config
 from service.domain.ports import Adapter
 from service.domain.ports import Connection as Portal
+from service.rules.book import RuleBook
+from service.rules.schema import RuleModel
+from service.store import rule_files
 from service.store.accounts import AccountRow, accounts, load_config
 from service.store.handles import Connection
 
@@ -71,6 +74,17 @@ def _config(call: Call, connection: Connection, row: AccountRow) -> Config:
     return known[key]
 
 
+def book_of(call: Call, connection: Connection, row: AccountRow) -> RuleBook:
+    """The rules in force for an account; no query as long as its version stays."""
+    known = call.services.books
+    key = (row.account_id, row.config_version)
+    if key not in known:
+        if len(known) > MOST_CONFIGS:
+            known.clear()
+        known[key] = call.services.shelf.book(rule_files.history(connection, row.account_id))
+    return known[key]
+
+
 def chosen_configs(call: Call, connection: Connection, filters: Filters) -> dict[str, Config]:
     """`visible_configs` narrowed by the filters `account` and `account[ne]`."""
     found = visible_configs(call, connection, value_of(filters, "account"))
@@ -84,6 +98,7 @@ class Names:
 
     config: Config
     account: AccountRow
+    book: RuleBook  # the rules in force for it
     adapter: Adapter | None = None
 
     @property
@@ -147,9 +162,29 @@ def visible_names(call: Call, connection: Connection) -> dict[str, Names]:
     """`Names` of every account that exists for the caller."""
     adapters = call.services.adapters
     return {
-        row.account_id: Names(_config(call, connection, row), row, adapters.get(row.crm))
+        row.account_id: Names(
+            _config(call, connection, row),
+            row,
+            book_of(call, connection, row),
+            adapters.get(row.crm),
+        )
         for row in visible_accounts(call, connection)
     }
+
+
+def rules_of(call: Call, names: Mapping[str, Names]) -> dict[str, RuleModel]:
+    """All rules of these accounts by name, also those that are gone.
+
+    Of one account as it has them; of several the installation's, then what single ones add.
+    """
+    books = {id(own.book): own.book for own in names.values()}
+    ordered = list(books.values()) if len(names) == 1 else [call.book, *books.values()]
+    found: dict[str, RuleModel] = {}
+    for book in ordered:
+        for name in book.names:
+            if name not in found:
+                found[name] = book.known(name)
+    return found
 
 
 def chosen(names: Mapping[str, Names], filters: Filters) -> dict[str, Names]:

@@ -59,7 +59,7 @@ def problem_responses(route: "Route") -> dict[str, Any]:
     if not route.path.startswith("/v1/"):
         return {}
     statuses = {400, 401, 403, 413, 429, 503}
-    if "{" in route.path:
+    if "{" in route.path or route.path.startswith("/v1/rules/"):  # ?account= names an object too
         statuses.add(404)
     if route.body_rule is not None:
         statuses.add(415)

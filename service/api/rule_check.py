@@ -1,7 +1,7 @@
 """The check of a rule file for `POST /v1/rules/validate`.
 
-All faults of shape with their places; if there are none, the first fault of meaning (unknown
-attribute, wrong type, missing null guard).
+All faults of shape with their places, and of the rules whose shape is right all faults of meaning
+(unknown attribute, wrong type, missing null guard).
 """
 
 import re
@@ -11,11 +11,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from service.api.bodies import faults_of
+from service.api.bodies import faults_of, pointer
+from service.api.problems import fault, from_faults
 from service.api.yaml_bodies import place_of, read_text
-from service.errors import ConfigError
+from service.errors import ApiError, ConfigError
 from service.files import load_yaml
-from service.rules.book import parse_rules
+from service.rules.book import read_rules
+from service.rules.reading import plain_of, position
 from service.rules.schema import RuleFile
 
 _PLACE = re.compile(r"^[^:]*:(\d+):(\d+): (.*)$", re.DOTALL)
@@ -40,15 +42,26 @@ def _faults(body: bytes) -> list[dict[str, Any]]:
         return [_fault(*place_of(error))]
     except ConfigError as error:
         return [_fault_of_meaning(str(error))]
+    found = []
     try:
-        RuleFile.model_validate(_plain(document))
+        RuleFile.model_validate(plain_of(document))
     except ValidationError as error:
-        return _faults_of_shape(error, document)
-    try:
-        parse_rules(text, "body")
-    except ConfigError as error:
-        return [_fault_of_meaning(str(error))]
-    return []
+        found = _faults_of_shape(error, document)
+    for known in read_rules(text, "body").meaning:
+        found.append(_fault_of_meaning(known.said("body")) | {"path": known.path})
+    return found
+
+
+def refuse(faults: Sequence[dict[str, Any]]) -> ApiError:
+    """A file that cannot be used, with every fault and its place."""
+    errors = []
+    for known in faults:
+        where = f"line {known['line']}, column {known['column']}: " if known["line"] else ""
+        path = pointer(known["path"].split(".") if known["path"] else [])
+        code = "invalid_body" if known["code"] == "invalid_rule" else known["code"]
+        detail, near = f"{where}{known['detail']}", known["did_you_mean"]
+        errors.append(fault(code, detail, pointer=path, did_you_mean=near))
+    return from_faults(errors, "invalid_body")
 
 
 def _faults_of_shape(error: ValidationError, document: Any) -> list[dict[str, Any]]:
@@ -58,7 +71,7 @@ def _faults_of_shape(error: ValidationError, document: Any) -> list[dict[str, An
     found = []
     for entry, known in zip(errors, faults_of(errors, RuleFile), strict=True):
         path = entry["loc"][1:]
-        line, column = _position(document, path)
+        line, column = position(document, path)
         told = _fault(line, column, known["detail"], known["code"], known["did_you_mean"])
         found.append(told | {"path": ".".join(str(part) for part in path) or None})
     return found
@@ -84,36 +97,3 @@ def _fault(
         "detail": detail,
         "did_you_mean": list(near),
     }
-
-
-def _plain(document: Any) -> Any:
-    """Round-trip YAML nodes as plain values with text keys."""
-    if isinstance(document, dict):
-        return {str(key): _plain(value) for key, value in document.items()}
-    if isinstance(document, list):
-        return [_plain(value) for value in document]
-    return document
-
-
-def _position(document: Any, path: Sequence[Any]) -> tuple[int, int]:
-    """Line and column (from 1) of the deepest part of `path` that the file has."""
-    node, place = document, (0, 0)
-    for part in path:
-        marks = getattr(node, "lc", None)
-        inside = marks is not None and _has(node, part)
-        found = _mark(marks, node, part) if inside else None
-        if found is None:
-            break
-        node, place = node[part], found
-    return place[0] + 1, place[1] + 1
-
-
-def _has(node: Any, part: Any) -> bool:
-    if isinstance(node, dict):
-        return part in node
-    return isinstance(node, list) and isinstance(part, int) and part < len(node)
-
-
-def _mark(marks: Any, node: Any, part: Any) -> tuple[int, int] | None:
-    found: tuple[int, int] | None = marks.key(part) if isinstance(node, dict) else marks.item(part)
-    return found

@@ -1,10 +1,10 @@
 """Rules in force and the check of a rule file (api.md 3.10)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -13,27 +13,28 @@ from service.api.auth import require
 from service.api.bodies import accepts, safe
 from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
-from service.api.names import Names, visible_names
+from service.api.names import Names, rules_of, visible_names
 from service.api.paging import PageDep, page_of
 from service.api.params import LangParam
 from service.api.problems import bad_body, not_found
 from service.api.router import Router
-from service.api.rule_check import verdict
+from service.api.rule_check import refuse, verdict
 from service.api.rule_texts import advice, rule_name, span_text
 from service.api.schemas import Instant, Listed, Wire
 from service.api.settings_document import YAML_TYPES
 from service.api.yaml_bodies import read_text
 from service.domain.instant import iso
 from service.errors import ConfigError
-from service.rules.book import Rule, builtin_rules, parse_rules
+from service.rules.book import Rule, Window, builtin_rules, parse_rules
 from service.rules.schema import RuleModel
-from service.store import health
+from service.store import health, rule_files
 from service.store.accounts import load_configs
 from service.store.handles import Connection
 from service.store.reads.violations import moved_at, open_by_rule
 
 router = Router(prefix="/v1", tags=["Rules"])
 FILE_BYTES = 256 * 1024
+AccountParam = Annotated[str | None, Query(description="as this account has them")]
 
 
 class RuleShown(Wire):
@@ -48,7 +49,7 @@ class RuleShown(Wire):
     title: str
     advice: str
     enabled: bool
-    source: str = Field(description="builtin, account")
+    source: str = Field(description="builtin, installation, account: who says it so")
     version: str | None
     effective_from: Instant | None = Field(description="null: since ever")
     state: str = Field(description="ok, failing")
@@ -81,11 +82,18 @@ class Verdict(Wire):
 
 
 @router.get("/rules", response_model=RuleList, dependencies=[Depends(require("violations:read"))])
-def list_rules(call: CallDep, page: PageDep, lang: LangParam = None) -> Response:
-    """All rules; `enabled` if on in some account that the key sees."""
+def list_rules(
+    call: CallDep, page: PageDep, account: AccountParam = None, lang: LangParam = None
+) -> Response:
+    """All rules; `enabled` if on in some account that the key sees.
+
+    With `account` as that account has them, its own among them.
+    """
     walk = page.walk(call)
     with call.read() as connection:
-        rows = _rules(call, connection, sorted(call.book.models.values(), key=lambda m: m.id))
+        names = _names(call, connection, account)
+        known = _in_books(call, names, account)
+        rows = _rules(call, connection, names, sorted(known.values(), key=lambda m: m.id))
     total = len(rows) if walk.count else None
     piece = page_of(walk, rows, lambda row: [row["id"]])
     return walk.answer(piece, lambda row: [row["id"]], lambda row: row, total)
@@ -94,13 +102,16 @@ def list_rules(call: CallDep, page: PageDep, lang: LangParam = None) -> Response
 @router.get(
     "/rules/{rule_id}", response_model=RuleShown, dependencies=[Depends(require("violations:read"))]
 )
-def get_rule(call: CallDep, rule_id: str, lang: LangParam = None) -> Response:
+def get_rule(
+    call: CallDep, rule_id: str, account: AccountParam = None, lang: LangParam = None
+) -> Response:
     """One rule."""
-    model = call.book.models.get(rule_id)
-    if model is None:
-        raise not_found()
     with call.read() as connection:
-        rows = _rules(call, connection, [model])
+        names = _names(call, connection, account)
+        model = _in_books(call, names, account).get(rule_id)
+        if model is None:
+            raise not_found()
+        rows = _rules(call, connection, names, [model])
     return json_answer(rows[0])
 
 
@@ -148,8 +159,9 @@ class Tried(Wire):
 @safe
 @accepts(*YAML_TYPES, "application/json", most_bytes=FILE_BYTES)
 async def try_rules(call: CallDep, request: Request, account: str) -> Response:
-    """Judge the account's stored facts by a rule file; nothing is stored, nobody is alerted.
+    """What would change if this became the account's own rule file; nobody is alerted.
 
+    Its stored facts are judged by the rules in force and by those of the file; nothing is stored.
     It reads all timelines of the account: seconds for a thousand deals, minutes for a hundred
     thousand.
     """
@@ -163,9 +175,7 @@ def _tried(call: Call, body: bytes, account: str) -> dict[str, Any]:
             raise not_found()
     faults = verdict(body)["errors"]
     if faults:
-        first = faults[0]
-        where = f"line {first['line']}, column {first['column']}: " if first["line"] else ""
-        raise bad_body(first["path"] or "#", f"{where}{first['detail']}")
+        raise refuse(faults)
     try:
         return call.services.try_rules(account, parse_rules(read_text(body), "body"))
     except ConfigError as error:
@@ -175,28 +185,63 @@ def _tried(call: Call, body: bytes, account: str) -> dict[str, Any]:
 # --- what a rule is -------------------------------------------------------------------------------
 
 
-def _rules(call: Call, connection: Connection, models: list[RuleModel]) -> list[dict[str, Any]]:
-    names = visible_names(call, connection)
+def _names(call: Call, connection: Connection, account: str | None) -> dict[str, Names]:
+    found = visible_names(call, connection)
+    return {id_: own for id_, own in found.items() if account is None or id_ == account}
+
+
+def _in_books(
+    call: Call, names: Mapping[str, Names], account: str | None
+) -> Mapping[str, RuleModel]:
+    """The rules that these accounts have; without any account the installation's."""
+    if account is not None and not names:
+        return {}
+    there = {rule_id for own in names.values() for rule_id in own.book.models}
+    there |= set() if account is not None else call.book.models.keys()
+    return {rule_id: m for rule_id, m in rules_of(call, names).items() if rule_id in there}
+
+
+def _rules(
+    call: Call, connection: Connection, names: Mapping[str, Names], models: Sequence[RuleModel]
+) -> list[dict[str, Any]]:
     fresh(call, connection, moved_at(connection, list(names), call.now))
     counts = open_by_rule(connection, list(names), call.now)
     troubles: dict[str, Mapping[str, Any]] = {}
     for account in names:
         troubles |= health.failing(connection, account)
+    past = _Past(call, connection)
     return [
-        _shown(call, connection, names, model, troubles.get(model.id), counts.get(model.id, 0))
+        _shown(call, past, names, model, troubles.get(model.id), counts.get(model.id, 0))
         for model in models
     ]
 
 
+class _Past:
+    """Windows of accounts, read when first asked for."""
+
+    def __init__(self, call: Call, connection: Connection) -> None:
+        self._call = call
+        self._connection = connection
+        self._known: dict[str, list[Window]] = {}
+
+    def of(self, account: str) -> list[Window]:
+        """The windows of one account, oldest first."""
+        if account not in self._known:
+            configs = load_configs(self._connection, account, self._call.lang)
+            versions = rule_files.history(self._connection, account)
+            self._known[account] = self._call.services.shelf.windows(configs, versions)
+        return self._known[account]
+
+
 def _shown(
     call: Call,
-    connection: Connection,
+    past: _Past,
     names: Mapping[str, Names],
     model: RuleModel,
     trouble: Mapping[str, Any] | None,
     open_count: int,
 ) -> dict[str, Any]:
-    found = _in_force(call, connection, names, model.id)
+    found = _in_force(past, names, model.id)
     rule, effective = found or (None, 0)
     return {
         "id": model.id,
@@ -208,7 +253,7 @@ def _shown(
         "title": rule_name(model, model.id, call.lang),
         "advice": advice(model, call.lang),
         "enabled": rule is not None or (not names and model.enabled),
-        "source": "builtin" if _builtin().get(model.id) == model else "account",
+        "source": _source(call, model),
         "version": rule.version if rule else None,
         "effective_from": iso(effective) if effective > 0 else None,
         "state": "failing" if trouble else "ok",
@@ -217,27 +262,31 @@ def _shown(
     }
 
 
-def _in_force(
-    call: Call, connection: Connection, names: Mapping[str, Names], rule_id: str
-) -> tuple[Rule, int] | None:
+def _source(call: Call, model: RuleModel) -> str:
+    if call.book.models.get(model.id) != model:
+        return "account"
+    return "builtin" if _builtin().get(model.id) == model else "installation"
+
+
+def _in_force(past: _Past, names: Mapping[str, Names], rule_id: str) -> tuple[Rule, int] | None:
     """The rule in the first account (by id) where it is on, and since when in this version."""
     for account, own in names.items():
-        current = _rule(call, own.config, rule_id)
+        current = _rule(own.book.in_force(own.config), rule_id)
         if current is None:
             continue
         since = 0
         version: str | None = None
-        for at, config in load_configs(connection, account, call.lang):
-            rule = _rule(call, config, rule_id)
+        for window in past.of(account):
+            rule = _rule(window.rules, rule_id)
             if rule is None or rule.version != version:
-                since = at
+                since = window.start
             version = rule.version if rule else None
         return current, since
     return None
 
 
-def _rule(call: Call, config: Any, rule_id: str) -> Rule | None:
-    return next((rule for rule in call.book.in_force(config) if rule.id == rule_id), None)
+def _rule(rules: Sequence[Rule], rule_id: str) -> Rule | None:
+    return next((rule for rule in rules if rule.id == rule_id), None)
 
 
 @cache

@@ -12,7 +12,7 @@ from service.api.auth import require
 from service.api.bodies import accepts, faults_of, pointer
 from service.api.conditional import check_if_match, tag_of, use_tag
 from service.api.deps import Call, CallDep, json_answer
-from service.api.names import visible_accounts
+from service.api.names import book_of, visible_accounts
 from service.api.problems import bad_body, from_faults, not_found
 from service.api.router import Router
 from service.api.yaml_bodies import read_document
@@ -104,7 +104,7 @@ def _save(call: Call, connection: Connection, row: AccountRow, document: Account
         check_nudges(document, row.crm, adapter.nudges if adapter else ())
         if known.pipelines or known.sellers:
             config.check()
-        call.book.check(config)
+        book_of(call, connection, row).check(config)
         accounts.save_settings(connection, row.account_id, document, author, call.now)
     except ConfigError as error:
         raise _as_problem(str(error)) from None

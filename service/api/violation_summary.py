@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.api.deps import Call
-from service.api.names import Names, full_id
+from service.api.names import Names, full_id, rules_of
 from service.api.rule_texts import rule_name
 from service.domain.instant import Instant, iso
 from service.store.handles import Connection
@@ -98,13 +98,14 @@ class _Labels:
     def __init__(self, call: Call, names: Mapping[str, Names]) -> None:
         self._call = call
         self._names = names
+        self._rules = rules_of(call, names)
 
     def name(self, dimension: str, value: str | None) -> str | None:
         """The name of one value; None = unknown or none."""
         if value is None:
             return None
         if dimension == "rule":
-            return rule_name(self._call.book.models.get(value), value, self._call.lang)
+            return rule_name(self._rules.get(value), value, self._call.lang)
         if dimension == "account":
             return self._names[value].account.name
         if dimension == "team":

@@ -116,7 +116,7 @@ class Viewer:
         return self.names[row["account_id"]].deal(row["deal"], self.deals.get(key))
 
     def _rule(self, row: Row) -> dict[str, Any]:
-        model = self.call.book.models.get(row["rule"])
+        model = self.names[row["account_id"]].book.model(row["rule"])
         title = rule_name(model, row["rule"], self.call.lang)
         return {"id": row["rule"], "version": row["rule_version"], "title": title}
 

@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 def why(view: Viewer, row: Row) -> dict[str, Any]:
     """The member `why` of a violation."""
     call, names = view.call, view.names[row["account_id"]]
-    model = call.book.models.get(row["rule"])
+    model = names.book.model(row["rule"])
     proof = row["values"]
     span = Span.parse(proof.get("for", "0m"))
     return {
@@ -38,10 +38,11 @@ def _text(view: Viewer, row: Row) -> str:
 
 def _title(view: Viewer, row: Row) -> str:
     """The rule's title with the values of this violation."""
-    model = view.call.book.models.get(row["rule"])
+    names = view.names[row["account_id"]]
+    model = names.book.model(row["rule"])
     if model is None:
         return str(row["rule"])
-    config = view.names[row["account_id"]].config
+    config = names.config
     deal, subject = view.labels(row)
     return render_title(model, row, Names(deal, subject), config, view.at, view.call.lang)
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.api.auth import require
 from service.api.conditional import fresh, tag_of, use_tag
 from service.api.deps import Call, CallDep, json_answer
-from service.api.names import Names, chosen, team_members, visible_names
+from service.api.names import Names, chosen, rules_of, team_members, visible_names
 from service.api.paging import PageDep, SortParam, read_sort
 from service.api.params import (
     AsOf,
@@ -96,8 +96,9 @@ def question_of(
     """
     for op in ("eq", "ne"):
         for rule in value_of(filters, "rule", op) or ():
-            if rule not in call.book.models:
-                raise unknown_name(rule, call.book.models, "rule", parameter="rule")
+            known = rules_of(call, names)
+            if rule not in known:
+                raise unknown_name(rule, known, "rule", parameter="rule")
         for subject in value_of(filters, "subject", op) or ():
             if subject.partition(":")[0] not in KINDS:
                 detail = "subject must be a kind and an id: deal:romashka.4815162."

@@ -21,7 +21,6 @@ _COMMENTS = {
     "team_limits": "title: limits of each of its sellers, before those of the account",
     "newcomer_share": "per cent of the limits that a newcomer has until newcomer_until",
     "rules": "per rule: off, severity, params, for (also by stage)",
-    "rules_file": "more rules in a file",
     "alerts": "receivers, quiet hours, whether resolutions are told",
     "telephony": "whether calls are known; null = as found",
     "spam_reasons": "loss reasons that mean: not our client; null = guessed from their names",

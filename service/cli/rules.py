@@ -1,40 +1,57 @@
-"""`dozor rules list|check|test|schema|diff|try|explain`."""
+"""`dozor rules list|check|test|schema|diff|try|explain`; of the installation or of an account."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.cli import base
+from service import connect
+from service.cli import base, rule_files
 from service.domain.config import Config
 from service.domain.instant import iso, to_datetime
 from service.domain.violation import Found
 from service.errors import ConfigError
 from service.files import read_text
-from service.pipeline import explaining, trial
+from service.pipeline import explaining, rulebooks, trial
 from service.rules import paper
-from service.rules.book import RuleBook, builtin_rules, parse_rules
-from service.rules.schema import RuleModel, changed, rule_schema
+from service.rules.book import builtin_rules, parse_rules, read_rules
+from service.rules.schema import Change, RuleModel, changed, rule_schema
 from service.rules.testing import run_tests
 from service.store.engine import reading
 
 app = typer.Typer(help="Rules: look at them, check and test a file.", no_args_is_help=True)
+rule_files.register(app)
 Json = Annotated[bool, typer.Option("--json", help="data for programs")]
 File = Annotated[Path, typer.Argument(help="a rule file (YAML)")]
+
+
+Whose = Annotated[str, typer.Option("--account", help="as this account has them")]
 
 
 def _read(path: Path) -> list[RuleModel]:
     return parse_rules(read_text(path, "FILE"), str(path))
 
 
+def _known(account: str) -> list[RuleModel]:
+    """The rules in force for an account; without one the built-in ones."""
+    if not account:
+        return builtin_rules()
+    with base.office() as office:
+        connect.known(office, account)
+        with reading(office.engine) as connection:
+            return list(office.book_of(connection, account).models.values())
+
+
 @app.command("list")
 def list_rules(
+    account: Whose = "",
     as_json: Json = False,
     markdown: Annotated[str, typer.Option(help="as a Markdown table: ru or en")] = "",
 ) -> None:
-    """The built-in rules."""
-    models = builtin_rules()
+    """The built-in rules, or those in force for an account."""
+    models = _known(account)
     if markdown:
         if markdown not in {"ru", "en"}:
             raise ConfigError(f"--markdown: {markdown!r} is none of ru, en")
@@ -50,30 +67,51 @@ def list_rules(
 
 
 @app.command()
-def check(file: File, as_json: Json = False) -> None:
-    """Load and type-check a file; errors carry line and column."""
+def check(file: File, account: Whose = "", as_json: Json = False) -> None:
+    """Load and type-check a file; every fault with line and column. With --account: for it."""
     text = read_text(file, "FILE")
-    try:
-        models = parse_rules(text, str(file))
-    except ConfigError as error:
-        if as_json:
-            base.show_json({"valid": False, "error": str(error)})
-        else:
-            base.err.print(str(error), markup=False)
-        raise typer.Exit(1) from None
+    models, faults = _checked(text, str(file), account)
     if as_json:
-        base.show_json({"valid": True, "rules": [m.id for m in models]})
+        told = {"valid": True, "rules": [m.id for m in models]}
+        wrong = {"valid": False, "error": "".join(faults[:1]), "errors": faults}
+        base.show_json(wrong if faults else told)
     else:
+        for fault in faults:
+            base.err.print(fault, markup=False)
+    if faults:
+        raise typer.Exit(1)
+    if not as_json:
         base.out.print(f"{file}: {len(models)} rules, all well.")
+
+
+def _checked(text: str, name: str, account: str) -> tuple[list[RuleModel], list[str]]:
+    """The rules of a file, or its faults."""
+    try:
+        read = read_rules(text, name)
+        faults = read.faults(name)
+        if account and not faults:
+            with base.office() as office:
+                connect.known(office, account)
+                rulebooks.check(office, account, text, name)
+    except ConfigError as error:
+        if str(error).startswith("ACCOUNT"):
+            raise
+        return [], [str(error)]
+    return read.models, faults
 
 
 @app.command()
 def test(
     file: Annotated[Path | None, typer.Argument(help="a rule file; none = the built-in")] = None,
+    account: Whose = "",
     as_json: Json = False,
 ) -> None:
-    """Run the tests inside a rule file."""
-    outcomes = run_tests(_read(file) if file else builtin_rules())
+    """Run the tests inside a rule file, or those of the rules in force for an account."""
+    if file and account:
+        _, faults = _checked(read_text(file, "FILE"), str(file), account)
+        if faults:
+            raise ConfigError(faults[0])
+    outcomes = run_tests(_read(file) if file else _known(account))
     failed = [outcome for outcome in outcomes if outcome.problem]
     if as_json:
         base.show_json(
@@ -100,8 +138,7 @@ def try_file(
     """What would open and close under a changed file, and for whom; nobody is alerted."""
     models = _read(file)
     with base.office() as office:
-        book = RuleBook(list((office.book.models | {m.id: m for m in models}).values()))
-        found = trial.try_rules(office, account, book)
+        found = trial.try_rules(office, account, office.shelf.draft(models))
         with reading(office.engine) as connection:
             config = office.config(connection, account)
     if as_json:
@@ -165,10 +202,12 @@ def schema() -> None:
 
 
 @app.command()
-def diff(file: File, as_json: Json = False) -> None:
-    """What a file changes against the built-in rules, field by field."""
-    known = {model.id: model for model in builtin_rules()}
-    changes = [change for model in _read(file) for change in changed(known.get(model.id), model)]
+def diff(file: File, account: Whose = "", as_json: Json = False) -> None:
+    """What a file changes against the built-in rules, or what is in force for an account."""
+    known = {model.id: model for model in _known(account)}
+    read = _read(file)
+    changes = [change for model in read for change in changed(known.get(model.id), model)]
+    changes += _dropped(known, read) if account else []
     if as_json:
         base.show_json([{"rule": c.rule, "field": c.field, "from": c.old, "to": c.new}
                         for c in changes])  # fmt: skip
@@ -176,7 +215,22 @@ def diff(file: File, as_json: Json = False) -> None:
     for change in changes:
         base.out.print(f"{change.rule}: {change.field}: {change.old} -> {change.new}", markup=False)
     if not changes:
-        base.out.print("The file says what the built-in rules say.")
+        which = f"the rules of {account}" if account else "the built-in rules"
+        base.out.print(f"The file says what {which} say.", markup=False)
+
+
+def _dropped(known: Mapping[str, RuleModel], read: Sequence[RuleModel]) -> list[Change]:
+    """What an account's own file says now and the new one does not: the built-in rule is back."""
+    with base.office() as office:
+        shipped = office.book.models
+    named = {model.id for model in read}
+    found: list[Change] = []
+    for name in known.keys() - named:
+        if name not in shipped:
+            found.append(Change(name, "rule", known[name].when, None))
+        else:
+            found += changed(known[name], shipped[name])
+    return sorted(found, key=lambda change: change.rule)
 
 
 def _show_trial(found: trial.Trial, config: Config, most: int) -> None:

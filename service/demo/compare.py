@@ -173,7 +173,8 @@ def _alerts(stage: Stage, account: str, told: dict[str, Any], stop: datetime) ->
     key_of = {
         (v["rule"], f"{account}.{v['subject']}", v["breach_at"]): v for v in told["violations"]
     }
-    found = {key for key in _told(stage, account, stop) if key[0] in told["rules"]}
+    deals = {k: d for k, d in _told(stage, account, stop).items() if k[0] in told["rules"]}
+    found = set(deals)
     since = _text(stage.connected[account])
     latest = _text(stop - timedelta(seconds=SHORTEST_SECONDS))
     due = {key for key, v in key_of.items() if since < v["breach_at"] <= latest and _lasts(v, stop)}
@@ -181,17 +182,21 @@ def _alerts(stage: Stage, account: str, told: dict[str, Any], stop: datetime) ->
     yield Line(account, "оповещения, которые должны уйти", len(due & found), len(due), missing)
     news = _news(stage, account)
     doubtful = sorted(found - set(key_of))
-    wrong = [f"told, but not so: {key}" for key in doubtful if not _was_under_way(key, news)]
+    wrong = [
+        f"told, but not so: {key}"
+        for key in doubtful
+        if not _was_under_way(key, news.get(key[1], []) + news.get(deals[key], []))
+    ]
     right = len(found) - len(wrong)
     yield Line(account, "оповещения, которые ушли верно", len(found), right, wrong)
 
 
-def _told(stage: Stage, account: str, stop: datetime) -> set[tuple[str, str, str]]:
-    """What Dozor told of breaches before `stop`: rule, subject, breach."""
+def _told(stage: Stage, account: str, stop: datetime) -> dict[tuple[str, str, str], str]:
+    """What Dozor told of breaches before `stop`: rule, subject, breach -> its deal ("": none)."""
     data = [e["data"] for e in stage.receiver.events if e["type"] == "violation.opened"]
     told = [d["violation"] for d in data if d["account"] == account]
     return {
-        (v["rule"]["id"], v["subject"]["id"], v["breach_at"])
+        (v["rule"]["id"], v["subject"]["id"], v["breach_at"]): (v["deal"] or {}).get("id", "")
         for v in told
         if v["breach_at"] <= _text(stop)
     }
@@ -214,7 +219,7 @@ def _news(stage: Stage, account: str) -> dict[str, list[datetime]]:
         since = page["next"]
 
 
-def _was_under_way(key: tuple[str, str, str], news: dict[str, list[datetime]]) -> bool:
+def _was_under_way(key: tuple[str, str, str], news: list[datetime]) -> bool:
     """Whether what disproves a told violation reached Dozor only after it had been told.
 
     A call is written down at its end, and a hook takes its real time while the department's runs
@@ -222,7 +227,7 @@ def _was_under_way(key: tuple[str, str, str], news: dict[str, list[datetime]]) -
     """
     breach = datetime.fromisoformat(key[2])
     window = timedelta(minutes=15)
-    return any(abs(at - breach) <= window for at in news.get(key[1], []))
+    return any(abs(at - breach) <= window for at in news)
 
 
 def _lasts(violation: dict[str, Any], stop: datetime) -> bool:

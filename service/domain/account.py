@@ -188,7 +188,6 @@ class AccountDocument(_Model):
     team_limits: dict[str, dict[str, int]] = {}  # team -> the same for each of its sellers
     newcomer_share: int = Field(50, ge=1, le=100)  # per cent of the normal limits
     rules: dict[str, RuleSettings] = {}
-    rules_file: str | None = None
     alerts: Alerts = Alerts()
     telephony: bool | None = None  # None = as found
     spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"

@@ -1,4 +1,4 @@
-"""What is known of a task only from its neighbours: the trace of its closing, and its twin."""
+"""What is known of a task only from its neighbours: the trace of its closing, its twin, a copy."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -75,6 +75,42 @@ def note_twins(story: Story) -> None:
     for twins in alike.values():
         if len(twins) > 1:
             _mark(story, sorted(twins, key=lambda t: (story.tasks[t][0].at, t)))
+
+
+def note_copies(story: Story) -> None:
+    """Mark texts that were written as the previous task of the same seller says; deleted ones not.
+
+    What is compared is the text that the previous task had when this one was written.
+    """
+    if len(story.tasks) < 2:
+        return
+    previous: dict[str, Sequence[TaskState]] = {}
+    born = sorted(
+        (states[-1].created_at or states[0].at, task_id)
+        for task_id, states in story.tasks.items()
+        if not states[-1].deleted
+    )
+    for _, task_id in born:
+        states = story.tasks[task_id]
+        before = previous.get(states[0].responsible)
+        if before is not None:
+            _mark_copies(states, before)
+        previous[states[0].responsible] = states
+
+
+def _mark_copies(states: Sequence[TaskState], before: Sequence[TaskState]) -> None:
+    text, copied = "", False
+    for state in states:
+        now = _plain(state.text)
+        if now != text:
+            model = _at(before, state.at)
+            text, copied = now, model is not None and _plain(model.text) == now
+        state.is_copied = copied
+
+
+def _plain(text: str) -> str:
+    """Without what does not tell texts apart: case and blanks."""
+    return " ".join(text.split()).casefold()
 
 
 def _mark(story: Story, twins: Sequence[str]) -> None:

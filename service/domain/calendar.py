@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import holidays as holiday_tables
 
 from service.domain.instant import Instant
-from service.domain.period import day_start, local_date, to_day
+from service.domain.period import at_clock, day_start, local_date, to_day
 from service.domain.span import Span
 from service.errors import ConfigError
 
@@ -180,9 +180,11 @@ class WorkCalendar:
             return "absent"
         if on in self.exceptions:
             return None if self.exceptions[on] else "off"
-        if self.country and on in _holiday_table(self.country, on.year) and on.weekday() < 5:
+        works = bool(self.week[on.weekday()])
+        is_holiday = bool(self.country) and on in _holiday_table(self.country or "", on.year)
+        if is_holiday and (works or on.weekday() < 5):
             return "holiday"
-        if self.week[on.weekday()]:
+        if works:
             return None
         return None if self._is_working_weekend(on) else "weekend"
 
@@ -288,18 +290,14 @@ class WorkCalendar:
     def _within(self, year: "_Year", index: int, clock: datetime) -> Instant:
         """The wall-clock time of `clock` on a working day, kept inside its working hours."""
         on = date.fromordinal(year.days[index])
-        moment = datetime.combine(on, clock.time(), self.zone)
-        at = int(moment.timestamp())
+        at = at_clock(on, clock.time(), self.zone)
         first, after = year.pieces[index], year.pieces[index + 1]
         piece = bisect_left(year.ends, at, first, after)
         return year.ends[after - 1] if piece == after else max(at, year.starts[piece])
 
     def _same_time(self, start: Instant, on: date, days: int) -> Instant:
         clock = datetime.fromtimestamp(start, self.zone)
-        moment = datetime.combine(
-            on + timedelta(days=days), clock.time().replace(tzinfo=None), self.zone
-        )
-        return int(moment.astimezone(UTC).timestamp())
+        return at_clock(on + timedelta(days=days), clock.time(), self.zone)
 
     def day_pieces(self, on: date) -> list[tuple[Instant, Instant]]:
         """Working pieces of a local date, as instants."""
@@ -308,8 +306,7 @@ class WorkCalendar:
     def _at(self, on: date, minute: int) -> Instant:
         if minute == 24 * 60:
             return day_start(to_day(on + timedelta(days=1)), self.zone)
-        moment = datetime(on.year, on.month, on.day, minute // 60, minute % 60, tzinfo=self.zone)
-        return int(moment.astimezone(UTC).timestamp())
+        return at_clock(on, time(minute // 60, minute % 60), self.zone)
 
     def _pieces(self, start: Instant, end: Instant) -> list[tuple[Instant, Instant]]:
         found: list[tuple[Instant, Instant]] = []

@@ -137,6 +137,7 @@ class ContactBody(TypedDict, total=False):
 
     has_phone: bool
     has_email: bool
+    keys: list[str]  # keyed hashes of phones and e-mails (domain.clientkeys), the whole set
     deleted: bool
 
 

@@ -42,6 +42,27 @@ def day_start(day: int, zone: ZoneInfo) -> Instant:
     return int(start.astimezone(UTC).timestamp())
 
 
+def at_clock(on: date, clock: time, zone: ZoneInfo) -> Instant:
+    """When the clock first shows this time on a day; `fold=1`: the second time, if there are two.
+
+    A time that a change of clocks leaves out comes when the clocks are changed.
+    """
+    first, second = (
+        int(datetime.combine(on, clock.replace(fold=fold), zone).timestamp()) for fold in (0, 1)
+    )
+    if first <= second:
+        return second if clock.fold else first
+    new = datetime.fromtimestamp(first, zone).utcoffset()
+    left, right = second, first  # before the change, and after it
+    while right - left > 1:
+        middle = (left + right) // 2
+        if datetime.fromtimestamp(middle, zone).utcoffset() == new:
+            right = middle
+        else:
+            left = middle
+    return right
+
+
 def local_day(instant: Instant, zone: ZoneInfo) -> int:
     """The local date of an instant, as yyyymmdd."""
     starts, days = _days(zone, instant // 31_536_000)

@@ -297,6 +297,7 @@ class Standards:
             "deadline_optional": config.crm != "amocrm",
             "mandatory_stages": any(self.mandatory.values()),
             "commented_stages": bool(self.commented),
+            "client_keys": True,
             "users": config.directory.complete_users,
             "absences": any(own.absent for own in config.sellers.values()),
             "lead_calls": config.crm == "generic",

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.facts import Fact
 from service.domain.instant import Instant
+
+if TYPE_CHECKING:
+    from service.domain.siblings import Sibling
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,9 @@ class DealState(_State):
     attempts_since_talk: int = 0
     talks: int = 0
     notes: int = 0
+    same_client_open_deals: int = field(default=0, init=False)  # set where the judge cuts
+    same_client_other_seller: bool = field(default=False, init=False)
+    same_client_first: str = field(default="", init=False)  # the oldest of them
 
     @property
     def is_closed(self) -> bool:
@@ -142,6 +148,7 @@ class TaskState(_State):
     moved: tuple[Postponement, ...] = ()
     trace_at: Instant | None = None  # what was written about it, from an hour before its end on
     has_twin: bool = False  # an older open task on the deal says the same
+    is_copied: bool = False  # was written as the text of the seller's previous task on the deal
     deal: "DealState | None" = None  # its deal, in the judge's segments
 
 
@@ -213,6 +220,7 @@ class Story:
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
     is_repeat: bool = False  # the client had a deal before
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with
+    older: Sequence["Sibling"] = ()  # the client's older deals (domain.siblings)
     updated_at: Instant = 0
 
 

@@ -7,7 +7,7 @@ what a stage means and who is human; attributes that depend on settings are in `
 from collections.abc import Iterable
 from operator import attrgetter
 
-from service.domain.aftermath import note_traces, note_twins
+from service.domain.aftermath import note_copies, note_traces, note_twins
 from service.domain.dealfold import DealFold
 from service.domain.facts import Fact, Kind
 from service.domain.own import is_own
@@ -53,6 +53,7 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
         ]
     note_traces(story, told, world)
     note_twins(story)
+    note_copies(story)
     lead_versions = [f for f in (*own, *lent) if f.kind is Kind.LEAD]
     if lead_versions:
         states = fold_lead(lead_versions)

@@ -9,19 +9,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from service.domain.facts import Fact, Kind
+from service.domain.homes import newest_home, told_home
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
+from service.domain.siblings import by_number
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.pipeline import levels
 from service.pipeline.derive import derive
+from service.pipeline.siblings import BUSY_CONTACT, Kin
 from service.rules.book import Window
 from service.rules.judge import Failure
+from service.store import clients, images
 from service.store import derived as derived_store
 from service.store import dirty as dirty_store
 from service.store import facts as fact_store
-from service.store import images
 from service.store import levels as level_store
 from service.store import mutes as mute_store
 from service.store.derived import Difference
@@ -30,7 +33,6 @@ from service.store.handles import Connection
 _LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT}
 _LENT_BY_DEAL = {Kind.NOTE, Kind.TASK}
 _JUDGED = frozenset(map(str, (Kind.DEAL, Kind.TASK, Kind.CALL, Kind.LEAD)))
-_BUSY_CONTACT = 50  # a person of more deals than this is a switchboard: nothing is lent
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Plan:
     moved: dict[tuple[str, str], str] = field(default_factory=dict)
     linked: set[tuple[str, str]] = field(default_factory=set)
     unlinked: set[tuple[str, str]] = field(default_factory=set)
+    keyed: set[tuple[str, str]] = field(default_factory=set)
+    unkeyed: set[tuple[str, str]] = field(default_factory=set)
     difference: Difference = field(default_factory=Difference)
     failures: list[Failure] = field(default_factory=list)
     timelines: int = 0
@@ -103,18 +107,13 @@ def plan(
     if not first:
         return batch.plan
     _link(batch, first)
-    ripple = _ripple(batch)
-    keys = list(dict.fromkeys([*first, *ripple]))
-    batch.load(keys)
-    _lend_ready(batch, keys)
-    stored = derived_store.load(connection, account_id, keys)
-    mutes = _mutes(batch, keys)
-    for key in keys:
-        story = fold(key, batch.facts_of(key), batch.world, _context(batch, key))
+    folded, stored = _fold_all(batch, first)
+    mutes = _mutes(batch, list(folded))
+    for key, story in folded.items():
         verdict = derive(story, windows, mutes)
         batch.plan.failures += verdict.failures
         derived_store.differ(key, stored[key], verdict.derived, batch.plan.difference)
-    batch.plan.keys, batch.plan.timelines = keys, len(keys)
+    batch.plan.keys, batch.plan.timelines = list(folded), len(folded)
     return batch.plan
 
 
@@ -129,6 +128,30 @@ def _mutes(batch: _Batch, keys: Sequence[str]) -> Mutes:
     return mute_store.touching(batch.connection, batch.account_id, deals, subjects)
 
 
+def _fold_all(
+    batch: _Batch, first: Sequence[str]
+) -> tuple[dict[str, Story], dict[str, derived_store.Derived]]:
+    """These timelines and all that a change of them reaches, folded; and what is stored of them."""
+    kin = Kin(batch, batch.windows[-1].config)
+    kin.rekey(first)
+    folded: dict[str, Story] = {}
+    stored: dict[str, derived_store.Derived] = {}
+    wave = list(dict.fromkeys([*first, *_ripple(batch), *sorted(kin.changed())]))
+    while wave:
+        stored |= derived_store.load(batch.connection, batch.account_id, wave)
+        fresh = _folded(batch, wave)
+        folded |= fresh
+        wave = sorted(kin.moved(fresh, stored) - folded.keys())
+    kin.lend(folded)
+    return folded, stored
+
+
+def _folded(batch: _Batch, keys: Sequence[str]) -> dict[str, Story]:
+    batch.load(keys)
+    _lend_ready(batch, keys)
+    return {key: fold(key, batch.facts_of(key), batch.world, _context(batch, key)) for key in keys}
+
+
 def stories(
     connection: Connection, account_id: str, keys: Sequence[str], windows: Sequence[Window]
 ) -> Iterator[Story]:
@@ -136,9 +159,11 @@ def stories(
     batch = _Batch(connection, account_id, windows)
     batch.load(keys)
     _link(batch, keys)
-    _lend_ready(batch, keys)
-    for key in keys:
-        yield fold(key, batch.facts_of(key), batch.world, _context(batch, key))
+    kin = Kin(batch, windows[-1].config)
+    kin.rekey(keys)
+    folded = _folded(batch, keys)
+    kin.lend(folded)
+    yield from folded.values()
 
 
 def commit(
@@ -150,6 +175,7 @@ def commit(
         fact_store.move(connection, account_id, subject, timeline)
     fact_store.write(connection, account_id, made.facts)
     fact_store.link(connection, account_id, made.linked, made.unlinked)
+    clients.rekey(connection, account_id, made.keyed, made.unkeyed)
     derived_store.write(connection, account_id, made.difference)
     if made.keys and mute_store.version(connection, account_id) != made.mute_version:
         dirty_store.mark(connection, account_id, made.keys)
@@ -171,7 +197,7 @@ def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
     changed = set()
     for fact in told:
         subject = (str(fact.kind), fact.id)
-        home = _told_home(fact)
+        home = told_home(fact)
         if home is not None and homes.get(subject, home) != home:
             changed.add(subject)
     by_subject: dict[tuple[str, str], list[Fact]] = {}
@@ -180,40 +206,13 @@ def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
     for _, fact in fact_store.versions(batch.connection, batch.account_id, sorted(changed)):
         by_subject[str(fact.kind), fact.id].append(fact)
     final = {
-        subject: _newest_home(versions) or homes.get(subject) or f"{subject[0]}:{subject[1]}"
+        subject: newest_home(versions) or homes.get(subject) or f"{subject[0]}:{subject[1]}"
         for subject, versions in by_subject.items()
     }
     _move(batch, homes, final)
     return [
         (final.get((str(fact.kind), fact.id), f"{fact.kind}:{fact.id}"), fact) for fact in facts
     ]
-
-
-def _told_home(fact: Fact) -> str | None:
-    """The timeline that a version says it belongs to; None = it does not say."""
-    body = fact.body
-    if body.get("deal"):
-        return f"deal:{body['deal']}"
-    if body.get("lead"):
-        return f"lead:{body['lead']}"
-    if body.get("contact") and fact.kind is not Kind.TASK:
-        return f"contact:{body['contact']}"
-    if "deal" in body or "contact" in body:
-        return f"{fact.kind}:{fact.id}"
-    return None
-
-
-def _newest_home(versions: Sequence[Fact]) -> str | None:
-    """The home by the newest version that tells one; a deal outranks a person at one instant."""
-    best: tuple[tuple[int, int, bool, str], str] | None = None
-    for fact in versions:
-        home = _told_home(fact)
-        if home is None:
-            continue
-        order = (fact.at, int(fact.rank), home.startswith("deal:"), home)
-        if best is None or order > best[0]:
-            best = (order, home)
-    return best[1] if best else None
 
 
 def _move(
@@ -304,7 +303,7 @@ def _clients_of_redated(batch: _Batch) -> set[str]:
 
 def _lent_to(batch: _Batch, contact: str) -> set[str]:
     deals = batch.deals.get(contact, set())
-    return deals if len(deals) <= _BUSY_CONTACT else set()
+    return deals if len(deals) <= BUSY_CONTACT else set()
 
 
 def _lend_ready(batch: _Batch, keys: Sequence[str]) -> None:
@@ -328,7 +327,7 @@ def _lend_ready(batch: _Batch, keys: Sequence[str]) -> None:
             borrowed += [f"deal:{deal}" for deal in _lent_to(batch, key.partition(":")[2])]
     siblings = {d for deal in deals for c in batch.contacts[deal] for d in _lent_to(batch, c)}
     batch.load(borrowed)
-    batch.born = images.created_at(batch.connection, batch.account_id, siblings - set(deals))
+    batch.born |= images.created_at(batch.connection, batch.account_id, siblings - set(deals))
 
 
 def _inquiry_of(batch: _Batch, deal: str) -> str | None:
@@ -343,7 +342,7 @@ def _context(batch: _Batch, key: str) -> Context:
     if kind == "deal":
         return _context_of_deal(batch, subject)
     if kind == "contact":
-        deals = sorted(_lent_to(batch, subject), key=_by_number)
+        deals = sorted(_lent_to(batch, subject), key=by_number)
         lent = [f for deal in deals for f in batch.facts_of(f"deal:{deal}", _LENT_BY_DEAL)]
         return Context(lent, deal_of=deals[-1] if deals else "")
     return Context()
@@ -360,7 +359,7 @@ def _context_of_deal(batch: _Batch, deal: str) -> Context:
         for other in others - {deal}:
             theirs = _created(batch, other)
             if mine is not None and theirs is not None:
-                earlier = earlier or (theirs, _by_number(other)) < (mine, _by_number(deal))
+                earlier = earlier or (theirs, by_number(other)) < (mine, by_number(deal))
     inquiry = _inquiry_of(batch, deal)
     if inquiry:
         lent += batch.facts_of(f"lead:{inquiry}", {Kind.LEAD})
@@ -375,7 +374,3 @@ def _created(batch: _Batch, deal: str) -> Instant | None:
         if fact.body.get("created_at") is not None
     ]
     return told[-1] if told else batch.born.get(deal)
-
-
-def _by_number(subject: str) -> tuple[int, str]:
-    return (int(subject), subject) if subject.isdigit() else (0, subject)

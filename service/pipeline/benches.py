@@ -28,14 +28,53 @@ _USUAL_SECONDS = (2 * USUAL_DAYS + 15) * 86_400  # ten working days, over any ho
 Judged = tuple[str, Derived, Derived]  # timeline, what is stored, what should be
 
 
+class Reader:
+    """What several rules rest on is read once for all of them."""
+
+    def __init__(self, connection: Connection, account_id: str) -> None:
+        self.connection = connection
+        self.account_id = account_id
+        self._levels: dict[tuple[str, tuple[str, ...], int], dict[str, int]] = {}
+        self._steps: dict[
+            tuple[str, tuple[str, ...], int, str], list[tuple[Instant, str, int]]
+        ] = {}
+        self._last: dict[tuple[str, str, str, Instant], Instant | None] = {}
+
+    def levels(self, part: str, sellers: Sequence[str], day: int) -> dict[str, int]:
+        """Running sums before a local day; no sellers: the account's."""
+        key = (part, tuple(sellers), day)
+        if key not in self._levels:
+            self._levels[key] = store.levels_before(self.connection, self.account_id, *key)
+        return self._levels[key]
+
+    def steps(
+        self, part: str, sellers: Sequence[str], day: int, slot: str = ""
+    ) -> list[tuple[Instant, str, int]]:
+        """(instant, seller, delta) from a local day on."""
+        key = (part, tuple(sellers), day, slot)
+        if key not in self._steps:
+            self._steps[key] = store.steps_from(self.connection, self.account_id, *key)
+        return self._steps[key]
+
+    def last(self, stream: str, seller: str, slot: str, at: Instant) -> Instant | None:
+        """The last event of a stream before an instant."""
+        key = (stream, seller, slot, at)
+        if key not in self._last:
+            self._last[key] = (
+                heard.last_before(self.connection, self.account_id, at)
+                if stream == HEARD
+                else store.last_before(self.connection, self.account_id, *key)
+            )
+        return self._last[key]
+
+
 class Bench:
     """Judges one rule of one account."""
 
-    def __init__(
-        self, connection: Connection, account_id: str, windows: Sequence[Window], rule: Rule
-    ) -> None:
-        self._connection = connection
-        self._account_id = account_id
+    def __init__(self, reader: Reader, windows: Sequence[Window], rule: Rule) -> None:
+        self._reader = reader
+        self._connection = reader.connection
+        self._account_id = reader.account_id
         self._windows = windows
         self._rule = rule
         self._config = windows[-1].config
@@ -101,12 +140,7 @@ class Bench:
 
     def _silence(self, holder: Holder, at: Instant) -> Judged:
         stream = self._parts[0]
-        if stream == HEARD:
-            last = heard.last_before(self._connection, self._account_id, at)
-        else:
-            seller, slot = holder.seller, holder.slot
-            asked = (self._connection, self._account_id, stream, seller, slot, at)
-            last = store.last_before(*asked)
+        last = self._reader.last(stream, holder.seller, holder.slot, at)
         if last is None:
             return self._verdict(holder, self._track(holder, 0), 0, carry=False)
         begin = last - _USUAL_SECONDS if holder.kind == "account" else last
@@ -138,12 +172,11 @@ class Bench:
     def _tracks(self, sellers: Sequence[str], day: int) -> dict[str, Track]:
         """Tracks of single sellers, read together."""
         part = self._parts[0]
-        asked = (self._connection, self._account_id, part, sellers, day)
         found = {
             seller: Track({(part, seller): level})
-            for seller, level in store.levels_before(*asked).items()
+            for seller, level in self._reader.levels(part, sellers, day).items()
         }
-        for at, seller, delta in store.steps_from(*asked):
+        for at, seller, delta in self._reader.steps(part, sellers, day):
             found[seller].events.append(Event(at, part, seller, delta))
         return found
 
@@ -156,13 +189,12 @@ class Bench:
             return self._track_of_deals(holder, day)
         track = Track()
         for part in self._parts:
-            asked = (self._connection, self._account_id, part, holder.sellers, day)
             if day and not holder.slot:
-                levels = store.levels_before(*asked)
+                levels = self._reader.levels(part, holder.sellers, day)
                 track.before |= {(part, seller): level for seller, level in levels.items()}
             track.events += [
                 Event(at, part, seller, delta)
-                for at, seller, delta in store.steps_from(*asked, holder.slot)
+                for at, seller, delta in self._reader.steps(part, holder.sellers, day, holder.slot)
             ]
         if len(self._parts) > 1:
             track.events.sort()
@@ -170,12 +202,12 @@ class Bench:
 
     def _track_of_deals(self, holder: Holder, day: int) -> Track:
         """Open deals and what they cost, step by step and deal by deal."""
-        connection, account_id, seller = self._connection, self._account_id, holder.seller
+        seller = holder.seller
         track = Track()
         for part in self._parts:
-            levels = store.levels_before(connection, account_id, part, holder.sellers, day)
+            levels = self._reader.levels(part, holder.sellers, day)
             track.before |= {(part, who): level for who, level in levels.items()}
-        told = store.steps_of_deals(connection, account_id, self._parts, seller, day)
+        told = store.steps_of_deals(self._connection, self._account_id, self._parts, seller, day)
         track.events = [Event(at, part, seller, delta, deal) for at, part, deal, delta in told]
         return track
 

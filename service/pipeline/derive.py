@@ -9,6 +9,7 @@ from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
 from service.domain.period import local_day
+from service.domain.siblings import presence
 from service.domain.story import DealState, Story, TaskState
 from service.domain.violation import Found
 from service.kpi.contributions import Contribution, contribute
@@ -110,6 +111,7 @@ def _deal_row(story: Story, config: Config) -> Row:
         "last_touch_at": _last_touch(now),
         "has_contact": bool(now.contacts),
         "deleted": now.deleted,
+        "presence": list(map(list, presence(story, config))),
     }
 
 

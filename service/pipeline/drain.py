@@ -52,6 +52,7 @@ def drain(office: Office, account_id: str) -> int:
         rows = inbox.pending(connection, account_id, BATCH)
         if not rows:
             return 0
+        row = office.keyed(row)
         config = office.config(connection, account_id)
         windows = office.windows(connection, row)
         said = normalise(office, row, config, rows)

@@ -7,6 +7,7 @@ from service.errors import ConfigError
 from service.pipeline import apply
 from service.pipeline.derive import violation_row
 from service.pipeline.office import Office
+from service.rules.book import RuleBook
 from service.rules.explain import story
 from service.rules.judge import judge
 from service.rules.texts import Names, render_title
@@ -47,6 +48,7 @@ def explain(office: Office, account_id: str, deal: str, lang: str) -> Explained:
             raise ConfigError(f"--account: there is no account {account_id!r}")
         config = office.config(connection, account_id)
         windows = office.windows(connection, row)
+        book = office.book_of(connection, account_id)
         (found,) = apply.stories(connection, account_id, [f"deal:{deal}"], windows)
     if not found.deal:
         raise ConfigError(f"DEAL: {account_id} knows no deal {deal!r}")
@@ -56,12 +58,12 @@ def explain(office: Office, account_id: str, deal: str, lang: str) -> Explained:
     for one in sorted(violations, key=lambda v: v.breach_at):
         values = violation_row(account_id, found.key, one)
         names = Names(name, str(one.values.get("text", {}).get("name") or name))
-        model = office.book.models[one.rule]
+        model = book.known(one.rule)
         title = render_title(model, values, names, config, now, lang)
         lines = story(values, model, title, config, now, lang)
         told.append(Told(_status(values, now), values, lines))
     broken = {one.row["rule"] for one in told}
-    return Explained(deal, name, told, _kept(office, config, broken))
+    return Explained(deal, name, told, _kept(book, config, broken))
 
 
 def _status(row: Row, now: int) -> str:
@@ -70,8 +72,8 @@ def _status(row: Row, now: int) -> str:
     return "open" if row["resolved_at"] is None or row["resolved_at"] > now else "resolved"
 
 
-def _kept(office: Office, config: Config, broken: set[str]) -> list[str]:
+def _kept(book: RuleBook, config: Config, broken: set[str]) -> list[str]:
     """Rules in force on deals, tasks and calls that nothing here breaks."""
     on = {"deal", "task", "call"}
-    rules = [rule for rule in office.book.in_force(config) if rule.model.on in on]
+    rules = [rule for rule in book.in_force(config) if rule.model.on in on]
     return sorted(rule.id for rule in rules if rule.id not in broken)

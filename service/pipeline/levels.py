@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from service.domain.instant import Instant
 from service.domain.steps import BY_SLOT
 from service.domain.violation import Found
-from service.pipeline.benches import Bench, Judged
+from service.pipeline.benches import Bench, Judged, Reader
 from service.rules.book import Rule, Window
 from service.rules.holders import Holder
 from service.rules.second import HEARD, holders_of, is_by_slot, parts_of, second_rules
@@ -92,8 +92,9 @@ def judgements(
     connection: Connection, account_id: str, dirty: Dirty, windows: Sequence[Window]
 ) -> Iterator[Judged]:
     """(timeline, what is stored, what should be) from each one's instant on, rule by rule."""
+    reader = Reader(connection, account_id)
     for rule in second_rules(windows):
-        bench = Bench(connection, account_id, windows, rule)
+        bench = Bench(reader, windows, rule)
         chosen = _chosen(connection, account_id, rule, dirty, windows)
         if bench.reads_together:
             yield from bench.at_once(chosen)
@@ -108,8 +109,9 @@ def everything(
     sellers = holders(connection, account_id, windows)
     dirty = of_sellers(dict.fromkeys(sellers, 0))
     known: list[tuple[str, str]] = []
+    reader = Reader(connection, account_id)
     for rule in second_rules(windows):
-        bench = Bench(connection, account_id, windows, rule)
+        bench = Bench(reader, windows, rule)
         for holder, at in _chosen(connection, account_id, rule, dirty, windows):
             known.append((rule.id, holder.timeline))
             yield bench.judged(holder, at)
@@ -122,7 +124,7 @@ def whole(
 ) -> Iterator[list[Found]]:
     """Everything that one rule in one window finds, holder by holder; nothing stored is asked."""
     dirty = of_sellers(dict.fromkeys(holders(connection, account_id, [window]), 0))
-    bench = Bench(connection, account_id, [window], rule)
+    bench = Bench(Reader(connection, account_id), [window], rule)
     for holder, _ in _chosen(connection, account_id, rule, dirty, [window]):
         yield bench.whole(holder)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from service.clock import Clock
 from service.crm import ADAPTERS
+from service.domain import clientkeys
 from service.domain.config import Config
-from service.domain.instant import FOREVER, Instant, from_datetime
+from service.domain.instant import Instant, from_datetime
 from service.domain.ports import Adapter, CrmClient
 from service.domain.ports import Connection as Portal
 from service.errors import ConfigError
@@ -20,9 +21,10 @@ from service.pipeline.breaker import Breaker
 from service.pipeline.budget import SharedLimiter
 from service.pipeline.vault import AccountVault
 from service.rules.book import RuleBook, Window, load_book
-from service.secrets import SecretBox
+from service.rules.shelf import Shelf
+from service.secrets import SecretBox, new_client_key
 from service.settings import Settings
-from service.store import accounts, budgets
+from service.store import accounts, budgets, rule_files
 from service.store.accounts import AccountRow
 from service.store.engine import transaction
 from service.store.handles import Connection, Engine
@@ -96,6 +98,21 @@ class Office:
         """The account's credentials with some new ones, sealed."""
         return self.box.seal(json.dumps(self.secrets(row) | new))
 
+    def keyed(self, row: AccountRow) -> AccountRow:
+        """The account with a key for its clients' phones and e-mails, made if it has none yet.
+
+        Not inside a writing transaction: it may need one of its own.
+        """
+        if not row.secrets or clientkeys.SECRET in self.secrets(row):
+            return row
+        with transaction(self.engine) as connection:
+            fresh = accounts.account(connection, row.account_id) or row
+            if clientkeys.SECRET not in self.secrets(fresh):
+                sealed = self.with_secrets(fresh, {clientkeys.SECRET: new_client_key()})
+                accounts.change(connection, row.account_id, secrets=sealed)
+                fresh = accounts.account(connection, row.account_id) or row
+        return fresh
+
     def hook_url(self, row: AccountRow) -> str:
         """The address that the CRM has to call; "" if it was made before it was kept."""
         token = self.secrets(row).get("hook_token")
@@ -149,13 +166,23 @@ class Office:
         """The account's config in force."""
         return accounts.load_config(connection, account_id, self.settings.lang)
 
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The rules of accounts: their own files on top of the installation's book."""
+        return Shelf(self.book)
+
+    def book_of(self, connection: Connection, account_id: str) -> RuleBook:
+        """The rules in force for an account: the installation's, and its own on top."""
+        return self.shelf.book(rule_files.history(connection, account_id))
+
     def windows(self, connection: Connection, row: AccountRow) -> list[Window]:
         """Stretches of time, each with the settings and rules in force in it."""
         key = (row.account_id, row.config_version)
         known = self._windows.get(key)
         if known is None:
-            known = make_windows(
-                accounts.load_configs(connection, row.account_id, self.settings.lang), self.book
+            known = self.shelf.windows(
+                accounts.load_configs(connection, row.account_id, self.settings.lang),
+                rule_files.history(connection, row.account_id),
             )
             if len(self._windows) > 1000:
                 self._windows.clear()
@@ -171,16 +198,6 @@ class Office:
 
 
 _MONOTONIC_TO_UNIX = Clock().now().timestamp() - time.monotonic()
-
-
-def make_windows(configs: list[tuple[Instant, Config]], book: RuleBook) -> list[Window]:
-    """Windows of judging from versions of the settings, oldest first."""
-    found = []
-    for index, (start, config) in enumerate(configs):
-        end = configs[index + 1][0] if index + 1 < len(configs) else FOREVER
-        if start < end:
-            found.append(Window(start, end, config, book.in_force(config)))
-    return found
 
 
 def read_book(path: Path | None) -> RuleBook:

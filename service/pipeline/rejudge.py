@@ -24,6 +24,9 @@ def rejudge(office: Office, account_id: str) -> int:
         windows = office.windows(connection, row)
         keys = fact_store.timelines(connection, account_id, row.judged_cursor, BATCH)
         made = apply.plan(connection, account_id, [], windows, force=keys)
+        total = row.judged_total
+        if row.judged_cursor is None:
+            total = fact_store.count_timelines(connection, account_id)
     with transaction(office.engine) as connection:
         if not accounts.hold(connection, account_id, office.worker):
             raise LeaseLost(account_id)
@@ -35,7 +38,10 @@ def rejudge(office: Office, account_id: str) -> int:
         apply.commit(connection, made, windows, judge_levels=False)
         note_failures(connection, account_id, made.failures, office.now())
         if keys:
-            accounts.change(connection, account_id, judged_cursor=keys[-1])
+            done = row.judged_done + len(keys)
+            accounts.change(
+                connection, account_id, judged_cursor=keys[-1], judged_done=done, judged_total=total
+            )
             return len(keys)
         sellers = levels.holders(connection, account_id, windows)
         level_store.mark(connection, account_id, dict.fromkeys(sellers, 0))

@@ -71,7 +71,7 @@ def reconcile(office: Office, account_id: str) -> Iterator[Page]:
         row = accounts.account(connection, account_id)
         if row is None:
             raise ConfigError(f"there is no account {account_id!r}")
-        client = office.client(row, office.config(connection, account_id))
+        client = office.client(office.keyed(row), office.config(connection, account_id))
     began = office.now()
     for page in client.changes(row.changes_cursor):
         store(office, account_id, page)

@@ -22,6 +22,8 @@ from service.pipeline.drain import LeaseLost, drain, store_facts
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.pipeline.rejudge import judge_dirty
+from service.rules.book import Window
+from service.rules.shelf import arrival
 from service.rules.texts import Names, advice, render_title
 from service.store import (
     accounts,
@@ -37,6 +39,7 @@ from service.store.engine import reading, transaction
 from service.store.handles import Connection
 
 BATCH = 200
+MOST_OLD = 5000  # breaches from before the connection or a rule's arrival, in one digest
 REREAD = 50  # subjects in one reading
 CATCH_UP = 20  # batches of the inbox worked on before telling; a longer backlog is told as known
 PATIENCE_SECONDS = 5
@@ -63,11 +66,12 @@ def tick_account(office: Office, account_id: str) -> int:
         row = accounts.account(connection, account_id)
         if row is None or row.backfill_state == "running":
             return 0
-        due = announcements.due(connection, account_id, office.now(), BATCH)
+        due = _due(office, connection, row, office.now())
         config = office.config(connection, account_id)
+        windows = office.windows(connection, row)
     if not due:
         return 0
-    facts = _reread(office, row, config, due)
+    facts = _reread(office, row, config, [v for v in due if not _came_before(v, windows)])
     with holding(office, account_id, patience=PATIENCE_SECONDS) as mine:
         if not mine:
             return 0
@@ -80,6 +84,31 @@ def tick_account(office: Office, account_id: str) -> int:
         except LeaseLost:
             log.warning("lease_lost", account=account_id)
     return 0
+
+
+def _due(office: Office, connection: Connection, row: AccountRow, now: Instant) -> list[Row]:
+    """What to look at. While a change is still being judged, nothing from before the change.
+
+    Old breaches are taken all at once: they make one digest, not one for each batch.
+    """
+    windows = office.windows(connection, row)
+    judging = row.judged_version < row.config_version
+    after = max(windows[-1].arrived.values(), default=0) if judging else 0
+    due = announcements.due(connection, row.account_id, now, BATCH, after)
+    if len(due) < BATCH or not _is_old(due[-1], windows, now):
+        return due
+    return announcements.due(connection, row.account_id, now, MOST_OLD, after)
+
+
+def _is_old(row: Row, windows: Sequence[Window], now: Instant) -> bool:
+    config = windows[-1].config
+    breach = row["breach_at"]
+    return policy.is_before(breach, arrival(windows, row["rule"], breach), config, now)
+
+
+def _came_before(row: Row, windows: Sequence[Window]) -> bool:
+    """Whether a breach is older than its rule is here."""
+    return bool(row["breach_at"] <= arrival(windows, row["rule"], row["breach_at"]))
 
 
 def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row]) -> list[Fact]:
@@ -133,7 +162,8 @@ def announce(office: Office, connection: Connection, row: AccountRow) -> int:
     """Claim what is due, make messages of it, say when to look again; in one transaction."""
     now = office.now()
     config = office.config(connection, row.account_id)
-    due = announcements.due(connection, row.account_id, now, BATCH)
+    known = accounts.account(connection, row.account_id) or row  # re-judged meanwhile?
+    due = _due(office, connection, known, now)
     claimed: list[tuple[str, Row]] = []
     marks: list[tuple[str, Instant | None]] = []
     for violation in due:
@@ -143,7 +173,7 @@ def announce(office: Office, connection: Connection, row: AccountRow) -> int:
         marks.append((violation["id"], _next_look(violation, now)))
     announcements.look_again(connection, row.account_id, marks)
     if claimed:
-        _tell(office, connection, row, config, claimed, now)
+        _tell(office, connection, known, config, claimed, now)
     return len(due)
 
 
@@ -180,10 +210,12 @@ def _tell(
     names = images.deal_names(connection, row.account_id, {v["deal"] for _, v in claimed})
     said = remarks.marks(connection, [v for _, v in claimed], now)
     opened = [violation for kind, violation in claimed if kind == "opened"]
-    quiet = inhibition.silenced(connection, row.account_id, office.book, opened, now)
+    book = office.book_of(connection, row.account_id)
+    windows = office.windows(connection, row)
+    quiet = inhibition.silenced(connection, row.account_id, book, opened, now)
     made: list[Event] = []
     for kind, violation in claimed:
-        model = office.book.models[violation["rule"]]
+        model = book.known(violation["rule"])
         deal = names.get(violation["deal"], "")
         subject = Names(deal, str(violation["values"].get("text", {}).get("name") or deal))
         mute = said.mute_of(violation)
@@ -210,6 +242,7 @@ def _tell(
                 told=frozenset(told),
                 inhibited=kind == "opened" and violation["id"] in quiet,
                 ops=model.to == "ops",
+                arrived=arrival(windows, violation["rule"], violation["breach_at"]),
             )
         )
     at = {event.id: _event_at(event) for event in made}

@@ -18,7 +18,7 @@ from service.rules.book import RuleBook, Window
 from service.rules.judge import Failure, judge
 from service.rules.schema import RuleModel
 from service.rules.second import second_rules
-from service.store import accounts
+from service.store import accounts, rule_files
 from service.store.engine import reading
 from service.store.handles import Connection
 
@@ -47,8 +47,8 @@ def try_rules(office: Office, account_id: str, book: RuleBook) -> Trial:
         if row is None:
             raise ConfigError(f"ACCOUNT: there is no account {account_id!r}")
         config = office.config(connection, account_id)
-        book.check(config)
-        pair, changed = _pair(office.book, book, config)
+        office.shelf.fit(book, rule_files.history(connection, account_id), config)
+        pair, changed = _pair(office.book_of(connection, account_id), book, config)
         trial = Trial(changed)
         if not changed:
             return trial
@@ -110,13 +110,12 @@ def _open(found: Iterable[Found], now: Instant) -> dict[tuple[str, str, str], Fo
 
 
 def tried(office: Office, account_id: str, models: Sequence[RuleModel]) -> dict[str, Any]:
-    """What a file of rules would open and close, as data.
+    """What a file of rules would open and close if it became the account's own, as data.
 
     Raises:
         ConfigError: there is no such account; or its settings do not fit the book.
     """
-    book = RuleBook(list((office.book.models | {m.id: m for m in models}).values()))
-    found = try_rules(office, account_id, book)
+    found = try_rules(office, account_id, office.shelf.draft(models))
     with reading(office.engine) as connection:
         return as_data(found, office.config(connection, account_id))
 

@@ -76,6 +76,12 @@ _TASK: tuple[Attribute, ...] = (
     plain("task.kind", "text", "type id", "task_kind"),
     plain("task.text", "text", "text"),
     Attribute("task.text_is_meaningful", "bool", "says what to do", _says),
+    Attribute(
+        "task.text_is_copied",
+        "bool",
+        "says something, and the same as the seller's previous task on the deal",
+        lambda s, c: s.is_copied and _says(s, c),
+    ),
     plain("task.created_at", "instant", "set"),
     Attribute(
         "task.created_by_human",

@@ -1,11 +1,12 @@
 """The rule book: rules loaded, checked and compiled; and what of it is in force for an account."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from hashlib import blake2b
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,12 +18,20 @@ from service.domain.instant import Instant
 from service.domain.span import Span
 from service.domain.steps import ACTIONS, ALWAYS
 from service.errors import ConfigError
-from service.faults import first_of, place_of, said
 from service.files import load_yaml
 from service.rules.attributes import ATTRIBUTES, STREAMS, Attribute
 from service.rules.expression import Condition
+from service.rules.fitting import merge_params, spans
 from service.rules.forms import SECOND, check_form
-from service.rules.schema import ByStage, RuleFile, RuleModel, RuleTest, Text
+from service.rules.reading import (
+    Fault,
+    Reading,
+    faults_of_shape,
+    plain_of,
+    position,
+    sound_ones,
+)
+from service.rules.schema import RuleFile, RuleModel
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Rule:
         default_factory=dict, repr=False, compare=False
     )
     params_by_place: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    critical: Condition | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -65,6 +75,7 @@ class Rule:
                 str(self.default_for),
                 spans,
                 *([self._params_said] if self.params_by_place else []),
+                *([self.critical.text] if self.critical else []),
             ],
             order="deterministic",
         )
@@ -108,33 +119,53 @@ class Rule:
 
 
 _MEANING = {
-    "id",
-    "on",
-    "form",
-    "when",
-    "since",
-    "for_",
-    "level",
-    "above",
-    "share",
-    "counts",
-    "below",
-    "row",
-    "join",
-    "needs",
-    "notice",
-}
+    "id", "on", "form", "when", "since", "for_", "level", "above", "share", "counts", "below",
+    "row", "join", "needs", "notice",
+}  # fmt: skip
+
+
+_Compiled = tuple[str, str, str]  # subject, condition, parameters
 
 
 class RuleBook:
     """All rules of the installation, and those in force for an account."""
 
-    def __init__(self, models: list[RuleModel]) -> None:
+    def __init__(
+        self,
+        models: list[RuleModel],
+        gone: Iterable[RuleModel] = (),
+        compiled: Mapping[_Compiled, Condition] = MappingProxyType({}),
+    ) -> None:
+        """Compile them. `gone`: rules that were in force once; `compiled`: what is known so far."""
         self.models = {model.id: model for model in models}
-        self._compiled: dict[tuple[str, str], Condition] = {}
+        self._gone = {model.id: model for model in gone}
+        self._compiled = dict(compiled)
         for model in models:
             self._condition(model, dict(model.params))
+            self._critical(model, dict(model.params))
         self._in_force: dict[tuple[str, str], tuple[list[Rule], list[str]]] = {}
+
+    def model(self, rule_id: str) -> RuleModel | None:
+        """A rule by name, also one that is gone: its violations are still shown."""
+        return self.models.get(rule_id) or self._gone.get(rule_id)
+
+    def known(self, rule_id: str) -> RuleModel:
+        """The same; for a name that nobody knows any more, a rule that says so."""
+        return self.model(rule_id) or RuleModel.model_validate(
+            {"id": rule_id, "on": "deal", "form": "state", "when": "false", "severity": "info",
+             "title": {"ru": rule_id, "en": rule_id},
+             "advice": {"ru": "Правила больше нет", "en": "The rule is gone"}}
+        )  # fmt: skip
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all rules, also of those that are gone."""
+        return [*self.models, *(name for name in self._gone if name not in self.models)]
+
+    def with_own(self, own: Iterable[RuleModel], gone: Iterable[RuleModel] = ()) -> "RuleBook":
+        """This book with an account's own rules on top; only those are compiled."""
+        models = self.models | {model.id: model for model in own}
+        return RuleBook(list(models.values()), gone, self._compiled)
 
     def in_force(self, config: Config) -> list[Rule]:
         """The rules that an account is judged by, its own changes applied."""
@@ -174,8 +205,8 @@ class RuleBook:
 
     def _for_account(self, model: RuleModel, config: Config, problems: list[str]) -> Rule | None:
         own = config.document.rules.get(model.id) or RuleSettings.model_validate({})
-        params, by_stage = _merge_params(model, own, config, problems)
-        default, by_place = _spans(model, own, config, problems)
+        params, by_stage = merge_params(model, own, config, problems)
+        default, by_place = spans(model, own, config, problems)
         if self.is_on(model.id, config) != "on":
             return None
         return Rule(
@@ -187,100 +218,26 @@ class RuleBook:
             by_place,
             {place: self._condition(model, here) for place, here in by_stage.items()},
             by_stage,
+            None if own.severity else self._critical(model, params),
         )
+
+    def _critical(self, model: RuleModel, params: dict[str, Any]) -> Condition | None:
+        """What raises the severity; an account that sets its own one has the last word."""
+        return self._condition(model, params, "critical_when") if model.critical_when else None
 
     def _stranger(self, name: str) -> str:
         near = get_close_matches(name, self.models, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"rules.{name}: there is no such rule{hint}"
 
-    def _condition(self, model: RuleModel, params: dict[str, Any]) -> Condition:
-        key = (model.id, repr(sorted(params.items())))
+    def _condition(self, model: RuleModel, params: dict[str, Any], name: str = "when") -> Condition:
+        key = (model.on, str(getattr(model, name)), repr(sorted(params.items())))
         if key not in self._compiled:
             try:
-                self._compiled[key] = Condition(model.when, ATTRIBUTES[model.on], params)
+                self._compiled[key] = Condition(getattr(model, name), ATTRIBUTES[model.on], params)
             except ConfigError as error:
-                raise ConfigError(f"{model.id}: when: {error}") from None
+                raise ConfigError(f"{model.id}: {name}: {error}") from None
         return self._compiled[key]
-
-
-Places = dict[tuple[str, str], dict[str, Any]]
-
-
-def _merge_params(
-    model: RuleModel, own: RuleSettings, config: Config, problems: list[str]
-) -> tuple[dict[str, Any], Places]:
-    """The rule's numbers with the account's changes, and those of single stages."""
-    params = dict(model.params)
-    by_place: Places = {}
-    for name, value in own.params.items():
-        where = f"rules.{model.id}.params.{name}"
-        if name not in params:
-            problems.append(f"{where}: no such parameter ({', '.join(params) or 'it has none'})")
-        elif isinstance(value, dict):
-            named = dict(value)
-            params[name] = _fitting(
-                named.pop("default", params[name]), params[name], where, problems
-            )
-            for stage, at_stage in named.items():
-                fitting = _fitting(at_stage, params[name], f"{where}.{stage}", problems)
-                for place in _places_told(stage, config, where, problems):
-                    by_place.setdefault(place, {})[name] = fitting
-        else:
-            params[name] = _fitting(value, params[name], where, problems)
-    return params, {place: params | here for place, here in by_place.items()}
-
-
-def _fitting(value: Any, known: Any, where: str, problems: list[str]) -> Any:
-    if type(value) is type(known):
-        return value
-    problems.append(f"{where}: must be {_KINDS[type(known)]}")
-    return known
-
-
-def _places_told(
-    name: str, config: Config, where: str, problems: list[str]
-) -> list[tuple[str, str]]:
-    places = _places(name, config)
-    if not places and config.directory.pipelines:
-        problems.append(f"{where}.{name}: no pipeline has a stage {name!r}{_near(name, config)}")
-    return places
-
-
-_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-
-
-def _spans(
-    model: RuleModel, own: RuleSettings, config: Config, problems: list[str]
-) -> tuple[Span, dict[tuple[str, str], Span]]:
-    base = model.for_ if isinstance(model.for_, ByStage) else ByStage(default=model.for_)
-    default, named = base.default, dict(base.values)
-    if isinstance(own.for_, str):
-        default = own.for_
-    elif own.for_ is not None:
-        named |= own.for_
-        default = named.pop("default", default)
-    by_place: dict[tuple[str, str], Span] = {}
-    for name, text in named.items():
-        places = _places_told(name, config, f"rules.{model.id}.for", problems)
-        by_place |= dict.fromkeys(places, Span.parse(text))
-    return Span.parse(default), by_place
-
-
-def _near(name: str, config: Config) -> str:
-    titles = {s.name for p in config.directory.pipelines for s in p.stages}
-    found = get_close_matches(name, sorted(titles), n=3, cutoff=0.5)
-    return f"; near ones: {', '.join(found)}" if found else ""
-
-
-def _places(name: str, config: Config) -> list[tuple[str, str]]:
-    return [
-        (pipeline.id, stage.id)
-        for pipeline in config.directory.pipelines
-        for stage in pipeline.stages
-        if name in (stage.id, f"{pipeline.id}/{stage.id}")
-        or name.casefold() in (stage.name.casefold(), pipeline.name.casefold())
-    ]
 
 
 def parse_rules(text: str, name: str) -> list[RuleModel]:
@@ -289,70 +246,76 @@ def parse_rules(text: str, name: str) -> list[RuleModel]:
     Raises:
         ConfigError: file, line and column of the first fault, and the nearest known name.
     """
+    read = read_rules(text, name)
+    for fault in (*read.shape, *read.meaning):
+        raise ConfigError(fault.said(name))
+    return read.models
+
+
+def read_rules(text: str, name: str) -> Reading:
+    """Read a rule file; a fault in one rule hides none in another.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
     document = load_yaml(text, name, "rt")
+    plain = plain_of(document)
+    read = Reading([], [], [])
     try:
-        models = RuleFile.model_validate(_plain(document)).rules
+        found = dict(enumerate(RuleFile.model_validate(plain).rules))
     except ValidationError as error:
-        raise ConfigError(_locate(error, document, name)) from None
+        found = sound_ones(plain)
+        read.shape.extend(faults_of_shape(error, document))
     seen: set[str] = set()
-    for index, model in enumerate(models):
+    for index, model in found.items():
+        faults = list(_faults_of(model, index, seen, document))
+        read.meaning.extend(faults)
+        if not faults:
+            read.models.append(model)
+    return read
+
+
+def _faults_of(model: RuleModel, index: int, seen: set[str], document: Any) -> Iterator[Fault]:
+    def compiled(part: str) -> None:
         try:
-            _check(model, seen)
-            Condition(model.when, ATTRIBUTES[model.on], model.params)
+            Condition(getattr(model, part), ATTRIBUTES[model.on], model.params)
         except ConfigError as error:
-            line, column = _position(document, ("rules", index, "when"))
-            raise ConfigError(f"{name}:{line}:{column}: {model.id}: {error}") from None
-    return models
+            raise ConfigError(f"{part}: {error}" if part != "when" else str(error)) from None
+
+    parts = ("when", *(["critical_when"] if model.critical_when else []))
+    for check in (partial(_check, model, seen), *(partial(compiled, part) for part in parts)):
+        try:
+            check()
+        except ConfigError as error:
+            named = str(error).partition(":")[0]
+            path = ("rules", index, named if named in _NAMED else "when")
+            where = ".".join(str(part) for part in path)
+            yield Fault(*position(document, path), where, f"{model.id}: {error}")
 
 
-def _plain(document: Any) -> Any:
-    """Round-trip YAML nodes as plain values."""
-    if isinstance(document, dict):
-        return {str(key): _plain(value) for key, value in document.items()}
-    if isinstance(document, list):
-        return [_plain(value) for value in document]
-    return document
+_NAMED = {
+    "id",
+    "since",
+    "form",
+    "level",
+    "above",
+    "below",
+    "critical_when",
+}  # fields that a fault of meaning begins with
 
 
 def _check(model: RuleModel, seen: set[str]) -> None:
     if model.id in seen:
-        raise ConfigError("this id stands twice in the file")
+        raise ConfigError("id: it stands twice in the file")
     seen.add(model.id)
     for name in model.since_names:
         attribute = ATTRIBUTES[model.on].get(name)
         if attribute is None or attribute.type != "instant":
-            raise ConfigError(f"since: {name!r} is no instant of a {model.on}")
+            instants = [a.name for a in ATTRIBUTES[model.on].values() if a.type == "instant"]
+            near = get_close_matches(name, instants, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"since: {name!r} is no instant of a {model.on}{hint}")
     check_form(model)
-
-
-def _locate(error: ValidationError, document: Any, name: str) -> str:
-    first = first_of(error)
-    line, column = _position(document, first["loc"])
-    where = place_of(first)
-    text = _no_field(first) if first["type"] == "extra_forbidden" else said(first)
-    if not where:
-        where, text = "the file", "must be a map with the list `rules`"
-    return f"{name}:{line}:{column}: {where}: {text}"
-
-
-def _no_field(first: Any) -> str:
-    models = (RuleModel, ByStage, Text, RuleTest, RuleFile)
-    known = {f.alias or name for model in models for name, f in model.model_fields.items()}
-    near = get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
-    return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _position(document: Any, path: tuple[Any, ...]) -> tuple[int, int]:
-    """Line and column (from 1) of the deepest part of `path` that the file has."""
-    node, place = document, (0, 0)
-    for part in path:
-        try:
-            marks: Any = node.lc
-            found = marks.key(part) if isinstance(node, dict) else marks.item(part)
-            node, place = node[part], found or place
-        except (KeyError, IndexError, AttributeError, TypeError):
-            break
-    return place[0] + 1, place[1] + 1
 
 
 @cache
@@ -377,17 +340,19 @@ def load_book(extra: str | None = None, name: str = "") -> RuleBook:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A stretch of time in which one version of an account's settings is in force."""
+    """A stretch of time in which one version of an account's settings and rules is in force."""
 
     start: Instant
     end: Instant
     config: Config
     rules: list[Rule]
+    arrived: Mapping[str, Instant] = field(default_factory=dict)  # when a rule came, if later
+    before: frozenset[str] = frozenset()  # levels that earlier windows judge
 
     @cached_property
     def levels(self) -> frozenset[str]:
         """The levels that are wanted: of rules in force, and those that are always shown."""
-        found = ALWAYS | {rule.model.level for rule in self.rules if rule.model.level}
+        found = ALWAYS | self.before | {r.model.level for r in self.rules if r.model.level}
         if any(rule.stream == ACTIONS for rule in self.rules):
             found |= {ACTIONS, "meetings"}
         return found

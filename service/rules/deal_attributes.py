@@ -251,4 +251,7 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.missed_call_at", "instant", "first missed call of the unanswered row"),
     plain("deal.unanswered_since", "instant", "the client waits since", "missed_call_at"),
     plain("deal.notes", "int", "human notes so far"),
+    plain("deal.same_client_open_deals", "int", "older open deals of the client, same pipeline"),
+    plain("deal.same_client_other_seller", "bool", "another seller has one of them"),
+    plain("deal.same_client_first", "text", "the oldest of them"),
 )

@@ -20,6 +20,8 @@ def check_form(model: RuleModel) -> None:
     """
     _check_level(model)
     _check_norm(model)
+    if model.critical_when and model.on in SECOND:
+        raise ConfigError(f"critical_when: a {model.on} has no such thing")
     for name, of in ((model.above, "above"), (model.below, "below")):
         param = (name or "").removeprefix("param.")
         if name is not None and name.startswith("param.") and param not in model.params:

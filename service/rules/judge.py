@@ -271,7 +271,7 @@ def _found(subject: Subject, group: list[_Piece], ordinal: int, horizon: Instant
     return Found(
         rule.id,
         rule.version,
-        rule.severity,
+        _severity(rule, segment, first.config),
         rule.model.notice,
         subject.kind,
         subject.id,
@@ -293,6 +293,14 @@ def _found(subject: Subject, group: list[_Piece], ordinal: int, horizon: Instant
     )
 
 
+def _severity(rule: Rule, segment: Segment, config: Config) -> str:
+    """As the rule says; raised where its `critical_when` holds at the breach."""
+    if rule.critical is None:
+        return rule.severity
+    holds = rule.critical.holds(rule.critical.values(segment.state, config))
+    return "critical" if holds else rule.severity
+
+
 def _resolution(subject: Subject, last: _Piece, horizon: Instant) -> str:
     if last.end == horizon:
         return "rule_changed"
@@ -311,6 +319,10 @@ def _values(first: _Piece, last: _Piece, subject: Subject) -> dict[str, Any]:
     config, rule, segment = first.config, first.rule, first.segment
     attributes = {a.name: a.get(segment.state, config) for a in rule.condition.attributes}
     attributes |= {a.name: a.get(segment.state, config) for a in rule.since}
+    if rule.critical is not None:
+        attributes |= {a.name: a.get(segment.state, config) for a in rule.critical.attributes}
+    if "deal.same_client_open_deals" in attributes:
+        attributes["deal.same_client_first"] = segment.state.same_client_first
     span = rule.span(segment.pipeline, segment.stage)
     text: dict[str, Any] = {"name": subject.name}
     text |= _words(subject, segment, attributes)
@@ -335,7 +347,7 @@ def _words(subject: Subject, segment: Segment, attributes: dict[str, Any]) -> di
             words["said"] = state.call.trace_text[:80]
     elif subject.kind == "task":
         words["moves"] = attributes.get("task.postponements", 0)
-        if "task.text_is_meaningful" in attributes:
+        if attributes.keys() & {"task.text_is_meaningful", "task.text_is_copied"}:
             words["name"] = state.text  # what was wrong, not what was mended
     elif subject.kind == "lead":
         words["source"] = state.source or ""
@@ -359,5 +371,5 @@ _DEAL_WORDS = {
     "handovers": "deal.handovers_recent", "pushes": "deal.close_date_pushes",
     "peak": "deal.amount_peak_late",
     "next_due": "deal.next_due_at", "due": "deal.due_in_absence_at",
-    "expected": "deal.expected_close_on",
+    "expected": "deal.expected_close_on", "other": "deal.same_client_first",
 }  # fmt: skip

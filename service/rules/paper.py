@@ -7,6 +7,7 @@ from service.rules.schema import ByStage, RuleModel
 
 _NEEDS = {
     "absences": ("отпуска в настройках", "absences in the settings"),
+    "client_keys": ("клиенты в сделках", "clients of deals"),
     "close_date": ("поле с датой закрытия", "a field with the closing date"),
     "commented_stages": ("список этапов `commented`", "the list `commented`"),
     "deadline_optional": ("задачи без срока (не amoCRM)", "tasks without a deadline (not amoCRM)"),

@@ -44,7 +44,7 @@ class RuleTest(_Model):
     """Given facts on a timeline, the intervals that must come out (local time of the account).
 
     `given`: facts in order, each `{at, deal|task|call|note|seller: {...}}`; `expect`: the intervals
-    as `{breach_at, resolved_at?, subject?, resolution?}`; none = the rule is kept.
+    as `{breach_at, resolved_at?, subject?, resolution?, severity?}`; none = the rule is kept.
     """
 
     name: str
@@ -72,6 +72,7 @@ class RuleModel(_Model):
     join: str = "0m"  # gaps shorter than this do not end an interval
     params: dict[str, int | float | str | bool] = {}
     severity: Literal["info", "warning", "critical"]
+    critical_when: str | None = None  # raises the severity, judged at the breach
     enabled: bool = True
     needs: list[str] = []  # facts that must be connected
     to: Literal["head", "ops"] = "head"  # who is told: ops hear of the connection only

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
+from service.domain.siblings import beside
 from service.domain.story import Call, DealState, LeadState, Story, TaskState, deal_is_judged
 from service.rules.attributes import CallState
 
@@ -59,12 +60,15 @@ def subjects(story: Story, config: Config) -> Iterator[Subject]:
 
 
 def _deal_segments(story: Story, config: Config) -> list[Segment]:
+    pieces = _cut_at_edges(story.deal, config)
+    if story.older:
+        pieces = beside(pieces, story.older)
     return [
         Segment(
             s.at, end, s, deal_is_judged(s, config), s.responsible,
             s.pipeline, s.stage, s.amount, s.currency,
         )
-        for s, end in _cut_at_edges(story.deal, config)
+        for s, end in pieces
     ]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from service.domain.directory import (
 )
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant, to_datetime
+from service.domain.siblings import older_than, sibling_of
 from service.domain.steps import call_parts, level_steps
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
@@ -82,6 +83,7 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
         fold(key, [f for f in facts if f.kind is not Kind.CONTACT], world_of(config), _lent(facts))
         for key, facts in _timelines(test).items()
     ]
+    _put_side_by_side(stories, config)
     found: list[Found] = []
     if model.on in SECOND:
         found = _second(model, test, stories, config, windows)
@@ -97,6 +99,21 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
 def _lent(facts: list[Fact]) -> Context:
     """Persons are lent to the deal, as the pipeline does it."""
     return Context([fact for fact in facts if fact.kind is Kind.CONTACT])
+
+
+def _put_side_by_side(stories: list[Story], config: Config) -> None:
+    """Deals that have a contact or company in common are one client's."""
+    for story in stories:
+        others = [sibling_of(o, config) for o in stories if o is not story and _share(o, story)]
+        story.older = older_than(story, [other for other in others if other is not None])
+
+
+def _share(one: Story, other: Story) -> bool:
+    clients = [
+        {*(story.deal[-1].contacts or ()), story.deal[-1].company} if story.deal else set()
+        for story in (one, other)
+    ]
+    return bool(clients[0] & clients[1] - {None})
 
 
 def _second(
@@ -162,6 +179,7 @@ def _compare(test: RuleTest, found: list[Found]) -> str:
             and got.resolved_at == _instant(wanted.get("resolved_at"))
             and got.resolution == wanted.get("resolution", got.resolution)
             and got.subject_id == wanted.get("subject", got.subject_id)
+            and got.severity == wanted.get("severity", got.severity)
         )
         if not same:
             return f"expected {wanted}, got {_show(got)}"

@@ -86,6 +86,7 @@ def _values(
         "free": config.seller_name(text.get("free", "")) or text.get("free", ""),
         "move": str(text.get("move", "")),
         "team": _team(row, config),
+        "other": str(text.get("other", "")),
     }
 
 
@@ -94,7 +95,7 @@ PLACEHOLDERS = frozenset(
         "text", "late", "wait", "age", "days", "deal", "stage", "norm", "fields", "minutes",
         "seller", "n", "count", "limit", "moves", "attempts", "attempts_since", "pushes",
         "handovers", "said", "source", "amount", "peak", "next_due", "expected", "from_stage",
-        "skipped", "reason", "day", "time", "portal", "full", "free", "move", "team",
+        "skipped", "reason", "day", "time", "portal", "full", "free", "move", "team", "other",
     }
 )  # fmt: skip
 """What titles may name in braces."""

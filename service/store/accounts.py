@@ -55,6 +55,8 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     config_version: int
     judged_version: int
     judged_cursor: str | None
+    judged_done: int
+    judged_total: int
     directory_at: Instant | None
     directory_wanted: bool
     backfill_state: str
@@ -170,6 +172,7 @@ def bump(connection: Connection, account_id: str, *, config: bool = False) -> No
     values: dict[str, Any] = {"data_version": _ACCOUNT.c.data_version + 1}
     if config:
         values |= {"config_version": _ACCOUNT.c.config_version + 1, "judged_cursor": None}
+        values |= {"judged_done": 0, "judged_total": 0}
     change(connection, account_id, **values)
 
 

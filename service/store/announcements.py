@@ -18,11 +18,17 @@ _ALERT: Table = Alert.__table__  # type: ignore[attr-defined]
 Row = dict[str, Any]
 
 
-def due(connection: Connection, account_id: str, now: Instant, limit: int) -> list[Row]:
-    """Violations that the tick has to look at, oldest first. Index: ix_violation_due."""
+def due(
+    connection: Connection, account_id: str, now: Instant, limit: int, after: Instant = 0
+) -> list[Row]:
+    """Violations that the tick has to look at, oldest first; none up to `after`.
+
+    Index: ix_violation_due.
+    """
     query = (
         select(_VIOLATION)
         .where(_VIOLATION.c.account_id == account_id, _VIOLATION.c.due_at <= now)
+        .where(_VIOLATION.c.due_at > after)
         .order_by(_VIOLATION.c.due_at, _VIOLATION.c.id)
         .limit(limit)
     )

@@ -142,6 +142,12 @@ def timelines(connection: Connection, account_id: str, after: str | None, limit:
     return list(connection.execute(query.order_by(_FACT.c.timeline).limit(limit)).scalars())
 
 
+def count_timelines(connection: Connection, account_id: str) -> int:
+    """How many timelines there are: one walk along the key."""
+    keys = select(_FACT.c.timeline).where(_FACT.c.account_id == account_id).distinct().subquery()
+    return connection.execute(select(func.count()).select_from(keys)).scalar_one()
+
+
 # --- whose deal is whose client's -----------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, Table, select
 
 from service.domain.instant import Instant
+from service.domain.siblings import Sibling, as_told
 from service.store.chunks import chunks
 from service.store.tables import Deal
 
@@ -32,4 +33,18 @@ def deal_names(connection: Connection, account_id: str, deals: Iterable[str]) ->
             _DEAL.c.account_id == account_id, _DEAL.c.id.in_(part)
         )
         found |= {str(deal): str(name) for deal, name in connection.execute(query)}
+    return found
+
+
+def siblings(connection: Connection, account_id: str, deals: Iterable[str]) -> dict[str, Sibling]:
+    """Deals as the others of their client see them (those whose birth is known)."""
+    found: dict[str, Sibling] = {}
+    for part in chunks(deals):
+        query = select(_DEAL.c.id, _DEAL.c.born_at, _DEAL.c.presence).where(
+            _DEAL.c.account_id == account_id, _DEAL.c.id.in_(part), _DEAL.c.born_at.is_not(None)
+        )
+        found |= {
+            deal: Sibling(int(born), deal, as_told(presence))
+            for deal, born, presence in connection.execute(query)
+        }
     return found

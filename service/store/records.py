@@ -10,7 +10,14 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
-from service.store.columns import account_column, instant, json_column, key_column, number
+from service.store.columns import (
+    account_column,
+    instant,
+    json_column,
+    key_column,
+    number,
+    number_key,
+)
 
 IS_MUTE = "action = 'mute'"  # of ix_remark_mute
 
@@ -89,6 +96,19 @@ class TimelineDirty(SQLModel, table=True):
     account_id: str = account_column()
     timeline: str = key_column(80)
     generation: int = number(default=1)
+
+
+class RuleFileRow(SQLModel, table=True):
+    """A version of an account's own rule file, with who, when and why."""
+
+    __tablename__ = "rule_file"
+    account_id: str = account_column()
+    version: int = number_key()
+    at: int = instant()
+    author: str
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    effective_from: int | None = instant(nullable=True)  # NULL = new rules since ever, others `at`
+    text: str = Field(sa_column=Column(Text, nullable=False))  # YAML, as it was given
 
 
 class Plan(SQLModel, table=True):
@@ -296,3 +316,16 @@ class PortalBudget(SQLModel, table=True):
     portal: str = key_column(200)  # crm and host
     busy_until: int = number(default=0)
     paused_until: int = number(default=0)
+
+
+class ContactKey(SQLModel, table=True):
+    """Keyed hashes of the clients' phones and e-mails, by their newest images."""
+
+    __tablename__ = "contact_key"
+    account_id: str = account_column()
+    key: str = key_column(24)
+    contact_id: str = key_column()
+    __table_args__ = (
+        Index("ix_contact_key_contact", "account_id", "contact_id"),
+        {"sqlite_with_rowid": False},
+    )

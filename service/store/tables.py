@@ -49,6 +49,8 @@ class Account(SQLModel, table=True):
     config_version: int = number(default=1)  # grows with settings, directory, rules
     judged_version: int = number(default=1)  # config version that all timelines are judged by
     judged_cursor: str | None = None  # timeline up to which a re-judging has come
+    judged_done: int = number(default=0)  # timelines judged by it so far
+    judged_total: int = number(default=0)  # of so many, counted when it began
     directory_at: int | None = instant(nullable=True)  # last successful read
     directory_wanted: bool = Field(default=True)  # to be read (again)
     backfill_cursor: Any = json_column(nullable=True)
@@ -206,6 +208,7 @@ class Deal(SQLModel, table=True):
     last_touch_at: int | None = instant(nullable=True)
     has_contact: bool = False
     deleted: bool = False
+    presence: Any = json_column()  # when it was open: [start, end, pipeline, seller] each
     __table_args__ = (
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),

@@ -61,6 +61,7 @@ def test_health_tells_what_was_lost_and_what_waits(both: Api) -> None:
         "portal_error": "https://romashka.amocrm.ru does not answer",
         "hook": "off", "limit_left": 0.0, "limit_paused_until": "2026-11-23T07:00:30Z",
         "access_ends_at": "2027-01-01T00:00:00Z",
+        "judging": {"state": "running", "done": 0, "total": None, "version": 2},
     }  # fmt: skip
     with transaction(both.engine) as connection:
         accounts.change(connection, "romashka", backfill_state="running")
@@ -163,3 +164,38 @@ def test_a_disabled_account_says_so(api: Api) -> None:
             update(table).where(table.c.account_id == "vasilek").values(status="disabled")
         )
     assert api.client().get("/v1/accounts/vasilek").json()["status"] == "disabled"
+
+
+def test_calendar_tells_each_day_and_that_a_year_without_a_decree_is_provisional(both: Api) -> None:
+    with transaction(both.engine) as connection:
+        given = parse_document(
+            {"work": {"shorten": True, "exceptions": {"2026-12-31": "10:00-15:00",
+                                                      "2026-11-24": "off"}}}
+        )  # fmt: skip
+        accounts.save_settings(connection, "romashka", given, "tests", at(NOW))
+    client = both.client("crm:read")
+    told = client.get("/v1/accounts/romashka/calendar").json()
+    assert (told["year"], told["holidays"], told["provisional"]) == (2026, "RU", False)
+    assert (told["timezone"], len(told["days"])) == ("Europe/Moscow", 365)
+    assert told["working_days"] == 247
+    days = {one.pop("day"): one for one in told["days"]}
+    assert days["2026-11-23"] == {"hours": ["10:00-18:00"], "reason": None, "shortened": False}
+    assert days["2026-11-03"] == {"hours": ["10:00-17:00"], "reason": None, "shortened": True}
+    assert days["2026-12-31"] == {"hours": ["10:00-15:00"], "reason": None, "shortened": False}
+    reasons = {day: days[day]["reason"] for day in ("2026-11-24", "2026-11-04", "2026-11-28")}
+    assert reasons == {"2026-11-24": "off", "2026-11-04": "holiday", "2026-11-28": "weekend"}
+    for year, provisional in ((2000, False), (2027, False), (2035, True), (2100, True)):
+        ahead = client.get("/v1/accounts/romashka/calendar", params={"year": str(year)}).json()
+        assert (ahead["year"], ahead["provisional"]) == (year, provisional)
+
+
+def test_calendar_of_a_year_that_is_none(both: Api) -> None:
+    client = both.client("crm:read")
+    for year in ("1999", "2101", "next"):
+        answer = client.get("/v1/accounts/romashka/calendar", params={"year": year})
+        document = check_problem(answer, 400, "invalid_parameter")
+        assert document["errors"][0]["parameter"] == "year"
+    check_problem(client.get("/v1/accounts/nobody/calendar"), 404, "not_found")
+    check_problem(
+        both.client("kpi:read").get("/v1/accounts/romashka/calendar"), 403, "scope_missing"
+    )

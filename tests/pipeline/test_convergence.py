@@ -26,6 +26,7 @@ DERIVED = (
     "rollup_month",
     "rollup_total",
     "deal_contact",
+    "contact_key",
 )
 
 

@@ -152,8 +152,11 @@ def picture(office: Office, *, former_owners: bool) -> dict[str, set[tuple[Any, 
     found: dict[str, set[tuple[Any, ...]]] = {}
     with office.engine.connect() as connection:
         for name, table in (("deals", DEAL), ("tasks", TASK)):
-            rows = connection.execute(select(table)).mappings()
-            found[name] = {tuple(str(value) for value in row.values()) for row in rows}
+            images = [dict(row) for row in connection.execute(select(table)).mappings()]
+            for image in images:
+                if name == "deals" and not former_owners:
+                    image["presence"] = without_owners(image["presence"])
+            found[name] = {tuple(str(value) for value in image.values()) for image in images}
         open_ones = select(VIOLATION).where(VIOLATION.c.resolved_at.is_(None))
         rows = connection.execute(open_ones).mappings()
         found["open"] = {(r["rule"], r["subject_id"], r["owner"]) for r in rows}
@@ -170,6 +173,17 @@ def picture(office: Office, *, former_owners: bool) -> dict[str, set[tuple[Any, 
                     (row["metric"], row["subject_id"], row["day"], seller, row["value"])
                 )
         found["receipts"] = set(receipts.items())
+    return found
+
+
+def without_owners(presence: list[list[Any]]) -> list[list[Any]]:
+    """When a deal was open, and where, whoever had it."""
+    found: list[list[Any]] = []
+    for start, end, pipeline, _ in presence:
+        if found and found[-1][1:] == [start, pipeline]:
+            found[-1][1] = end
+        else:
+            found.append([start, end, pipeline])
     return found
 
 

@@ -1,10 +1,15 @@
 """The rule file's own tests run here too; loading names what is wrong and where."""
 
+from typing import Any
+
 import pytest
 
+from service.domain.config import parse_document, resolve
+from service.domain.directory import Directory
 from service.errors import ConfigError
-from service.rules.book import builtin_rules, load_book, parse_rules
-from service.rules.testing import Outcome, run_tests
+from service.rules.book import RuleBook, builtin_rules, load_book, parse_rules
+from service.rules.schema import RuleTest
+from service.rules.testing import Outcome, intervals, run_tests
 
 RULES = builtin_rules()
 
@@ -37,10 +42,24 @@ def rule(**changes: str) -> str:
         ({"when": "deal.amount == 'x'"}, "f.yaml:5:5", "no matching overload"),
         ({"when": "deal.closed_at > 3"}, "f.yaml:5:5", "deal.closed_at != null"),
         ({"when": "deal.amount"}, "f.yaml:5:5", "true or false"),
-        ({"since": "deal.amount"}, "f.yaml:5:5", "is no instant of a deal"),
+        ({"since": "deal.amount"}, "f.yaml:9:5", "is no instant of a deal"),
         ({"for": "5wdd"}, "f.yaml:9:5", "no span of time"),
         ({"severity": "loud"}, "f.yaml:6:5", "severity"),
         ({"whem": "1"}, "f.yaml:9:5", "whem"),
+        ({"critical_when": "deal.amont > 5"}, "f.yaml:9:5", "did you mean deal.amount?"),
+        ({"critical_when": "deal.amount"}, "f.yaml:9:5", "true or false"),
+        ({"critical_when": "deal.closed_at > 3"}, "f.yaml:9:5", "deal.closed_at != null"),
+        (
+            {
+                "on": "seller",
+                "form": "level",
+                "level": "deals_open",
+                "when": "seller.is_active",
+                "critical_when": "seller.is_active",
+            },
+            "f.yaml:5:5",
+            "no form level",
+        ),
     ],
 )
 def test_wrong_rule_is_refused_with_its_place(
@@ -61,3 +80,36 @@ def test_file_of_rules_extends_the_built_in_ones() -> None:
     book = load_book(rule(), "f.yaml")
     assert "my-rule" in book.models
     assert "task-overdue" in book.models
+
+
+def severities(settings: dict[str, Any]) -> list[str]:
+    text = rule(critical_when="deal.amount >= 100000", since="deal.created_at", for_="1h")
+    (model,) = parse_rules(text, "f.yaml")
+    test = RuleTest(
+        name="two stretches of one deal", settings=settings,
+        given=[
+            {"at": "2026-03-02 12:00", "deal": {"stage": "open", "amount": 0}},
+            {"at": "2026-03-02 12:30", "deal": {"amount": 100_000}},
+            {"at": "2026-03-02 14:00", "deal": {"stage": "lost", "author": "7"}},
+            {"at": "2026-03-02 15:00", "deal": {"amount": 50, "author": "7"}},
+            {"at": "2026-03-02 16:00", "deal": {"stage": "open", "author": "7"}},
+            {"at": "2026-03-02 17:00", "deal": {"amount": 100_000}},
+        ],
+    )  # fmt: skip
+    return [found.severity for found in intervals(model, test)[1]]
+
+
+def test_severity_is_raised_by_what_is_true_at_the_breach() -> None:
+    assert severities({}) == ["critical", "info"]
+
+
+def test_severity_that_the_account_sets_is_the_last_word() -> None:
+    assert severities({"rules": {"my-rule": {"severity": "warning"}}}) == ["warning", "warning"]
+
+
+def test_what_raises_the_severity_belongs_to_the_version() -> None:
+    texts = [rule(), rule(critical_when="deal.amount > 5"), rule(critical_when="deal.amount > 6")]
+    books = [RuleBook(parse_rules(text, "f.yaml")) for text in texts]
+    config = resolve("a", "amocrm", Directory(), parse_document({}))
+    versions = {book.in_force(config)[0].version for book in books}
+    assert len(versions) == 3

@@ -1,11 +1,12 @@
 """What hooks and REST of amoCRM share: ids, links, calls, custom fields."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import time
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from service.domain.clientkeys import client_keys
 from service.domain.instant import Instant, to_datetime
 
 CALL_TYPES = {"10": "in", "11": "out", "call_in": "in", "call_out": "out"}
@@ -56,6 +57,13 @@ def number(value: Any) -> int | None:
         return min(max(int(float(value)), 0), 10**7)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def reach(secrets: dict[str, str], told: Mapping[Any, Sequence[Any]]) -> dict[str, Any]:
+    """How a person can be reached, by the values of the fields PHONE and EMAIL."""
+    body: dict[str, Any] = {"has_phone": "PHONE" in told, "has_email": "EMAIL" in told}
+    keys = client_keys(secrets, told.get("PHONE", ()), told.get("EMAIL", ()))
+    return body if keys is None else body | {"keys": keys}
 
 
 def field_text(values: Iterable[Any], code: str | None) -> str:

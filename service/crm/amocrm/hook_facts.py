@@ -17,6 +17,7 @@ from service.crm.amocrm.common import (
     field_text,
     is_all_day,
     link,
+    reach,
 )
 from service.crm.form import END_OF_TIME, instant, items, subject_id, text
 from service.domain.facts import Fact, Kind, Rank
@@ -67,11 +68,14 @@ def _fields(node: Any) -> Iterator[tuple[str, str]]:
         field_id = subject_id(field, "id")
         if field_id is None:
             continue
-        values = field.get("values")
-        listed = items(values) or ([values] if isinstance(values, dict) else [])
-        told = [v if isinstance(v, str) else text(v, "value") for v in listed]
-        if value := field_text(told, text(field, "code")):
+        if value := field_text(_values(field), text(field, "code")):
             yield field_id, value
+
+
+def _values(field: Any) -> list[str | None]:
+    values = field.get("values") if isinstance(field, dict) else None
+    listed = items(values) or ([values] if isinstance(values, dict) else [])
+    return [v if isinstance(v, str) else text(v, "value") for v in listed]
 
 
 def task(task: Any, action: str, received: Instant, timezone: str) -> Fact | None:
@@ -193,7 +197,9 @@ def _result_deals(result: Any) -> list[str]:
     return [deal_id for deal_id in found if deal_id is not None]
 
 
-def person(contact: Any, action: str, received: Instant, *, company: bool) -> Fact | None:
+def person(
+    contact: Any, action: str, received: Instant, secrets: dict[str, str], *, company: bool
+) -> Fact | None:
     """`contacts[...]`: whether a person or company can be reached; None if it has no id."""
     contact_id = subject_id(contact, "id")
     if contact_id is None:
@@ -202,9 +208,11 @@ def person(contact: Any, action: str, received: Instant, *, company: bool) -> Fa
     key = f"co{contact_id}" if is_company else contact_id
     if action == "delete":
         return Fact(Kind.CONTACT, key, received, {"deleted": True})
-    codes = {text(field, "code") for field in items(contact.get("custom_fields"))}
+    told: dict[Any, list[Any]] = {}
+    for field in items(contact.get("custom_fields")):
+        told.setdefault(text(field, "code"), []).extend(_values(field))
     at = instant(contact, "updated_at", "last_modified")
-    body: dict[str, Any] = {"has_phone": "PHONE" in codes, "has_email": "EMAIL" in codes}
+    body = reach(secrets, told)
     if action == "restore":
         body["deleted"] = False
     return Fact(Kind.CONTACT, key, received if at is None else at, body)

@@ -76,8 +76,9 @@ class Readers:
         keys = list(dict.fromkeys(keys))
         people = self.rest.by_ids("contacts", [key for key in keys if not key.startswith("co")])
         companies = self.rest.by_ids("companies", [k[2:] for k in keys if k.startswith("co")])
-        facts = [rest_facts.person(row) for row in people]
-        return facts + [rest_facts.person(row, company=True) for row in companies]
+        secrets = self.connection.secrets
+        facts = [rest_facts.person(row, secrets) for row in people]
+        return facts + [rest_facts.person(row, secrets, company=True) for row in companies]
 
 
 def _gone(kind: Kind, subject: str) -> Fact:

@@ -16,6 +16,7 @@ from service.crm.amocrm.common import (
     is_all_day,
     link,
     linked_id,
+    reach,
 )
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.money import minor_units
@@ -121,15 +122,14 @@ def note(note: Row, entity: str) -> Fact | None:
     return Fact(Kind.NOTE, str(note["id"]), at, body, Rank.FETCHED, at)
 
 
-def person(contact: Row, *, company: bool = False) -> Fact:
-    """A contact or company: whether it can be reached."""
-    codes = {
-        field.get("field_code")
-        for field in contact.get("custom_fields_values") or []
-        if field.get("values")
-    }
+def person(contact: Row, secrets: dict[str, str], *, company: bool = False) -> Fact:
+    """A contact or company: whether it can be reached, and by which keys it is known again."""
+    told: dict[Any, list[Any]] = {}
+    for field in contact.get("custom_fields_values") or []:
+        if values := field.get("values"):
+            told.setdefault(field.get("field_code"), []).extend(v.get("value") for v in values)
     key = f"co{contact['id']}" if company else str(contact["id"])
-    body = {"has_phone": "PHONE" in codes, "has_email": "EMAIL" in codes}
+    body = reach(secrets, told)
     at = int(contact["updated_at"])
     return Fact(Kind.CONTACT, key, at, body, Rank.FETCHED, at)
 

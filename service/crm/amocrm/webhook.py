@@ -44,7 +44,7 @@ def decode(raw: RawHook, connection: Connection) -> Decoded:
 def _read(body: dict[str, Any], raw: RawHook, connection: Connection) -> Iterator[Fact | Touched]:
     yield from _deals(body.get("leads"), raw, connection)
     yield from _notes(body, raw)
-    yield from _persons(body, raw)
+    yield from _persons(body, raw, connection.secrets)
     for key in ("task", "tasks"):
         for action, item in _entities(body.get(key), ("add", "update", "responsible", "delete")):
             task = hook_facts.task(item, action, raw.received_at, connection.timezone)
@@ -102,11 +102,11 @@ def _notes(body: dict[str, Any], raw: RawHook) -> Iterator[Fact | Touched]:
                 yield Touched(Kind.CALL, fact.id)
 
 
-def _persons(body: dict[str, Any], raw: RawHook) -> Iterator[Fact]:
+def _persons(body: dict[str, Any], raw: RawHook, secrets: dict[str, str]) -> Iterator[Fact]:
     for entity in ("contacts", "companies"):
         for action, item in _entities(body.get(entity), _PERSON_ACTIONS):
             company = entity == "companies"
-            fact = hook_facts.person(item, action, raw.received_at, company=company)
+            fact = hook_facts.person(item, action, raw.received_at, secrets, company=company)
             if fact is not None:
                 yield fact
 

@@ -7,6 +7,7 @@ telephony, timeline). Proved by the payload files in tests/crm/bitrix24/samples.
 from datetime import datetime
 from typing import Any
 
+from service.domain.clientkeys import client_keys
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.instant import Instant
 from service.domain.money import minor_units
@@ -306,14 +307,23 @@ def comment(row: Row, deal_id: str | None) -> Fact | None:
     return Fact(Kind.NOTE, str(row["ID"]), created, body, Rank.FETCHED, created)
 
 
-def person(row: Row, *, company: bool = False) -> Fact | None:
-    """A contact or company: whether it can be reached."""
+def person(row: Row, secrets: dict[str, str], *, company: bool = False) -> Fact | None:
+    """A contact or company: whether it can be reached, and by which keys it is known again."""
     at = instant(row.get("DATE_MODIFY"))
     if at is None:
         return None
-    body = {"has_phone": _has(row, "PHONE"), "has_email": _has(row, "EMAIL")}
+    body: Row = {"has_phone": _has(row, "PHONE"), "has_email": _has(row, "EMAIL")}
+    keys = client_keys(secrets, _values(row, "PHONE"), _values(row, "EMAIL"))
+    if keys is not None and row.keys() & {"PHONE", "EMAIL"}:
+        body["keys"] = keys
     key = f"co{row['ID']}" if company else str(row["ID"])
     return Fact(Kind.CONTACT, key, at, body, Rank.FETCHED, at)
+
+
+def _values(row: Row, name: str) -> list[Any]:
+    listed = row.get(name)
+    values = listed if isinstance(listed, list) else [listed]
+    return [value.get("VALUE") if isinstance(value, dict) else value for value in values]
 
 
 def _has(row: Row, name: str) -> bool:

@@ -28,6 +28,7 @@ class Readers:
     def __init__(self, rest: Rest, connection: Connection) -> None:
         self.rest = rest
         self._currency = connection.currency
+        self._secrets = connection.secrets
         self._is_admin: bool | None = None
 
     # --- deals ------------------------------------------------------------------------------------
@@ -211,11 +212,11 @@ class Readers:
         people = [key for key in keys if not key.startswith("co")]
         companies = [key[2:] for key in keys if key.startswith("co")]
         facts = [
-            mapping.person(row)
+            mapping.person(row, self._secrets)
             for row in self.rest.listed("crm.contact.list", people, _PERSON_FIELDS)
         ]
         facts += [
-            mapping.person(row, company=True)
+            mapping.person(row, self._secrets, company=True)
             for row in self.rest.listed("crm.company.list", companies, _PERSON_FIELDS)
         ]
         return [fact for fact in facts if fact is not None]

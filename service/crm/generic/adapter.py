@@ -56,7 +56,7 @@ class Generic:
 
     def decode(self, raw: RawHook, connection: Connection) -> Decoded:
         """Bytes to facts and directory."""
-        return decode(raw)
+        return decode(raw, connection.secrets)
 
     def client(self, connection: Connection, http: PortalHttp) -> CrmClient:
         """Answers without a network."""

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from service.crm.generic import schema
+from service.domain.clientkeys import client_keys
 from service.domain.directory import (
     CustomField,
     Directory,
@@ -33,7 +34,7 @@ _NAMES = {
 }  # fmt: skip
 
 
-def decode(raw: RawHook) -> Decoded:
+def decode(raw: RawHook, secrets: dict[str, str]) -> Decoded:
     """All facts of a body, or none.
 
     Raises:
@@ -54,7 +55,7 @@ def decode(raw: RawHook) -> Decoded:
         if isinstance(item, schema.Directory):
             directory = _directory(item)
         else:
-            facts.append(_fact(item))
+            facts.append(_fact(item, secrets))
     return Decoded(facts, directory=directory)
 
 
@@ -65,7 +66,7 @@ def _place(told: str) -> str:
     return f"{place}: {what}" if place else what
 
 
-def _fact(item: Any) -> Fact:
+def _fact(item: Any, secrets: dict[str, str]) -> Fact:
     kind = _KINDS[type(item)]
     at = from_datetime(item.at)
     body: dict[str, Any] = {}
@@ -75,7 +76,21 @@ def _fact(item: Any) -> Fact:
             continue
         value = from_datetime(value) if isinstance(value, datetime) else value
         body[_NAMES.get((kind, name), name)] = value
+    if kind is Kind.CONTACT:
+        body = _hashed(body, secrets)
     return Fact(kind, item.id, at, _completed(kind, at, body))
+
+
+def _hashed(body: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+    """Phones and e-mails as keys: the values are not kept."""
+    told = [name for name in ("phones", "emails") if name in body]
+    phones, emails = body.pop("phones", ()), body.pop("emails", ())
+    if "phones" in told:
+        body.setdefault("has_phone", bool(phones))
+    if "emails" in told:
+        body.setdefault("has_email", bool(emails))
+    keys = client_keys(secrets, phones, emails) if told else None
+    return body if keys is None else body | {"keys": keys}
 
 
 def _completed(kind: Kind, at: int, body: dict[str, Any]) -> dict[str, Any]:

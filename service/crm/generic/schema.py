@@ -16,6 +16,8 @@ Text = Annotated[str, Meta(max_length=500)]
 Name = Annotated[str, Meta(max_length=200)]
 When = Annotated[datetime, Meta(tz=True)]
 Money = Annotated[int, Meta(ge=0, le=10**15)]
+Phone = Annotated[str, Meta(max_length=40)]
+Email = Annotated[str, Meta(max_length=254)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
 
@@ -102,10 +104,16 @@ class Inquiry(_Fact, tag="inquiry"):
 
 
 class Contact(_Fact, tag="contact"):
-    """A client: only whether there is a way to reach them, never the phone or address itself."""
+    """A client: whether there is a way to reach them.
 
-    has_phone: bool
-    has_email: bool = False
+    `phones` and `emails` tell that two clients are one: keyed hashes are made of them on receipt,
+    the values are not kept.
+    """
+
+    has_phone: bool | UnsetType = UNSET
+    has_email: bool | UnsetType = UNSET
+    phones: Annotated[list[Phone], Meta(max_length=20)] | UnsetType = UNSET
+    emails: Annotated[list[Email], Meta(max_length=20)] | UnsetType = UNSET
     deleted: bool | UnsetType = UNSET
 
 

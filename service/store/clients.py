@@ -1,0 +1,65 @@
+"""Keyed hashes of the clients' phones and e-mails: who shares one."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Table, bindparam, delete, func, select
+
+from service.store.chunks import chunks
+from service.store.engine import insert_or_update
+from service.store.records import ContactKey
+
+_KEY: Table = ContactKey.__table__  # type: ignore[attr-defined]
+
+
+def keys_of(
+    connection: Connection, account_id: str, contacts: Iterable[str]
+) -> dict[str, set[str]]:
+    """The keys that each contact has. Index: ix_contact_key_contact."""
+    found: dict[str, set[str]] = {}
+    for part in chunks(contacts):
+        query = select(_KEY.c.contact_id, _KEY.c.key).where(
+            _KEY.c.account_id == account_id, _KEY.c.contact_id.in_(part)
+        )
+        for contact, key in connection.execute(query):
+            found.setdefault(contact, set()).add(key)
+    return found
+
+
+def holders(
+    connection: Connection, account_id: str, keys: Iterable[str], most: int
+) -> dict[str, set[str]]:
+    """The contacts that have each key; of a key that very many have only `most`."""
+    found: dict[str, set[str]] = {}
+    for part in chunks(keys):
+        place = func.row_number().over(partition_by=_KEY.c.key, order_by=_KEY.c.contact_id)
+        numbered = (
+            select(_KEY.c.key, _KEY.c.contact_id, place.label("place"))
+            .where(_KEY.c.account_id == account_id, _KEY.c.key.in_(part))
+            .subquery()
+        )
+        query = select(numbered.c.key, numbered.c.contact_id).where(numbered.c.place <= most)
+        for key, contact in connection.execute(query):
+            found.setdefault(key, set()).add(contact)
+    return found
+
+
+def rekey(
+    connection: Connection,
+    account_id: str,
+    added: Iterable[tuple[str, str]],
+    removed: Iterable[tuple[str, str]],
+) -> None:
+    """Add and remove (contact, key) pairs."""
+    rows = [
+        {"account_id": account_id, "key": key, "contact_id": contact}
+        for contact, key in sorted(added)
+    ]
+    insert_or_update(connection, _KEY, rows, update=())
+    gone = [{"k": key, "c": contact} for contact, key in sorted(removed)]
+    if gone:
+        query = delete(_KEY).where(
+            _KEY.c.account_id == account_id,
+            _KEY.c.key == bindparam("k"),
+            _KEY.c.contact_id == bindparam("c"),
+        )
+        connection.execute(query, gone)
