@@ -162,13 +162,14 @@ def is_before(breach: Instant, arrived: Instant, config: Config, now: Instant) -
 
 def is_after_the_fact(event: Event, config: Config) -> bool:
     """Whether an absence that covers the breach was entered or taken back only after it."""
-    told_later = config.standards.absence_told_later
-    row = event.row
+    if event.kind != "opened" or not config.leaves:
+        return False
+    told_later, row = config.standards.absence_told_later, event.row
     people = {str(row["seller"]), str(row["owner"])}
     if row["subject_kind"] == "team":
         team = config.teams.get(str(row["subject_id"]))
         people.update(team.sellers if team else ())
-    return event.kind == "opened" and any(told_later(seller, row["breach_at"]) for seller in people)
+    return any(told_later(seller, row["breach_at"]) for seller in people)
 
 
 def quiet_until(config: Config, now: Instant) -> Instant:

@@ -12,7 +12,7 @@ from service.api.auth import require
 from service.api.conditional import check_if_match, fresh, tag_of
 from service.api.deps import Call, CallDep, json_answer
 from service.api.mute_schemas import ScopeMute, ScopeMuteBody, ScopeMuteList
-from service.api.names import Names, chosen, split_id, visible_names
+from service.api.names import Names, chosen, rules_of, split_id, visible_names
 from service.api.paging import PageDep
 from service.api.params import Choice, Filters, FilterSet, LangParam, ids, value_of, without
 from service.api.problems import bad_body, not_found, unknown_name
@@ -46,12 +46,14 @@ def list_mutes(
     lang: LangParam = None,
 ) -> Response:
     """Mutes, the newest first, with who ended them and when."""
-    for op in ("eq", "ne"):
-        for rule in value_of(filters, "rule", op) or ():
-            _check_rule(call, rule, parameter="rule")
     walk = page.walk(call)
     with call.read() as connection:
         names = visible_names(call, connection)
+        for op in ("eq", "ne"):
+            for rule in value_of(filters, "rule", op) or ():
+                known = rules_of(call, names)
+                if rule not in known:
+                    raise unknown_name(rule, known, "rule", parameter="rule")
         fresh(call, connection, reads.last_end(connection, list(names), call.now))
         asked = reads.Chosen(
             list(chosen(names, filters)),
@@ -130,7 +132,7 @@ def _note(call: Call, connection: Connection, what: str, row: Row) -> None:
 def _shown(call: Call, names: Names, row: Row, deals: dict[tuple[str, str], str]) -> Row:
     over = row["ends_at"] <= call.now
     rule = row["rule"]
-    title = rule_name(call.book.models.get(rule), rule, call.lang)
+    title = rule_name(names.book.model(rule), rule, call.lang)
     return {
         "id": row["id"],
         "account": names.id,
@@ -147,11 +149,6 @@ def _shown(call: Call, names: Names, row: Row, deals: dict[tuple[str, str], str]
         "ended_at": iso(row["ends_at"]) if over else None,
         "ended_by": row["ended_by"],
     }
-
-
-def _check_rule(call: Call, rule: str, *, parameter: str = "", pointer: str = "") -> None:
-    if rule not in call.book.models:
-        raise unknown_name(rule, call.book.models, "rule", parameter=parameter, pointer=pointer)
 
 
 class _Reader:
@@ -174,7 +171,9 @@ class _Reader:
         body = self._body
         found: dict[str, str] = {}
         if body.rule is not None:
-            _check_rule(self._call, body.rule, pointer="#/rule")
+            known = rules_of(self._call, {self._names.id: self._names})
+            if body.rule not in known:
+                raise unknown_name(body.rule, known, "rule", pointer="#/rule")
             found["rule"] = body.rule
         if body.deal is not None:
             found["deal"] = self._deal(body.deal)
