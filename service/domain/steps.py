@@ -21,7 +21,7 @@ LOSSES_SECONDS = 3600
 INQUIRIES = Span(1, "wd")
 ALWAYS = frozenset({"deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost"})
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
-BY_SLOT = frozenset({"tasks_on_day"})  # counted apart by `slot`; in no rollup
+BY_SLOT = frozenset({"tasks_on_day", "deals_in_pipeline"})  # apart by `slot`; in no rollup
 LEVELS = (
     "deals_open", "deals_load", "hot_deals", "tasks_open", "inquiries_given", "inquiries_waiting",
     "losses_hour", "closings_quarter", "hygiene_cost", "meetings", *sorted(BY_SLOT), *OF_VIOLATIONS,
@@ -114,16 +114,28 @@ def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[S
     yield from _while(story, "deals_open", is_open)
     if "hot_deals" in wanted:
         yield from _while(story, "hot_deals", is_hot)
+    yield from _apart(story, config, is_open, in_stage, wanted)
+    if "losses_hour" in wanted:
+        yield from _losses(story, config)
+    if "inquiries_given" in wanted:
+        yield from _given(story, config)
+
+
+def _apart(
+    story: Story, config: Config, is_open: Place, in_stage: Place, wanted: frozenset[str]
+) -> Iterator[Step]:
+    """Open deals by the pipelines that have a limit, and weighted by stage."""
+    limited = config.standards.limited_pipelines if "deals_in_pipeline" in wanted else ()
+    if limited:
+        for step in _while(story, "deals_in_pipeline", is_open):
+            if step.pipeline in limited:
+                yield step._replace(slot=step.pipeline)
     weights = config.standards.weights
     if weights:
         for step in _while(story, "deals_load", in_stage):
             weight = weights.get((step.pipeline, step.stage), 1)
             if weight:
                 yield step._replace(delta=step.delta * weight)
-    if "losses_hour" in wanted:
-        yield from _losses(story, config)
-    if "inquiries_given" in wanted:
-        yield from _given(story, config)
 
 
 def _while(story: Story, metric: str, where: Place) -> Iterator[Step]:

@@ -244,6 +244,12 @@ _SELLER: tuple[Attribute, ...] = (
         "seller.limit", "int", "own limit of open deals", lambda s, c: c.limit(s.seller, s.at)
     ),
     *map(_limit_of, ("open_tasks", "due_today", "overdue_tasks", "hot_deals")),
+    Attribute(
+        "seller.limit_in_pipeline",
+        "int",
+        "open deals that one seller may have in the pipeline that is judged",
+        lambda s, c: c.standards.pipeline_limit(s.source),
+    ),
     plain("seller.level", "int", "the level that the rule watches"),
     plain("seller.open_deals", "int", "open deals (rules on silence)"),
     plain("seller.last_action_at", "instant", "last action in the CRM (rules on silence)"),

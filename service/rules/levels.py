@@ -89,7 +89,12 @@ def stretches(
     """Stretches between instants at which the level, the settings or somebody's state change."""
     levels: dict[str, int] = {seller: value for (_, seller), value in track.before.items()}
     instants = {start, *(event.at for event in track.events), *edges_of(holder, windows, start)}
-    gate = _gate(holder, windows[-1].config)
+    by_day = any(
+        rule.id == rule_id and rule.model.level == "tasks_on_day"
+        for window in windows
+        for rule in window.rules
+    )
+    gate = _gate(holder, windows[-1].config) if by_day else (0, FOREVER)
     instants.update(at for at in gate if start < at < FOREVER)
     cuts = sorted(instants)
     events = iter(track.events)
@@ -123,14 +128,16 @@ def _stretch(
         return Stretch(
             at, end, over, window, rule, attributes=_told(rule, team, config), text=team.words
         )
-    state = SellerState(at, holder.seller, sum(levels.values()))
+    state = SellerState(at, holder.seller, sum(levels.values()), source=holder.slot)
     limit = limit_of(rule, window, state)
     over = (
         rule.condition.holds(rule.condition.values(state, config))
         and state.level * 100 > limit * rule.model.share
     )
     attributes = {"seller.level": state.level, "seller.limit": limit}
-    text = {"n": state.level, "limit": limit, **({"day": holder.slot} if holder.slot else {})}
+    text: dict[str, Any] = {"n": state.level, "limit": limit}
+    if holder.slot:
+        text["day" if rule.model.level == "tasks_on_day" else "pipeline"] = holder.slot
     return Stretch(at, end, over, window, rule, attributes=attributes, text=text)
 
 
@@ -146,8 +153,6 @@ def limit_of(rule: Rule, window: Window, state: SellerState) -> int:
 
 def _gate(holder: Holder, config: Config) -> tuple[Instant, Instant]:
     """When the level may be a violation: of a day, from the evening before until its end."""
-    if not holder.slot:
-        return (0, FOREVER)
     day = to_date(int(holder.slot))
     calendar = config.calendar(holder.seller or None)
     if not calendar.day_seconds(day):

@@ -86,6 +86,7 @@ def _values(
         "free": config.seller_name(text.get("free", "")) or text.get("free", ""),
         "move": str(text.get("move", "")),
         "team": _team(row, config),
+        "pipeline": _pipeline(text.get("pipeline"), config),
         "other": str(text.get("other", "")),
     }
 
@@ -95,7 +96,8 @@ PLACEHOLDERS = frozenset(
         "text", "late", "wait", "age", "days", "deal", "stage", "norm", "fields", "minutes",
         "seller", "n", "count", "limit", "moves", "attempts", "attempts_since", "pushes",
         "handovers", "said", "source", "amount", "peak", "next_due", "expected", "from_stage",
-        "skipped", "reason", "day", "time", "portal", "full", "free", "move", "team", "other",
+        "skipped", "reason", "day", "time", "portal", "full", "free", "move", "team",
+        "pipeline", "other",
     }
 )  # fmt: skip
 """What titles may name in braces."""
@@ -103,6 +105,11 @@ PLACEHOLDERS = frozenset(
 
 def _day(at: Instant | None, config: Config) -> str:
     return "" if at is None else to_datetime(at).astimezone(config.timezone).strftime("%d.%m.%Y")
+
+
+def _pipeline(pipeline_id: str | None, config: Config) -> str:
+    known = config.directory.pipeline(pipeline_id or "")
+    return known.name if known else pipeline_id or ""
 
 
 def _team(row: Mapping[str, Any], config: Config) -> str:

@@ -30,7 +30,9 @@ DOCUMENT: dict[str, Any] = {
         "due_today": 1,
     },
     "sellers": {"9": {"absent": [{"from": "2026-03-05", "to": "2026-03-06"}]}},
-    "pipelines": {"Продажи": {"weights": {"КП": 2, "Договор": 0}}},
+    "pipelines": {
+        "Продажи": {"weights": {"КП": 2, "Договор": 0}, "limits": {"open_deals": 1}},
+    },
     "rules": {
         "seller-hot-overload": {},
         "seller-inquiry-flood": {"params": {"limit": 1}},
@@ -143,7 +145,7 @@ def test_levels_from_the_changed_instant_equal_levels_from_the_beginning(
         "seller-inquiry-flood", "seller-mass-loss", "lead-backlog", "seller-day-overbooked",
         "seller-idle", "seller-no-activity-day", "seller-calls-below", "seller-minutes-below",
         "seller-hygiene-low", "source-silent", "team-imbalance",
-        "seller-behind-plan",
+        "seller-behind-plan", "seller-pipeline-full",
     }  # fmt: skip
 
 
