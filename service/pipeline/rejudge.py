@@ -81,6 +81,9 @@ def judge_dirty(office: Office, account_id: str) -> int:
     with transaction(office.engine) as connection:
         if not accounts.hold(connection, account_id, office.worker):
             raise LeaseLost(account_id)
-        levels.judge_parts(connection, account_id, levels.of_sellers(dirty), windows)
+        if dirty.get("") == 0:  # after a change: a rule may have gone for good
+            levels.judge_everything(connection, account_id, windows)
+        else:
+            levels.judge_parts(connection, account_id, levels.of_sellers(dirty), windows)
         level_store.unmark(connection, account_id, list(dirty))
     return len(dirty)

@@ -160,18 +160,23 @@ def test_rule_that_is_taken_out_ends_and_is_still_told_of(office: Office) -> Non
     assert of(office, "my-rule")[1:] == [("13 13:00", None, None)]
 
 
-def test_level_rule_of_its_own_keeps_its_past_when_it_goes(office: Office) -> None:
-    limit = rule(
-        "my-tasks", "0m", on="seller", form="level", when="seller.is_active",
-        level="tasks_overdue", above="param.limit", params="{limit: 0}",
-    )  # fmt: skip
+LIMIT = rule(
+    "my-tasks", "0m", on="seller", form="level", when="seller.is_active",
+    level="tasks_overdue", above="param.limit", params="{limit: 0}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("since", "left"), [(None, [("10 12:00", "12 12:00")]), (0, [])])
+def test_level_rule_keeps_its_past_unless_it_is_taken_back_from_the_beginning(
+    office: Office, since: int | None, left: list[tuple[str, str]]
+) -> None:
     world.tell(office, [world.new_task("5", "2026-03-10 10:00", "2026-03-10 12:00", "1")])
-    put(office, file(limit), LATER)
+    put(office, file(LIMIT), LATER)
     settle(office)
     assert of(office, "my-tasks") == [("10 12:00", None, None)]
-    put(office, file(), "2026-03-12 12:00")
+    put(office, file(), "2026-03-12 12:00", since)
     settle(office)
-    assert [row[:2] for row in of(office, "my-tasks")] == [("10 12:00", "12 12:00")]
+    assert [row[:2] for row in of(office, "my-tasks")] == left
     assert verify.verify(office, world.ACCOUNT) == []
 
 
