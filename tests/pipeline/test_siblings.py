@@ -145,6 +145,7 @@ def test_older_deal_of_an_excluded_pipeline_is_no_twin_before_and_after(office: 
         accounts.save_settings(connection, world.ACCOUNT, changed, "tests", office.now())
     while rejudge.rejudge(office, world.ACCOUNT):
         pass
+    rejudge.judge_dirty(office, world.ACCOUNT)
     assert settled(office) == []
 
 
