@@ -15,6 +15,7 @@ from service.api import (
     alerts,
     deals,
     directory,
+    exports,
     hygiene,
     inbox,
     kpis,
@@ -73,6 +74,7 @@ ROUTERS: Sequence[Router] = (
     hygiene.router,
     alerts.router,
     subscriptions.router,
+    exports.router,
 )
 
 
