@@ -21,6 +21,7 @@ from service.api import (
     kpis,
     me,
     mutes,
+    odata,
     ops,
     plan_fact,
     plans,
@@ -75,6 +76,7 @@ ROUTERS: Sequence[Router] = (
     alerts.router,
     subscriptions.router,
     exports.router,
+    odata.router,
 )
 
 
