@@ -15,11 +15,13 @@ from service.api import (
     alerts,
     deals,
     directory,
+    exports,
     hygiene,
     inbox,
     kpis,
     me,
     mutes,
+    odata,
     ops,
     plan_fact,
     plan_files,
@@ -81,6 +83,8 @@ ROUTERS: Sequence[Router] = (
     hygiene.router,
     alerts.router,
     subscriptions.router,
+    exports.router,
+    odata.router,
 )
 
 

@@ -22,6 +22,7 @@ TAGS = [
     {"name": "Directory", "description": "Accounts, sellers, pipelines, teams."},
     {"name": "Deals and tasks", "description": "Deals and tasks as they are now."},
     {"name": "Rules", "description": "Rules in force and their check."},
+    {"name": "Exports", "description": "Whole tables as files, for spreadsheets and BI."},
     {"name": "Alerts", "description": "Messages to receivers, outgoing webhooks."},
     {"name": "Hooks", "description": "What a CRM calls."},
     {"name": "Administration", "description": "Settings and the inbox (scope admin)."},

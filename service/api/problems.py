@@ -32,6 +32,7 @@ PROBLEMS: dict[str, Kind] = {
     "bad_json": Kind(400, "Body is not JSON"),
     "invalid_body": Kind(400, "Invalid body"),
     "unknown_field": Kind(400, "Unknown field"),
+    "unknown_property": Kind(400, "Unknown property"),
     "unknown_name": Kind(400, "Unknown name"),
     "invalid_header": Kind(400, "Invalid header"),
     "cursor_invalid": Kind(400, "Invalid cursor"),
@@ -60,6 +61,7 @@ PROBLEMS: dict[str, Kind] = {
     "rate_limited": Kind(429, "Too many requests"),
     "too_many_running": Kind(429, "Too many running requests"),
     "internal": Kind(500, "Internal error"),
+    "not_implemented": Kind(501, "Not implemented"),
     "unavailable": Kind(503, "Unavailable"),
     "overloaded": Kind(503, "Overloaded"),
     "starting": Kind(503, "Starting"),
@@ -186,8 +188,27 @@ def unknown_path(request_id: str) -> bytes:
     return body_of(not_found(), None, request_id)
 
 
+def odata_body_of(error: ApiError) -> bytes:
+    """The same as OData clients read it."""
+    first: dict[str, Any] = error.errors[0] if error.errors else {}
+    told: dict[str, Any] = {
+        "code": error.code,
+        "message": error.detail,
+        "target": first.get("parameter") or first.get("header"),
+        "details": [],
+    }
+    return msgspec.json.encode({"error": told})
+
+
 def answer(error: ApiError, path: str, request_id: str) -> Response:
     """The response of an error. Unknown paths outside `/v1` all look alike (`instance` null)."""
+    if path == "/odata" or path.startswith("/odata/"):
+        return Response(
+            odata_body_of(error),
+            status_code=error.status,
+            headers={**error.headers, "odata-version": "4.0"},
+            media_type="application/json",
+        )
     alike = error.code == "not_found" and not path.startswith(("/v1/", "/odata/"))
     return Response(
         body_of(error, None if alike else path, request_id),

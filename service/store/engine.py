@@ -4,7 +4,7 @@ SQLite runs in WAL with `synchronous=FULL`: what was committed is on the disk. T
 write begin with BEGIN IMMEDIATE there, so that two writers queue instead of failing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -46,6 +46,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    for name, change in (("dozor_lower", str.lower), ("dozor_upper", str.upper)):
+        connection.create_function(name, 1, _of_text(change), deterministic=True)
+
+
+def _of_text(change: Callable[[str], str]) -> Callable[[Any], Any]:
+    """SQLite's own lower() and upper() know Latin letters only."""
+    return lambda value: change(value) if isinstance(value, str) else value
 
 
 def is_sqlite(engine_or_connection: Engine | Connection) -> bool:

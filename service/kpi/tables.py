@@ -1,0 +1,124 @@
+"""All BI tables by name: those of the store, and the figures by day."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, String, and_, case, cast, func, literal, select
+
+from service.kpi.metrics import METRICS
+from service.store.bi.scene import PLAIN, Element, Scene
+from service.store.bi.tables import (
+    DEALS,
+    REFS,
+    TASKS,
+    VIOLATIONS,
+    Column,
+    Join,
+    Table,
+    full_id,
+    plain,
+)
+from service.store.tables import Contribution
+
+_C: Any = Contribution.__table__  # type: ignore[attr-defined]
+PARTS = tuple(sorted({m.part or m.slug for m in METRICS.values() if m.kind == "sum"}))
+MONEY_PARTS = tuple(
+    sorted({m.part or m.slug for m in METRICS.values() if m.kind == "sum" and m.unit == "money"})
+)
+_KEY = ("account_id", "day", "metric", "seller", "pipeline", "source", "currency")
+
+
+def _sums(scene: Scene) -> Any:
+    """Contributions by day and all that tells them apart."""
+
+    def make() -> Any:
+        columns = [_C.c[name] for name in _KEY]
+        total = cast(func.sum(_C.c.value), BigInteger).label("value")
+        query = select(*columns, total, func.max(_C.c.at).label("at"))
+        mine = and_(
+            _C.c.account_id.in_(scene.accounts), _C.c.metric.in_(PARTS), _C.c.at <= scene.at
+        )
+        return query.where(mine).group_by(*columns).subquery("kpi")
+
+    return scene.once("kpi_daily", make)
+
+
+def _get(name: str) -> Any:
+    return lambda scene: _sums(scene).c[name]
+
+
+def _date(scene: Scene) -> Element:
+    """Yyyymmdd -> days since 1970 (civil calendar arithmetic: no database has to know dates)."""
+    day = _sums(scene).c.day
+    month = day // 100 % 100
+    year = day // 10000 - case((month <= 2, 1), else_=0)
+    shifted = month + case((month <= 2, 9), else_=-3)
+    in_year = (153 * shifted + 2) // 5 + day % 100 - 1
+    days: Element = year * 365 + year // 4 - year // 100 + year // 400 + in_year - 719468
+    return days
+
+
+def _scale(scene: Scene) -> Element:
+    sums = _sums(scene)
+    return case((sums.c.metric.in_(MONEY_PARTS), sums.c.currency), else_=literal(PLAIN))
+
+
+def _row_id(scene: Scene) -> Element:
+    sums = _sums(scene)
+    whole: Element = sums.c.account_id
+    for name in _KEY[1:]:
+        whole = whole.concat(literal(".")).concat(cast(sums.c[name], String))
+    return whole
+
+
+def _ref_id(name: str) -> Any:
+    return lambda scene: full_id(_sums(scene).c.account_id, _sums(scene).c[name])
+
+
+def _team(scene: Scene) -> Element:
+    found: Element = scene.ref("sellers", REFS["sellers"]).c.team_id
+    return found
+
+
+def _of_seller(scene: Scene, table: Any) -> Element:
+    sums = _sums(scene)
+    return and_(table.c.account_id == sums.c.account_id, table.c.crm_id == sums.c.seller)
+
+
+KPI_DAILY = Table(
+    "kpi_daily", "figures by day: additive parts; ratios are divided in the tool", "kpi:read",
+    (
+        Column("id", "String", "id", _row_id),
+        Column("account_id", "String", "account", _get("account_id")),
+        Column("date", "Date", "local day", _date),
+        Column("metric", "String", "part; `metrics` names the parts of a ratio", _get("metric")),
+        Column("seller_id", "String", "seller", _ref_id("seller")),
+        Column("team_id", "String", "team of the seller", _team, ("sellers",)),
+        Column("pipeline_id", "String", "pipeline", _ref_id("pipeline")),
+        Column("source", "String", "source", lambda s: func.nullif(_sums(s).c.source, "")),
+        Column("currency", "String", "ISO 4217", lambda s: func.nullif(_sums(s).c.currency, "")),
+        Column("value", "Decimal", "sum of the day", _get("value"), scale=_scale),
+        Column("updated_at", "DateTimeOffset", "the latest fact in it", _get("at")),
+    ),
+    base=_sums,
+    key=lambda scene: [_sums(scene).c[name] for name in _KEY],
+    where=lambda _: [],
+    when="date",
+    joins=(("sellers", Join(lambda s: s.ref("sellers", REFS["sellers"]), _of_seller)),),
+)  # fmt: skip
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        plain("accounts", "connected portals", "crm:read"),
+        plain("sellers", "users of the CRM", "crm:read"),
+        plain("pipelines", "pipelines", "crm:read"),
+        plain("stages", "stages of pipelines", "crm:read"),
+        plain("metrics", "figures and the parts they are made of", "kpi:read"),
+        plain("calendar", "local days and working time", "crm:read", when="date"),
+        DEALS,
+        TASKS,
+        VIOLATIONS,
+        KPI_DAILY,
+        plain("plans", "planned figures", "kpi:read", when="period_start"),
+    )
+}

@@ -1,0 +1,1 @@
+"""Flat tables for BI tools: one dictionary, read from one snapshot."""

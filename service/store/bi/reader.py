@@ -1,0 +1,129 @@
+"""Rows of a BI table: chosen columns, conditions, order, walked by key; streamed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from service.store.bi.scene import Element, Scene
+from service.store.bi.tables import Column, Table
+from service.store.reads.keyset import Key, after
+from service.store.tables import Deal
+
+_DEAL: Any = Deal.__table__  # type: ignore[attr-defined]
+BLOCK = 1000
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which rows. `used`: names of the columns that `conditions` look at."""
+
+    conditions: Sequence[Element] = ()
+    used: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Order (column, downwards) before the key, position to go on after, how many."""
+
+    sort: Sequence[tuple[Column, bool]] = ()
+    after: Sequence[Any] | None = None
+    limit: int | None = None
+    skip: int = 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A table under a scene, cut."""
+
+    table: Table
+    scene: Scene
+    cut: Cut = field(default_factory=Cut)
+
+    def rows(
+        self, connection: Connection, columns: Sequence[Column], piece: Piece | None = None
+    ) -> Iterator[Row]:
+        """Rows one by one, a block in memory: `position` = where it stands, `account` = whose.
+
+        Money comes as minor units, its currency under `<name>:scale`.
+        """
+        piece = piece or Piece()
+        keys = self._keys(piece)
+        chosen = [column.make(self.scene).label(column.name) for column in columns]
+        chosen += [
+            column.scale(self.scene).label(f"{column.name}:scale")
+            for column in columns
+            if column.scale is not None
+        ]
+        places = [key.column.label(f"key_{number}") for number, key in enumerate(keys)]
+        query = self._select([*chosen, *places], [*columns, *(column for column, _ in piece.sort)])
+        if piece.after is not None:
+            query = query.where(after(keys, piece.after))
+        query = query.order_by(*(key.order for key in keys))
+        if piece.limit is not None:
+            query = query.limit(piece.limit)
+        if piece.skip:
+            query = query.offset(piece.skip)
+        streamed = connection.execution_options(yield_per=BLOCK)
+        for row in streamed.execute(query):
+            values = tuple(row)
+            named = dict(zip(row._fields[: len(chosen)], values, strict=False))
+            position = list(values[len(chosen) :])
+            yield {**named, "account": position[len(piece.sort)], "position": position}
+
+    def count(self, connection: Connection) -> int:
+        """How many rows there are."""
+        query = self._select([func.count()], [])
+        return int(connection.scalar(query) or 0)
+
+    def _keys(self, piece: Piece) -> list[Key]:
+        sorts = [
+            Key(column.compared(self.scene), down, nullable=True) for column, down in piece.sort
+        ]
+        return [*sorts, *(Key(element) for element in self.table.key(self.scene))]
+
+    def _select(self, elements: Sequence[Element], columns: Sequence[Column]) -> Select[Any]:
+        used = {join for column in columns for join in column.joins}
+        for name in self.cut.used:
+            column = self.table.column(name)
+            used |= set(column.joins) if column is not None else set()
+        source = self.table.base(self.scene)
+        for name, join in self.table.joins:
+            if name in used:
+                other = join.table(self.scene)
+                source = source.outerjoin(other, join.on(self.scene, other))
+        where = [*self.table.where(self.scene), *self.cut.conditions]
+        return select(*elements).select_from(source).where(*where)
+
+
+def any_of(table: Table, scene: Scene, name: str, values: Sequence[Any]) -> Element:
+    """A column has one of these values."""
+    return _known(table, name).compared(scene).in_(values)
+
+
+def at_least(table: Table, scene: Scene, name: str, value: Any) -> Element:
+    """A column is not below a value."""
+    found: Element = _known(table, name).compared(scene) >= value
+    return found
+
+
+def at_most(table: Table, scene: Scene, name: str, value: Any) -> Element:
+    """A column is not above a value."""
+    found: Element = _known(table, name).compared(scene) <= value
+    return found
+
+
+def first_instant(connection: Connection, account: str) -> int | None:
+    """When the oldest deal was created."""
+    query = select(func.min(_DEAL.c.created_at)).where(_DEAL.c.account_id == account)
+    found = connection.scalar(query)
+    return None if found is None else int(found)
+
+
+def _known(table: Table, name: str) -> Column:
+    found = table.column(name)
+    if found is None:
+        raise KeyError(name)
+    return found
