@@ -28,7 +28,7 @@ PATHS = _Ids(
 def get_paths(api: Api, prefix: str = "/v1/") -> list[str]:
     """The address of every GET route, with ids filled in."""
     return [
-        route.path.format_map(PATHS)
+        route.path.replace(":path}", "}").format_map(PATHS)
         for route in api.app.routes
         if isinstance(route, Route) and "GET" in route.verbs and route.path.startswith(prefix)
     ]
@@ -61,9 +61,9 @@ def test_no_trailing_slash_and_no_redirect(api: Api) -> None:
 
 def test_later_endpoints_are_not_there(api: Api) -> None:
     client = api.client()
-    for path in ("/v1/changes", "/v1/silences", "/v1/funnel", "/v1/exports/deals.csv"):
+    for path in ("/v1/changes", "/v1/silences", "/v1/funnel", "/v1/exports/calls.csv"):
         check_problem(client.get(path), 404, "not_found")
-    check_problem(client.get("/odata/v4"), 404, "not_found")
+    assert client.get("/odata/v4/calls").status_code == 404
 
 
 def test_unknown_and_repeated_parameters_are_refused_everywhere(api: Api) -> None:
@@ -182,7 +182,7 @@ def test_instants_need_a_zone(api: Api) -> None:
 
 def test_head_equals_get_on_every_route(api: Api) -> None:
     client = api.client()
-    drop = {"date", "ratelimit", "x-request-id"}
+    drop = {"date", "ratelimit", "x-request-id", "transfer-encoding"}  # a stream has no length
     for path in [*get_paths(api), "/healthz", "/readyz", "/version", "/openapi.json"]:
         got, headed = client.get(path), client.head(path)
         assert headed.status_code == got.status_code, path
@@ -316,7 +316,7 @@ def test_no_field_is_missing_and_instants_end_in_z(api: Api) -> None:
         elif name in ("id", "crm_id"):
             assert isinstance(value, str)
 
-    for path in get_paths(api):
+    for path in (one for one in get_paths(api) if "/exports/" not in one):  # files
         answer = client.get(path)
         is_json = answer.headers["content-type"].startswith("application/json")
         if answer.status_code == 200 and is_json:  # exports are files
