@@ -94,7 +94,7 @@ def _file_of(body: bytes, content_type: str) -> bytes:
     "/plans/export.csv", dependencies=READ, response_class=Response,
     responses={200: {"description": "the file", "content": {CSV: _A_FILE}}},
 )  # fmt: skip
-def export_plans_csv(
+def plans_as_csv(
     call: CallDep,
     account: str | None = None,
     period: str | None = None,
@@ -110,7 +110,7 @@ def export_plans_csv(
     "/plans/export.xlsx", dependencies=READ, response_class=Response,
     responses={200: {"description": "the file", "content": {XLSX: _A_FILE}}},
 )  # fmt: skip
-def export_plans_xlsx(
+def plans_as_xlsx(
     call: CallDep,
     account: str | None = None,
     period: str | None = None,
