@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 from service.domain import hygiene
 from service.domain.calendar import WorkCalendar
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
-from service.domain.period import day_start, local_date, to_day
+from service.domain.period import Period, day_start, local_date, to_day
 from service.domain.violation import Found
 from service.rules.attributes import SellerState
 from service.rules.book import Rule, Window
@@ -116,19 +117,29 @@ class _Norm:
         return day.start
 
     def _days(self) -> Iterator[Day]:
-        """Working days from the start on, until one after the last event has been seen."""
+        """Working days from the start on, until enough after the last event have been seen."""
         config = self.windows[-1].config
+        zone = config.timezone
         events = [event.at for event in self.track.events]
+        events += [_month_end(e.subject, zone) for e in self.track.events if e.part == PLAN]
         last = max([self.start, *events, *(w.start for w in self.windows)])
+        rows = {r.model.row for w in self.windows for r in w.rules if r.id == self.rule_id}
+        left = max(rows)
         calendar = config.calendar(self.holder.seller)
         on = local_date(self.start, config.timezone)
         for _ in range((local_date(last, config.timezone) - on).days + _FAR_DAYS):
             day = _day(on, calendar, config)
             if day is not None:
                 yield day
-                if day.start > last:
+                left -= day.start > last
+                if not left:
                     return
             on += timedelta(days=1)
+
+
+def _month_end(month: str, zone: ZoneInfo) -> Instant:
+    """Where a planned month is over: its plan says nothing of later days."""
+    return day_start(to_day(Period.parse(month).last + timedelta(days=1)), zone)
 
 
 def _day(on: date, calendar: WorkCalendar, config: Config) -> Day | None:

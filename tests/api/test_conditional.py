@@ -9,7 +9,7 @@ def test_every_get_has_a_tag_and_answers_304(api: Api) -> None:
     client = api.client()
     for path in get_paths(api):
         answer = client.get(path)
-        if answer.status_code != 200:
+        if answer.status_code != 200 or path.startswith("/v1/exports/"):  # streams have no tag
             continue
         tag = answer.headers["etag"]
         assert tag.startswith('W/"')

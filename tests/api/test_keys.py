@@ -78,7 +78,10 @@ def test_a_key_in_an_address_is_refused_and_noted(api: Api, lines: Any) -> None:
     client = api.anonymous(secret)
     for path in [*get_paths(api, "/"), "/nothing"]:
         answer = client.get(path, params={"x": secret})
-        check_problem(answer, 400, "key_in_query")
+        if path.startswith("/odata"):  # it says errors in its own form
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "key_in_query")
+        else:
+            check_problem(answer, 400, "key_in_query")
         assert secret not in answer.text
     for name in ("key", "api_key", "APIKEY", "token", "access_token"):
         check_problem(client.get("/v1/deals", params={name: "1"}), 400, "key_in_query")
