@@ -5,6 +5,7 @@ Limits are so low, and waits and windows so many, that runs begin, wait, join an
 missed and made good, sellers fall silent and speak, sources dry up.
 """
 
+import random
 import shutil
 import tempfile
 from pathlib import Path
@@ -108,6 +109,27 @@ BUSY = [
 """Three hot deals and three tasks for one day."""
 
 
+def by_chance(seed: int) -> list[Fact]:
+    """Facts that do not depend on what the library draws, so that each rule is surely met."""
+    chance = random.Random(seed)
+
+    def at() -> int:
+        return START + chance.randrange(480) * STEP
+
+    def drawn() -> Fact:
+        number, who = chance.choice("12345"), chance.choice("79")
+        stage = chance.choice(["10", "20", "30", "30", "142", "143"])
+        body = {"stage": stage, "responsible": who, "author": who, "amount": 100}
+        due = {"is_open": chance.random() < 0.7, "responsible": who, "author": who, "due_at": at()}
+        return chance.choice([
+            deal(number, at(), body), task(number, at(), due),
+            call(number, at(), {"author": who, "answered": True}),
+            lead(number, at(), chance.choice(["new", "accepted"])),
+        ])  # fmt: skip
+
+    return [drawn() for _ in range(36)]
+
+
 def test_levels_from_the_changed_instant_equal_levels_from_the_beginning(
     sqlite_template: Path,
 ) -> None:
@@ -122,6 +144,9 @@ def test_levels_from_the_changed_instant_equal_levels_from_the_beginning(
     )
     @given(st.lists(facts, min_size=8, max_size=24))
     @example(BUSY)
+    @example(by_chance(1))
+    @example(by_chance(2))
+    @example(by_chance(3))
     def holds(told: list[Fact]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "levels.db"
@@ -138,7 +163,7 @@ def test_levels_from_the_changed_instant_equal_levels_from_the_beginning(
             office.close()
 
     holds()
-    assert len(seen & MET) >= len(MET) - 5, MET - seen  # what is drawn depends on the library too
+    assert seen >= MET, MET - seen
 
 
 MET = {
