@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import Grain, Period, local_date, local_day, periods
-from service.kpi.metrics import METRICS, Metric
+from service.kpi.metrics import Metric
 from service.kpi.sums import Ask, Cut, bases, sums
 
 _COLUMNS = {"seller": "seller", "team": "seller", "pipeline": "pipeline"}
@@ -211,8 +211,8 @@ def figure(metric: Metric, parts: Mapping[str, int]) -> int | float | None:
     """A metric's value from part sums; a part that is not there is 0."""
     if metric.kind != "ratio":
         return parts.get(metric.part or metric.slug, 0)
-    above = parts.get(METRICS[metric.numerator].parts[0], 0)
-    below = sum(parts.get(METRICS[name].parts[0], 0) for name in metric.denominator)
+    above = parts.get(metric.numerator, 0)
+    below = sum(parts.get(name, 0) for name in metric.denominator)
     if below <= 0:
         return None
     if metric.unit == "money":

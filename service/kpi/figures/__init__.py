@@ -1,0 +1,1 @@
+"""The figures, declared: a module for each section of kpis.md."""
