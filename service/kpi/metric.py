@@ -15,7 +15,10 @@ DIMENSIONS = ("account", "seller", "team", "pipeline", "source", "stage", "weekd
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure. `part`: the contributions it sums; a ratio names the figures it divides (each of them a part of its own name)."""
+    """One figure. `part`: the contributions it sums, else those of its own name.
+
+    A ratio names the figures that it divides.
+    """
 
     slug: str
     ru: str
