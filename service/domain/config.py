@@ -163,7 +163,14 @@ class Config:
 
     def stage_count(self, pipeline: str) -> int:
         """How many open stages the pipeline has."""
-        return max((no for (p, _), (_, no) in self._stages.items() if p == pipeline), default=0)
+        return self._stage_counts.get(pipeline, 0)
+
+    @cached_property
+    def _stage_counts(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for (pipeline, _), (_, number) in self._stages.items():
+            found[pipeline] = max(number, found.get(pipeline, 0))
+        return found
 
     def stage_name(self, pipeline: str, stage: str) -> str | None:
         """The stage's title; None = unknown."""

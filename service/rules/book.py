@@ -59,6 +59,11 @@ class Rule:
         """`for` at a place of the pipeline."""
         return self.for_by_place.get((pipeline, stage), self.default_for)
 
+    @cached_property
+    def soonest(self) -> int:
+        """Seconds that surely pass before `for` is used up, at any place."""
+        return min(span.at_least for span in (self.default_for, *self.for_by_place.values()))
+
     def condition_at(self, pipeline: str, stage: str) -> Condition:
         """The condition with the numbers of a stage."""
         return self.condition_by_place.get((pipeline, stage), self.condition)
@@ -89,6 +94,19 @@ class Rule:
     def since(self) -> tuple[Attribute, ...]:
         """Attributes that start the clock, beside `held`."""
         return tuple(ATTRIBUTES[self.model.on][name] for name in self.model.since_names)
+
+    @cached_property
+    def told(self) -> tuple[Attribute, ...]:
+        """Attributes whose values prove a violation."""
+        critical = self.critical.attributes if self.critical else ()
+        return tuple(
+            {a.name: a for a in (*self.condition.attributes, *self.since, *critical)}.values()
+        )
+
+    @cached_property
+    def told_lists(self) -> tuple[str, ...]:
+        """Those of them that are lists."""
+        return tuple(attribute.name for attribute in self.told if attribute.type == "list")
 
     @cached_property
     def join_seconds(self) -> int:
@@ -348,6 +366,8 @@ class Window:
     rules: list[Rule]
     arrived: Mapping[str, Instant] = field(default_factory=dict)  # when a rule came, if later
     before: frozenset[str] = frozenset()  # levels that earlier windows judge
+    plans: dict[tuple["Window", ...], Any] = field(default_factory=dict, repr=False)
+    """The judge's, by the windows before this one."""
 
     @cached_property
     def levels(self) -> frozenset[str]:
@@ -356,11 +376,6 @@ class Window:
         if any(rule.stream == ACTIONS for rule in self.rules):
             found |= {ACTIONS, "meetings"}
         return found
-
-    @cached_property
-    def chains(self) -> dict[str, list[list[tuple["Window", Rule]]]]:
-        """`judging`, as the judge takes it where this is the only window."""
-        return {kind: [[(self, rule)] for rule in rules] for kind, rules in self.judging.items()}
 
     @cached_property
     def judging(self) -> dict[str, list[Rule]]:

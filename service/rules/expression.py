@@ -16,6 +16,7 @@ from cel_expr_python import cel
 from service.domain.config import Config
 from service.errors import ConfigError
 from service.rules.attribute import Attribute
+from service.rules.clause import Clause, read_clause, split
 
 MEMORY = 20_000
 _NAME = re.compile(r"\b[a-z]+\.[a-z_]+\b")
@@ -40,34 +41,28 @@ class ConditionFailed(Exception):  # noqa: N818 - not an error of ours, a state 
     """A condition gave no yes or no for these values."""
 
 
-class Condition:
-    """A compiled condition over named attributes and parameters."""
+class Expression:
+    """A compiled text over named attributes and parameters."""
 
     def __init__(
         self, text: str, attributes: Mapping[str, Attribute], params: Mapping[str, Any]
     ) -> None:
-        """Compile and probe.
+        """Compile it.
 
         Raises:
-            ConfigError: syntax, unknown attribute, wrong type (with line and column), or a missing
-                null guard.
+            ConfigError: syntax, unknown attribute, wrong type (with line and column).
         """
         self.text = text
         used = dict.fromkeys(_NAME.findall(_TEXT.sub("''", text)))
         self.attributes = tuple(attributes[name] for name in used if name in attributes)
         self.null_only = tuple(_only_compared_with_null(a, text) for a in self.attributes)
-        self.columns = tuple(
-            ((attribute.name, null_only), attribute)
-            for attribute, null_only in zip(self.attributes, self.null_only, strict=True)
-        )
         self._params = {f"param.{name}": value for name, value in params.items()}
         self._names = tuple(a.name for a in self.attributes)
-        self._expression = self._compile(attributes)
+        self._compiled = _compile(text, attributes, self._params)
         self._memory: dict[tuple[Any, ...], bool] = {}
-        self._probe()
 
     def values(self, state: Any, config: Config) -> tuple[Any, ...]:
-        """What the condition looks at. Of what is only compared with null, only that is kept."""
+        """What the text looks at. Of what is only compared with null, only that is kept."""
         return tuple([
             value if value is None or not null_only else True
             for value, null_only in zip(
@@ -75,28 +70,11 @@ class Condition:
             )
         ])  # fmt: skip
 
-    def column(self, columns: Sequence[Sequence[Any]], count: int) -> list[bool]:
-        """The answers for many states, given a column of values for each attribute.
-
-        Raises:
-            ConditionFailed: the condition has no answer.
-        """
-        if not columns:
-            return [self.holds(())] * count
-        memory = self._memory
-        try:
-            return [memory[key] for key in zip(*columns, strict=True)]
-        except KeyError:
-            return [
-                memory[key] if key in memory else self.holds(key)
-                for key in zip(*columns, strict=True)
-            ]
-
     def holds(self, values: tuple[Any, ...]) -> bool:
-        """Whether the condition is true for these values (in the order of `attributes`).
+        """Whether it is true for these values (in the order of `attributes`).
 
         Raises:
-            ConditionFailed: the condition has no answer.
+            ConditionFailed: there is no answer.
         """
         known = self._memory.get(values)
         if known is None:
@@ -116,22 +94,30 @@ class Condition:
             else value
             for name, value, null_only in zip(self._names, values, self.null_only, strict=True)
         }
-        result = self._expression.eval(data=data | self._params)
+        result = self._compiled.eval(data=data | self._params)
         if result.type() != cel.Type.BOOL:
             raise ConditionFailed(str(result.value()))
         return bool(result.value())
 
-    def _compile(self, attributes: Mapping[str, Attribute]) -> Any:
-        variables = {name: _TYPES[a.type] for name, a in attributes.items()}
-        for name, value in self._params.items():
-            variables[name] = _param_type(value)
-        try:
-            expression = cel.NewEnv(variables=variables, functions=_FUNCTIONS).compile(self.text)
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise ConfigError(_explain(str(error), list(variables))) from None
-        if expression.return_type() != cel.Type.BOOL:
-            raise ConfigError("the condition must be true or false")
-        return expression
+
+class Condition(Expression):
+    """A condition with a memory of what it met, whole and taken apart."""
+
+    def __init__(
+        self, text: str, attributes: Mapping[str, Attribute], params: Mapping[str, Any]
+    ) -> None:
+        """Compile and probe.
+
+        Raises:
+            ConfigError: syntax, unknown attribute, wrong type (with line and column), or a missing
+                null guard.
+        """
+        super().__init__(text, attributes, params)
+        self._probe()
+        self.clauses, rest = _take_apart(text, attributes, params)
+        self.rest = (
+            self if not self.clauses else Expression(rest, attributes, params) if rest else None
+        )
 
     def _probe(self) -> None:
         nullable = [i for i, a in enumerate(self.attributes) if a.nullable]
@@ -142,13 +128,45 @@ class Condition:
                 for i in nulls:
                     values[i] = None
                 try:
-                    self._evaluate(values)
+                    self.holds(tuple(values))
                 except ConditionFailed:
                     names = ", ".join(self.attributes[i].name for i in nulls)
                     raise ConfigError(
                         f"the condition has no answer when {names} is null; "
                         f"guard it: {self.attributes[nulls[0]].name} != null && ..."
                     ) from None
+
+
+def _take_apart(
+    text: str, attributes: Mapping[str, Attribute], params: Mapping[str, Any]
+) -> tuple[tuple[Clause, ...], str]:
+    """The simple clauses in their order, and the rest, as a condition of its own.
+
+    An order asked of what may be null is simple only behind its guard.
+    """
+    clauses: list[Clause] = []
+    rest = []
+    for part in split(text):
+        clause = read_clause(part, attributes, params)
+        guarded = {c.attribute for c in clauses if c.guards}
+        if clause is None or (clause.needs_guard and clause.attribute not in guarded):
+            rest.append(f"({part})")
+        else:
+            clauses.append(clause)
+    return tuple(clauses), " && ".join(rest)
+
+
+def _compile(text: str, attributes: Mapping[str, Attribute], params: Mapping[str, Any]) -> Any:
+    variables = {name: _TYPES[a.type] for name, a in attributes.items()}
+    for name, value in params.items():
+        variables[name] = _param_type(value)
+    try:
+        expression = cel.NewEnv(variables=variables, functions=_FUNCTIONS).compile(text)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ConfigError(_explain(str(error), list(variables))) from None
+    if expression.return_type() != cel.Type.BOOL:
+        raise ConfigError("the condition must be true or false")
+    return expression
 
 
 def _only_compared_with_null(attribute: Attribute, text: str) -> bool:

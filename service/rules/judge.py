@@ -5,20 +5,19 @@ Inside a segment nothing changes; there a subject breaks a rule from
 pieces of one rule and subject join into one interval that keeps the first piece's values.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
 
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
 from service.domain.span import Span
 from service.domain.story import Story
 from service.domain.violation import Found
-from service.rules.attributes import ATTRIBUTES, Attribute
+from service.rules.attributes import ATTRIBUTES
 from service.rules.book import Rule, Window
 from service.rules.expression import ConditionFailed
+from service.rules.program import Program
 from service.rules.segments import Segment, Subject, subjects
 
 _NOTICE = Span(1, "wd")
@@ -33,94 +32,94 @@ class Failure:
     error: str
 
 
-class _Columns:
-    """The values of attributes over a subject's segments, each read once for all rules."""
-
-    def __init__(self, segments: Sequence[Segment], config: Config) -> None:
-        self._states = [segment.state for segment in segments]
-        self._config = config
-        self._known: dict[tuple[str, bool], list[Any]] = {}
-
-    def of(self, attribute: Attribute) -> list[Any]:
-        """One attribute."""
-        key = (attribute.name, False)
-        found = self._known.get(key)
-        return self._read(key, attribute) if found is None else found
-
-    def _read(self, key: tuple[str, bool], attribute: Attribute) -> list[Any]:
-        if key[1]:  # only whether it is there
-            found = [None if value is None else True for value in self.of(attribute)]
-        elif attribute.field:
-            found = list(map(attrgetter(attribute.field), self._states))
-        else:
-            get, config = attribute.get, self._config
-            found = [get(state, config) for state in self._states]
-        self._known[key] = found
-        return found
-
-    def holds(self, rule: Rule, segments: Sequence[Segment]) -> list[bool]:
-        """Where the rule's condition is true."""
-        known = self._known
-        columns = []
-        for key, attribute in rule.condition.columns:
-            column = known.get(key)
-            columns.append(self._read(key, attribute) if column is None else column)
-        found = rule.condition.column(columns, len(segments))
-        if rule.condition_by_place:
-            found = self._by_place(rule, segments, columns, found)
-        return found
-
-    @staticmethod
-    def _by_place(
-        rule: Rule, segments: Sequence[Segment], columns: Sequence[Sequence[Any]], found: list[bool]
-    ) -> list[bool]:
-        """With the numbers of the stage that each segment lies in."""
-        rows = list(zip(*columns, strict=True)) if columns else [()] * len(segments)
-        chosen = [rule.condition_by_place.get((s.pipeline, s.stage)) for s in segments]
-        return [
-            holds if own is None else own.holds(row)
-            for holds, own, row in zip(found, chosen, rows, strict=True)
-        ]
-
-
 def judge(story: Story, windows: Sequence[Window]) -> tuple[list[Found], list[Failure]]:
     """All violations of a timeline under the settings in force at each time."""
     found: list[Found] = []
     failures: list[Failure] = []
-    latest = windows[-1].config
-    for subject in subjects(story, latest):
-        columns: dict[int, _Columns] = {}
-        for chain in _chains(windows, subject.kind):
-            try:
-                found += _judge_chain(chain, subject, columns)
-            except ConditionFailed as error:
-                failures.append(
-                    Failure(chain[-1][1].id, f"{subject.kind}:{subject.id}", str(error))
-                )
+    plans = _plans(windows)
+    for subject in subjects(story, windows[-1].config):
+        plan = plans.get(subject.kind)
+        if plan is None:
+            continue
+        answers = [program.run(subject.segments, config) for program, config in plan.programs]
+        first = subject.segments[0]
+        alone = all(segment.seller == first.seller for segment in subject.segments)
+        for chain in plan.chains:
+            pieces: list[tuple[_Ruling, _Piece]] = []
+            for link in chain:
+                holds = answers[link.program][link.place]
+                if not holds or link.window.end <= first.start:
+                    continue
+                if isinstance(holds, ConditionFailed):
+                    about = f"{subject.kind}:{subject.id}"
+                    failures.append(Failure(link.rule.id, about, str(holds)))
+                    break
+                ruling = _Ruling(link, subject.segments, alone, holds)
+                pieces += [(ruling, piece) for piece in _pieces(ruling)]
+            else:
+                if pieces:
+                    found += _intervals(subject, pieces, chain[-1].window.end)
     return found, failures
 
 
-def _chains(windows: Sequence[Window], kind: str) -> Iterable[list[tuple[Window, Rule]]]:
-    """For each rule on this kind: the windows in which it is in force."""
-    if len(windows) == 1:
-        return windows[0].chains.get(kind, ())
-    known = _CHAINS.get(windows[-1])
-    if known is None or known[0] != list(windows):
-        known = _CHAINS[windows[-1]] = (list(windows), {})
-    if kind not in known[1]:
-        known[1][kind] = _make_chains(windows, kind)
-    return known[1][kind]
+class _Link(NamedTuple):
+    """A window in which a rule is in force, and where its condition is answered."""
+
+    window: Window
+    rule: Rule
+    effective_from: Instant
+    floor: Instant  # nothing is held before it
+    program: int
+    place: int
 
 
-_Chain = list[tuple[Window, Rule]]
-_CHAINS: WeakKeyDictionary[Window, tuple[list[Window], dict[str, list[_Chain]]]] = (
-    WeakKeyDictionary()
-)
+class _Plan(NamedTuple):
+    """How subjects of a kind are judged: for each rule its links, and what answers them."""
+
+    chains: list[list[_Link]]
+    programs: list[tuple[Program, Config]]
 
 
-def _make_chains(windows: Sequence[Window], kind: str) -> list[_Chain]:
-    """Neighbouring windows that mean the same to a rule are one: it is judged once."""
-    by_rule: dict[str, _Chain] = {}
+def _plans(windows: Sequence[Window]) -> dict[str, _Plan]:
+    """By kind of subject; made once."""
+    known = windows[-1].plans
+    key = tuple(windows[:-1])
+    if key not in known:
+        kinds = {kind for window in windows for kind in window.judging}
+        known[key] = {kind: _make_plan(windows, kind) for kind in kinds}
+    found: dict[str, _Plan] = known[key]
+    return found
+
+
+def _make_plan(windows: Sequence[Window], kind: str) -> _Plan:
+    """Rules that are judged under one version of the settings share a program."""
+    sets: dict[int, tuple[Config, list[Rule]]] = {}
+    chains = []
+    for links in _merged(windows, kind):
+        chain: list[_Link] = []
+        for window, rule in links:
+            _, rules = sets.setdefault(id(window.config), (window.config, []))
+            number = list(sets).index(id(window.config))
+            since = _effective_from(chain, window, rule)
+            floor = since if chain else 0
+            chain.append(_Link(window, rule, since, floor, number, len(rules)))
+            rules.append(rule)
+        chains.append(chain)
+    return _Plan(chains, [(Program(rules), config) for config, rules in sets.values()])
+
+
+def _effective_from(chain: Sequence[_Link], window: Window, rule: Rule) -> Instant:
+    """From when on a version of a rule is in force without a break."""
+    before = chain[-1] if chain else None
+    follows = before is not None and before.window.end == window.start
+    if before is not None and follows and before.rule.version == rule.version:
+        return before.effective_from
+    return window.start
+
+
+def _merged(windows: Sequence[Window], kind: str) -> list[list[tuple[Window, Rule]]]:
+    """For each rule its windows; neighbours that mean the same to it are one."""
+    by_rule: dict[str, list[tuple[Window, Rule]]] = {}
     for window in windows:
         for rule in window.judging.get(kind, ()):
             chain = by_rule.setdefault(rule.id, [])
@@ -142,136 +141,157 @@ def _same(before: tuple[Window, Rule], after: tuple[Window, Rule]) -> bool:
     )
 
 
-@dataclass(slots=True)
-class _Piece:
+class _Piece(NamedTuple):
+    """A part of a violation: from the segment `first` to the segment `last`."""
+
     start: Instant
     end: Instant
     since: Instant
     held_since: Instant
-    effective_from: Instant
-    segment: Segment  # where it begins
-    last: int  # the number of the segment in which it ends
-    rule: Rule
-    config: Config
+    first: int
+    last: int
 
 
-def _judge_chain(
-    chain: Sequence[tuple[Window, Rule]], subject: Subject, columns: dict[int, _Columns]
-) -> list[Found]:
+class _Ruling(NamedTuple):
+    """What a rule found true of a subject under one version of the settings."""
+
+    link: _Link
+    segments: Sequence[Segment]
+    one_seller: bool
+    holds: int  # segments in which the condition is true, as bits
+
+
+def _pieces(ruling: _Ruling) -> list[_Piece]:
+    """Pieces of violation inside one window."""
+    link, segments = ruling.link, ruling.segments
+    window, config = link.window, link.window.config
+    earliest = max(link.effective_from, window.start)
     pieces: list[_Piece] = []
-    previous: Window | None = None
-    version = ""
-    effective_from = 0
-    for window, rule in chain:
-        if len(chain) > 1:
-            follows = previous is not None and previous.end == window.start
-            if not follows or rule.version != version:
-                effective_from = window.start
-            version = rule.version
-        else:
-            effective_from = window.start
-        if window.end > subject.segments[0].start:
-            table = columns.get(id(window.config))
-            if table is None:
-                table = columns[id(window.config)] = _Columns(subject.segments, window.config)
-            held = table.holds(rule, subject.segments)
-            if True in held:
-                floor = 0 if previous is None else effective_from
-                sinces = [table.of(attribute) for attribute in rule.since]
-                pieces += _pieces(subject, window, rule, held, sinces, effective_from, floor)
-        previous = window
-    return _intervals(subject, pieces, chain[-1][0].end) if pieces else []
-
-
-def _pieces(
-    subject: Subject,
-    window: Window,
-    rule: Rule,
-    holds: Sequence[bool],
-    sinces: Sequence[Sequence[Instant | None]],
-    effective_from: Instant,
-    floor: Instant,
-) -> list[_Piece]:
-    """Pieces of violation inside one window. `floor`: nothing was held before it."""
-    config, by_place, since_held = window.config, rule.for_by_place, rule.model.since_held
-    soonest = rule.default_for.at_least
-    earliest = max(effective_from, window.start)
-    pieces: list[_Piece] = []
-    held: Instant | None = None
-    asked: tuple[Instant, Span, str] | None = None
-    deadline = 0
-    for index, segment in enumerate(subject.segments):
-        if segment.start >= window.end:
-            break
-        if not (holds[index] and segment.judged):
-            held = None
-            continue
-        if held is None:
-            held = max(segment.start, floor)
-        since = _latest(sinces, index, held if since_held else None)
-        if since is None:
-            continue
-        span = rule.span(segment.pipeline, segment.stage) if by_place else rule.default_for
-        if segment.end <= since + (span.at_least if by_place else soonest):
-            continue
-        question = (since, span, segment.seller)
-        if asked != question:
-            asked = question
-            deadline = config.calendar(segment.seller or None).add(since, span)
-        start = max(deadline, segment.start, earliest)
-        end = min(segment.end, window.end)
+    for since, span, seller, held, first, last in _clocks(ruling):
+        deadline = config.calendar(seller or None).add(since, span)
+        start = max(deadline, segments[first].start, earliest)
+        end = min(segments[last].end, window.end)
         if start >= end != FOREVER:
             continue
+        begun = first
+        while segments[begun].end <= start:
+            begun += 1
         if pieces and pieces[-1].end == start:
-            pieces[-1].end, pieces[-1].last = end, index
+            pieces[-1] = pieces[-1]._replace(end=end, last=last)
         else:
-            pieces.append(
-                _Piece(start, end, since, held, effective_from, segment, index, rule, config)
-            )
+            pieces.append(_Piece(start, end, since, held, begun, last))
     return pieces
 
 
-def _latest(
-    sinces: Sequence[Sequence[Instant | None]], index: int, latest: Instant | None
-) -> Instant | None:
-    """The latest known instant that starts the clock in a segment."""
-    for column in sinces:
-        at = column[index]
-        if at is not None and (latest is None or at > latest):
-            latest = at
-    return latest
+class _Clock(NamedTuple):
+    """Neighbouring segments, held since `held`, in which the clock runs from the same instant."""
+
+    since: Instant
+    span: Span
+    seller: str
+    held: Instant
+    first: int
+    last: int
 
 
-def _intervals(subject: Subject, pieces: list[_Piece], horizon: Instant) -> list[Found]:
-    joined: list[list[_Piece]] = []
-    for piece in pieces:
-        if joined and joined[-1][-1].end == piece.start:
-            joined[-1].append(piece)
-        else:
-            joined.append([piece])
-    ordinals: dict[Instant, int] = {}
-    found = []
-    for group in joined:
-        held = group[0].held_since
-        ordinal = ordinals.get(held, 0)
-        ordinals[held] = ordinal + 1
-        found.append(_found(subject, group, ordinal, horizon))
+def _clocks(ruling: _Ruling) -> list[_Clock]:
+    """The clocks that may run out before their last segment ends."""
+    rule, segments, end = ruling.link.rule, ruling.segments, ruling.link.window.end
+    found: list[_Clock] = []
+    left = ruling.holds
+    while left:
+        lowest = left & -left
+        run = left & ~(left + lowest)  # neighbouring bits, from the lowest on
+        left ^= run
+        first, last = lowest.bit_length() - 1, run.bit_length() - 1
+        begun = segments[first]
+        if begun.start >= end:
+            break
+        held = max(begun.start, ruling.link.floor)
+        if not rule.model.since_held:
+            _add_clocks(ruling, None, held, range(first, last + 1), found)
+        elif segments[last].end > held + rule.soonest:
+            if rule.since or rule.for_by_place or not ruling.one_seller:
+                _add_clocks(ruling, held, held, range(first, last + 1), found)
+            else:
+                found.append(_Clock(held, rule.default_for, begun.seller, held, first, last))
     return found
 
 
-def _found(subject: Subject, group: list[_Piece], ordinal: int, horizon: Instant) -> Found:
-    first, last = group[0], group[-1]
-    rule, segment = first.rule, first.segment
-    resolved, resolution = last.end, _resolution(subject, last, horizon)
+def _add_clocks(
+    ruling: _Ruling, floor: Instant | None, held: Instant, run: range, found: list[_Clock]
+) -> None:
+    """`floor`: no clock starts before it; None = it starts where the attributes say."""
+    rule, config, segments = ruling.link.rule, ruling.link.window.config, ruling.segments
+    getters = [attribute.get for attribute in rule.since]
+    begun, asked = 0, None
+    for index in run:
+        segment = segments[index]
+        since = floor
+        for get in getters:
+            at = get(segment.state, config)
+            if at is not None and (since is None or at > since):
+                since = at
+        span = rule.span(segment.pipeline, segment.stage) if rule.for_by_place else rule.default_for
+        now = None if since is None else (since, span, segment.seller)
+        if now != asked:
+            _add_clock(ruling, asked, held, begun, index - 1, found)
+            begun, asked = index, now
+    _add_clock(ruling, asked, held, begun, run[-1], found)
+
+
+def _add_clock(
+    ruling: _Ruling,
+    asked: tuple[Instant, Span, str] | None,
+    held: Instant,
+    first: int,
+    last: int,
+    found: list[_Clock],
+) -> None:
+    if asked is not None and ruling.segments[last].end > asked[0] + asked[1].at_least:
+        found.append(_Clock(*asked, held, first, last))
+
+
+def _intervals(
+    subject: Subject, pieces: Sequence[tuple[_Ruling, _Piece]], horizon: Instant
+) -> list[Found]:
+    """Pieces that follow each other are one violation."""
+    ordinals: dict[Instant, int] = {}
+    found = []
+    begun = pieces[0]
+    for number, (ruling, piece) in enumerate(pieces):
+        following = pieces[number + 1] if number + 1 < len(pieces) else None
+        if following is not None and following[1].start == piece.end:
+            continue
+        held = begun[1].held_since
+        ordinal = ordinals.get(held, 0)
+        ordinals[held] = ordinal + 1
+        found.append(_found(subject, begun, (ruling, piece), ordinal, horizon))
+        if following is not None:
+            begun = following
+    return found
+
+
+def _found(
+    subject: Subject,
+    begun: tuple[_Ruling, _Piece],
+    ended: tuple[_Ruling, _Piece],
+    ordinal: int,
+    horizon: Instant,
+) -> Found:
+    ruling, first = begun
+    rule, config = ruling.link.rule, ruling.link.window.config
+    segment = subject.segments[first.first]
+    resolved, resolution = ended[1].end, _resolution(subject, *ended, horizon)
     if rule.model.notice:  # it is no debt: it is shown for a working day
-        over = first.config.calendar(segment.seller or None).add(first.start, _NOTICE)
+        over = config.calendar(segment.seller or None).add(first.start, _NOTICE)
         if over < resolved:
             resolved, resolution = over, "expired"
     open_end = resolved >= FOREVER
     return Found(
         rule.id,
         rule.version,
-        _severity(rule, segment, first.config),
+        _severity(rule, segment, config),
         rule.model.notice,
         subject.kind,
         subject.id,
@@ -284,11 +304,11 @@ def _found(subject: Subject, group: list[_Piece], ordinal: int, horizon: Instant
         segment.currency,
         first.since,
         first.held_since,
-        first.effective_from,
+        ruling.link.effective_from,
         first.start,
         None if open_end else resolved,
         None if open_end else resolution,
-        _values(first, last, subject),
+        _values(subject, ruling, first.first, ended[1].last),
         ordinal,
     )
 
@@ -301,38 +321,38 @@ def _severity(rule: Rule, segment: Segment, config: Config) -> str:
     return "critical" if holds else rule.severity
 
 
-def _resolution(subject: Subject, last: _Piece, horizon: Instant) -> str:
-    if last.end == horizon:
+def _resolution(subject: Subject, ruling: _Ruling, piece: _Piece, horizon: Instant) -> str:
+    if piece.end == horizon:
         return "rule_changed"
-    after = subject.segments[last.last + 1] if last.last + 1 < len(subject.segments) else None
-    if after is None or after.start < last.end:
+    following = piece.last + 1
+    if following >= len(subject.segments):
+        return "rule_changed"
+    after = subject.segments[following]
+    if after.start < piece.end:
         return "rule_changed"
     if not after.judged:
         return "gone"
-    condition = last.rule.condition_at(after.pipeline, after.stage)
-    values = condition.values(after.state, last.config)
-    return "moved" if condition.holds(values) else "fixed"
+    return "moved" if ruling.holds >> following & 1 else "fixed"
 
 
-def _values(first: _Piece, last: _Piece, subject: Subject) -> dict[str, Any]:
+def _values(subject: Subject, ruling: _Ruling, first: int, last: int) -> dict[str, Any]:
     """What proved it, and what the texts for people need."""
-    config, rule, segment = first.config, first.rule, first.segment
-    attributes = {a.name: a.get(segment.state, config) for a in rule.condition.attributes}
-    attributes |= {a.name: a.get(segment.state, config) for a in rule.since}
-    if rule.critical is not None:
-        attributes |= {a.name: a.get(segment.state, config) for a in rule.critical.attributes}
+    rule, config = ruling.link.rule, ruling.link.window.config
+    segment = subject.segments[first]
+    state = segment.state
+    attributes = {a.name: a.get(state, config) for a in rule.told}
+    for name in rule.told_lists:
+        attributes[name] = list(attributes[name])
     if "deal.same_client_open_deals" in attributes:
-        attributes["deal.same_client_first"] = segment.state.same_client_first
-    span = rule.span(segment.pipeline, segment.stage)
-    text: dict[str, Any] = {"name": subject.name}
-    text |= _words(subject, segment, attributes)
+        attributes["deal.same_client_first"] = state.same_client_first
+    text = {"name": subject.name} | _words(subject, segment, attributes)
     for name in ("deal.missing_fields", "deal.junk_fields"):
         if name in attributes:
-            now = ATTRIBUTES["deal"][name].get(subject.segments[last.last].state, last.config)
+            now = ATTRIBUTES["deal"][name].get(subject.segments[last].state, config)
             text["missing"] = list(now)
     return {
-        "attributes": {k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items()},
-        "for": str(span),
+        "attributes": attributes,
+        "for": str(rule.span(segment.pipeline, segment.stage)),
         "text": text,
     }
 

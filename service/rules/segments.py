@@ -1,7 +1,6 @@
 """A timeline cut into segments in which nothing that rules look at changes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -26,8 +25,7 @@ class Segment(NamedTuple):
     currency: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What is judged, cut into segments."""
 
     kind: str
@@ -89,8 +87,7 @@ def _cut_at_edges(states: Sequence[Any], config: Config) -> Iterator[tuple[Any, 
             yield (state if left == state.at else state.later(left)), right
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """A stretch of the deal's life as its tasks and calls see it."""
 
     start: Instant
