@@ -9,6 +9,7 @@ down to its gravest rule; of equally grave ones to the first by name.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -47,28 +48,49 @@ def costs(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
     debts = [piece for one in found if not one.notice for piece in _unmuted(one)]
     if not debts:
         return
+    steps = _worst(debts)
     last: Cost | None = None
     for start, end, seller, pipeline in _open_stretches(story):
-        edges = {start, end}
-        edges.update(at for debt in debts for at in debt[:2] if start < at < end)
-        for left, right in pairwise(sorted(edges)):
-            worst = _worst([d for d in debts if d.start <= left and right <= d.end])
-            now = Cost(left, right, *worst, seller, pipeline)
+        for step, following in pairwise(steps):
+            left, right = max(step.at, start), min(following.at, end)
+            if left >= right or not step.cost:
+                continue
+            now = Cost(left, right, step.cost, step.rule, seller, pipeline)
             if last is not None and last.end == left and last[2:] == now[2:]:
                 last = last._replace(end=right)
                 continue
-            if last is not None and last.cost:
+            if last is not None:
                 yield last
             last = now
-    if last is not None and last.cost:
+    if last is not None:
         yield last
 
 
-def _worst(debts: Sequence[_Debt]) -> tuple[int, str]:
-    if not debts:
-        return 0, ""
-    gravest = min(debts, key=lambda debt: (-debt.cost, debt.rule))
-    return gravest.cost, gravest.rule
+class _Step(NamedTuple):
+    """From `at` on the gravest debt costs so much."""
+
+    at: Instant
+    cost: int
+    rule: str
+
+
+def _worst(debts: Sequence[_Debt]) -> list[_Step]:
+    """What the gravest of the open debts costs, step by step, until nothing is left to change."""
+    coming = sorted(debts, reverse=True)
+    edges = sorted({at for debt in debts for at in debt[:2]})
+    open_debts: list[tuple[int, str, Instant]] = []  # a heap: the gravest first, then by name
+    steps: list[_Step] = []
+    for at in edges:
+        while coming and coming[-1].start <= at:
+            debt = coming.pop()
+            heappush(open_debts, (-debt.cost, debt.rule, debt.end))
+        while open_debts and open_debts[0][2] <= at:
+            heappop(open_debts)
+        cost, rule = (-open_debts[0][0], open_debts[0][1]) if open_debts else (0, "")
+        if not steps or steps[-1][1:] != (cost, rule):
+            steps.append(_Step(at, cost, rule))
+    steps.append(_Step(FOREVER, 0, ""))
+    return steps
 
 
 def _unmuted(found: Found) -> Iterator[_Debt]:
@@ -84,16 +106,22 @@ def _unmuted(found: Found) -> Iterator[_Debt]:
         yield _Debt(start, end, cost, found.rule)
 
 
-def _open_stretches(story: Story) -> Iterator[tuple[Instant, Instant, str, str]]:
+def _open_stretches(story: Story) -> list[tuple[Instant, Instant, str, str]]:
     """(from, to, seller, pipeline) while the deal is open, from its birth on."""
     born = story.deal[-1].born_at
+    found: list[tuple[Instant, Instant, str, str]] = []
     if born is None:
-        return
+        return found
     for number, state in enumerate(story.deal):
         end = story.deal[number + 1].at if number + 1 < len(story.deal) else FOREVER
         start = max(state.at, born)
-        if state.kind is StageKind.OPEN and start < end:
-            yield start, end, state.responsible, state.pipeline
+        if state.kind is not StageKind.OPEN or start >= end:
+            continue
+        whose = (state.responsible, state.pipeline)
+        if found and found[-1][1] == start and found[-1][2:] == whose:
+            start = found.pop()[0]
+        found.append((start, end, *whose))
+    return found
 
 
 # --- the index ------------------------------------------------------------------------------------
