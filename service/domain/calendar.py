@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from time import gmtime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,7 @@ _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _PIECE = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
 _HORIZON_DAYS = 3650
 _MEMORY = 100_000
+_DAY = 86_400
 _MOVED = re.compile(r"перенесено|\(выходной\)|day off|substituted", re.IGNORECASE)
 _EXCHANGED = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})")
 
@@ -256,11 +258,10 @@ class WorkCalendar:
         return found
 
     def _add_working_seconds(self, start: Instant, seconds: int) -> Instant:
-        at = self.next_working(start)
         if seconds == 0:
-            return at
-        left = seconds
-        for year in self._years_from(at):
+            return self.next_working(start)
+        left, at = seconds, start
+        for year in self._years_from(start):
             index = bisect_right(year.ends, at)
             if index >= len(year.starts):
                 continue
@@ -274,26 +275,33 @@ class WorkCalendar:
         raise _no_work()
 
     def _add_working_days(self, start: Instant, days: int) -> Instant:
-        at = self.next_working(start)
-        if days == 0:
-            return at
-        clock = datetime.fromtimestamp(at, self.zone)
+        begun: tuple[_Year, int, Instant] | None = None  # the day that is counted from
         left = days
-        on = clock.date().toordinal()
-        for year in self._years_from(at):
-            index = bisect_right(year.days, on) + left - 1
-            if index < len(year.days):
-                return self._within(year, index, clock)
-            left -= len(year.days) - bisect_right(year.days, on)
+        for year in self._years_from(start):
+            if begun is None:
+                piece = bisect_right(year.ends, start)
+                if piece == len(year.starts):
+                    continue
+                at = max(start, year.starts[piece])
+                if days == 0:
+                    return at
+                begun = (year, bisect_right(year.pieces, piece) - 1, at)
+                left += begun[1]
+            if left < len(year.days):
+                return self._within(*begun, year, left)
+            left -= len(year.days)
         raise _no_work()
 
-    def _within(self, year: "_Year", index: int, clock: datetime) -> Instant:
-        """The wall-clock time of `clock` on a working day, kept inside its working hours."""
-        on = date.fromordinal(year.days[index])
-        at = at_clock(on, clock.time(), self.zone)
-        first, after = year.pieces[index], year.pieces[index + 1]
-        piece = bisect_left(year.ends, at, first, after)
-        return year.ends[after - 1] if piece == after else max(at, year.starts[piece])
+    def _within(self, begun: "_Year", day: int, at: Instant, year: "_Year", target: int) -> Instant:
+        """The wall-clock time of `at` on another working day, kept inside its working hours."""
+        if begun.regular[day] and year.regular[target]:
+            then = year.midnights[target] + at - begun.midnights[day]
+        else:  # a clock is changed on one of them
+            clock = datetime.fromtimestamp(at, self.zone).time()
+            then = at_clock(date.fromordinal(year.days[target]), clock, self.zone)
+        first, after = year.pieces[target], year.pieces[target + 1]
+        piece = bisect_left(year.ends, then, first, after)
+        return year.ends[after - 1] if piece == after else max(then, year.starts[piece])
 
     def _same_time(self, start: Instant, on: date, days: int) -> Instant:
         clock = datetime.fromtimestamp(start, self.zone)
@@ -319,13 +327,18 @@ class WorkCalendar:
         return found
 
     def _years_from(self, at: Instant) -> Iterator["_Year"]:
-        first = local_date(at, self.zone).year
-        return (self._year(number) for number in range(first, first + _HORIZON_DAYS // 365 + 1))
+        clock = gmtime(at)
+        first = clock.tm_year  # so it is here too, but for the last and first days of a year
+        if not 2 < clock.tm_yday < 364:
+            first = local_date(at, self.zone).year
+        yield self._year(first)
+        for number in range(first + 1, first + _HORIZON_DAYS // 365 + 1):
+            yield self._year(number)
 
     def _year(self, number: int) -> "_Year":
         year = self._years.get(number)
         if year is None:
-            year = self._years[number] = _build_year(number, self.day_pieces)
+            year = self._years[number] = _build_year(number, self.zone, self.day_pieces)
         return year
 
 
@@ -333,34 +346,39 @@ class WorkCalendar:
 class _Year:
     """Working pieces of a year.
 
-    `before`: working seconds before each piece (one more); `days`: ordinals of the working days;
-    `pieces`: the first piece of each day (one more).
+    `before`: working seconds before each piece (one more); `days`: ordinals of the working days,
+    `midnights` their beginnings, `regular` whether they are of 24 hours; `pieces`: the first piece
+    of each day (one more).
     """
 
-    starts: list[Instant]
-    ends: list[Instant]
-    before: list[int]
-    days: list[int]
-    pieces: list[int]
+    starts: list[Instant] = field(default_factory=list)
+    ends: list[Instant] = field(default_factory=list)
+    before: list[int] = field(default_factory=lambda: [0])
+    days: list[int] = field(default_factory=list)
+    midnights: list[Instant] = field(default_factory=list)
+    regular: list[bool] = field(default_factory=list)
+    pieces: list[int] = field(default_factory=lambda: [0])
 
 
-def _build_year(number: int, day_pieces: Callable[[date], list[tuple[Instant, Instant]]]) -> _Year:
-    starts: list[Instant] = []
-    ends: list[Instant] = []
-    before = [0]
-    days: list[int] = []
-    pieces = [0]
+def _build_year(
+    number: int, zone: ZoneInfo, day_pieces: Callable[[date], list[tuple[Instant, Instant]]]
+) -> _Year:
+    year = _Year()
     on = date(number, 1, 1)
     while on.year == number:
         for left, right in day_pieces(on):
-            starts.append(left)
-            ends.append(right)
-            before.append(before[-1] + right - left)
-        if len(starts) > pieces[-1]:
-            days.append(on.toordinal())
-            pieces.append(len(starts))
-        on += timedelta(days=1)
-    return _Year(starts, ends, before, days, pieces)
+            year.starts.append(left)
+            year.ends.append(right)
+            year.before.append(year.before[-1] + right - left)
+        following = on + timedelta(days=1)
+        if len(year.starts) > year.pieces[-1]:
+            midnight = day_start(to_day(on), zone)
+            year.days.append(on.toordinal())
+            year.midnights.append(midnight)
+            year.regular.append(day_start(to_day(following), zone) - midnight == _DAY)
+            year.pieces.append(len(year.starts))
+        on = following
+    return year
 
 
 def _no_work() -> ConfigError:

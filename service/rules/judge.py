@@ -224,32 +224,24 @@ def _add_clocks(
     """`floor`: no clock starts before it; None = it starts where the attributes say."""
     rule, config, segments = ruling.link.rule, ruling.link.window.config, ruling.segments
     getters = [attribute.get for attribute in rule.since]
+    span, soonest = rule.default_for, rule.soonest
     begun, asked = 0, None
     for index in run:
-        segment = segments[index]
+        _, _, state, _, seller, pipeline, stage, _, _ = segments[index]
         since = floor
         for get in getters:
-            at = get(segment.state, config)
+            at = get(state, config)
             if at is not None and (since is None or at > since):
                 since = at
-        span = rule.span(segment.pipeline, segment.stage) if rule.for_by_place else rule.default_for
-        now = None if since is None else (since, span, segment.seller)
+        if rule.for_by_place:
+            span = rule.span(pipeline, stage)
+        now = None if since is None else (since, span, seller)
         if now != asked:
-            _add_clock(ruling, asked, held, begun, index - 1, found)
+            if asked is not None and segments[index - 1].end > asked[0] + soonest:
+                found.append(_Clock(*asked, held, begun, index - 1))
             begun, asked = index, now
-    _add_clock(ruling, asked, held, begun, run[-1], found)
-
-
-def _add_clock(
-    ruling: _Ruling,
-    asked: tuple[Instant, Span, str] | None,
-    held: Instant,
-    first: int,
-    last: int,
-    found: list[_Clock],
-) -> None:
-    if asked is not None and ruling.segments[last].end > asked[0] + asked[1].at_least:
-        found.append(_Clock(*asked, held, first, last))
+    if asked is not None and segments[run[-1]].end > asked[0] + soonest:
+        found.append(_Clock(*asked, held, begun, run[-1]))
 
 
 def _intervals(

@@ -121,13 +121,22 @@ def _plain(connection: Connection, query: Any, columns: Sequence[Any]) -> Iterat
         yield dict(zip(names, row, strict=True))
 
 
+def _same(row: Row, known: Row) -> bool:
+    """Whether a violation is as it is stored, but for when the tick looks."""
+    mark = row[_WORK_MARK]
+    row[_WORK_MARK] = known[_WORK_MARK]
+    same = row == known
+    row[_WORK_MARK] = mark
+    return same
+
+
 def differ(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
     """Add the difference of one timeline to `into`."""
     for violation_id, row in new.violations.items():
         known = old.violations.get(violation_id)
         if known is None:
             into.opened.append(row)
-        elif known != {**row, _WORK_MARK: known[_WORK_MARK]}:
+        elif not _same(row, known):
             into.changed.append(row)
     into.vanished += [row for vid, row in old.violations.items() if vid not in new.violations]
     _differ_contributions(timeline, old, new, into)
