@@ -41,21 +41,25 @@ def judge(story: Story, windows: Sequence[Window]) -> tuple[list[Found], list[Fa
         plan = plans.get(subject.kind)
         if plan is None:
             continue
-        answers = [program.run(subject.segments, config) for program, config in plan.programs]
         first = subject.segments[0]
         alone = all(segment.seller == first.seller for segment in subject.segments)
+        answers = [
+            program.run(subject.segments, config) if end > first.start else ()
+            for program, config, end in plan.programs
+        ]
         for chain in plan.chains:
             pieces: list[tuple[_Ruling, _Piece]] = []
             for link in chain:
-                holds = answers[link.program][link.place]
-                if not holds or link.window.end <= first.start:
+                if link.window.end <= first.start:
                     continue
+                holds = answers[link.program][link.place]
                 if isinstance(holds, ConditionFailed):
                     about = f"{subject.kind}:{subject.id}"
                     failures.append(Failure(link.rule.id, about, str(holds)))
                     break
-                ruling = _Ruling(link, subject.segments, alone, holds)
-                pieces += [(ruling, piece) for piece in _pieces(ruling)]
+                if holds:
+                    ruling = _Ruling(link, subject.segments, alone, holds)
+                    pieces += [(ruling, piece) for piece in _pieces(ruling)]
             else:
                 if pieces:
                     found += _intervals(subject, pieces, chain[-1].window.end)
@@ -77,7 +81,7 @@ class _Plan(NamedTuple):
     """How subjects of a kind are judged: for each rule its links, and what answers them."""
 
     chains: list[list[_Link]]
-    programs: list[tuple[Program, Config]]
+    programs: list[tuple[Program, Config, Instant]]  # the instant: nothing is asked of it later
 
 
 def _plans(windows: Sequence[Window]) -> dict[str, _Plan]:
@@ -105,7 +109,11 @@ def _make_plan(windows: Sequence[Window], kind: str) -> _Plan:
             chain.append(_Link(window, rule, since, floor, number, len(rules)))
             rules.append(rule)
         chains.append(chain)
-    return _Plan(chains, [(Program(rules), config) for config, rules in sets.values()])
+    ends = [0] * len(sets)
+    for link in (link for chain in chains for link in chain):
+        ends[link.program] = max(ends[link.program], link.window.end)
+    sets_with_ends = zip(sets.values(), ends, strict=True)
+    return _Plan(chains, [(Program(rules), config, end) for (config, rules), end in sets_with_ends])
 
 
 def _effective_from(chain: Sequence[_Link], window: Window, rule: Rule) -> Instant:
