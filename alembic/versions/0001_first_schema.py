@@ -266,6 +266,23 @@ def upgrade() -> None:
     with op.batch_alter_table('fact', schema=None) as batch_op:
         batch_op.create_index('ix_fact_subject', ['account_id', 'kind', 'id'], unique=False)
 
+    op.create_table('deal_edit',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('author', sa.String(length=64), nullable=False),
+    sa.Column('at', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('deal', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'author', 'at', 'deal'),
+    sqlite_with_rowid=False
+    )
+    op.create_table('bulk_change',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('author', sa.String(length=64), nullable=False),
+    sa.Column('since', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('until', sa.BigInteger(), nullable=False),
+    sa.Column('deals', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'author', 'since'),
+    sqlite_with_rowid=False
+    )
     op.create_table('heard',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('since', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -593,6 +610,8 @@ def downgrade() -> None:
         batch_op.drop_index('ix_fact_subject')
 
     op.drop_table('heard')
+    op.drop_table('bulk_change')
+    op.drop_table('deal_edit')
     op.drop_table('fact')
     op.drop_table('directory')
     op.drop_table('delivery')

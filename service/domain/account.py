@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from service.domain.bulk import Limit
 from service.domain.span import Span
 from service.faults import first_of, place_of, said
 
@@ -163,6 +164,20 @@ class Alerts(_Model):
         return value
 
 
+class Bulk(_Model):
+    """When changes of deals count as one bulk change: told in one message, marked `bulk`."""
+
+    deals: int = Field(
+        50, ge=1, le=_MOST_DEALS, description="more deals than this, changed by one author"
+    )
+    minutes: int = Field(10, ge=1, le=1440, description="within so many minutes")
+
+    @property
+    def limit(self) -> Limit:
+        """As it is judged."""
+        return Limit(self.deals, self.minutes * 60)
+
+
 def _check_pipeline(name: str, own: Any) -> None:
     try:
         PipelineSettings.model_validate({} if own is None else own)
@@ -189,6 +204,7 @@ class AccountDocument(_Model):
     newcomer_share: int = Field(50, ge=1, le=100)  # per cent of the normal limits
     rules: dict[str, RuleSettings] = {}
     alerts: Alerts = Alerts()
+    bulk: Bulk = Bulk()
     telephony: bool | None = None  # None = as found
     spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"
     test_tags: list[str] = []  # deals with one of these tags are not judged and count nowhere

@@ -7,7 +7,7 @@ from service.pipeline import apply, levels
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.rules.book import Window
-from service.store import accounts, dirty, rollups
+from service.store import accounts, bulks, dirty, rollups
 from service.store import derived as derived_store
 from service.store import facts as fact_store
 from service.store import levels as level_store
@@ -23,7 +23,7 @@ class Drift:
     """One thing that is stored otherwise than it is derived."""
 
     account: str
-    what: str  # violation | contribution | deal | task | level | rollup
+    what: str  # violation | contribution | deal | task | level | rollup | bulk
     subject: str
     detail: str
 
@@ -43,6 +43,12 @@ def verify(
             found += _drifts(account_id, made.difference)
             progress(len(keys))
         found += _of_sums(connection, account_id, windows)
+        found += [
+            Drift(account_id, "bulk", f"deal:{edit.deal}", f"{how}: an edit by {edit.author}")
+            for how, edit in bulks.edits_that_differ(
+                connection, account_id, pieces(connection, account_id)
+            )
+        ]
     return found
 
 
@@ -51,6 +57,11 @@ def _of_sums(connection: Connection, account_id: str, windows: Sequence[Window])
     found += [
         Drift(account_id, "rollup", cell, detail)
         for cell, detail in rollups.differences(connection, account_id)
+    ]
+    limit = windows[-1].config.document.bulk.limit
+    found += [
+        Drift(account_id, "bulk", stretch.author, f"{how}: {stretch.since} to {stretch.until}")
+        for how, stretch in bulks.stretches_that_differ(connection, account_id, limit)
     ]
     return found
 
@@ -116,8 +127,10 @@ def mend_sums(office: Office, account_id: str) -> None:
             row = accounts.account(connection, account_id)
             if row is None or not accounts.hold(connection, account_id, office.worker):
                 return
+            windows = office.windows(connection, row)
             rollups.rebuild(connection, account_id)
-            levels.judge_everything(connection, account_id, office.windows(connection, row))
+            bulks.rebuild(connection, account_id, windows[-1].config.document.bulk.limit)
+            levels.judge_everything(connection, account_id, windows)
             accounts.bump(connection, account_id)
 
 
@@ -138,6 +151,8 @@ def rebuild(
         progress(len(keys))
     with transaction(office.engine) as connection:
         rollups.rebuild(connection, account_id)
+        limit = windows[-1].config.document.bulk.limit
+        bulks.restore(connection, account_id, pieces(connection, account_id), limit)
         levels.judge_everything(connection, account_id, windows)
         dirty = level_store.marked(connection, account_id)
         level_store.unmark(connection, account_id, list(dirty))
