@@ -19,12 +19,15 @@ from service.domain.violation import Found
 CLOSINGS_SECONDS = 900
 LOSSES_SECONDS = 3600
 INQUIRIES = Span(1, "wd")
-ALWAYS = frozenset({"deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost"})
+ALWAYS = frozenset({
+    "deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost", "hygiene_muted",
+})  # fmt: skip
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
 BY_SLOT = frozenset({"tasks_on_day", "deals_in_pipeline"})  # apart by `slot`; in no rollup
 LEVELS = (
     "deals_open", "deals_load", "hot_deals", "tasks_open", "inquiries_given", "inquiries_waiting",
-    "losses_hour", "closings_quarter", "hygiene_cost", "meetings", *sorted(BY_SLOT), *OF_VIOLATIONS,
+    "losses_hour", "closings_quarter", "hygiene_cost", "hygiene_muted", "meetings",
+    *sorted(BY_SLOT), *OF_VIOLATIONS,
 )  # fmt: skip
 ACTIONS = "actions"  # instants, no level: what a seller did in the CRM
 
@@ -97,6 +100,12 @@ def _of_conduct(
             yield step
             if piece.end < FOREVER:
                 yield step._replace(at=piece.end, delta=-piece.cost)
+        for muted in hygiene.mutings(story, found):
+            step = Step("hygiene_muted", "deal", story.id, muted.start, 1, muted.seller,
+                        muted.pipeline)  # fmt: skip
+            yield step
+            if muted.end < FOREVER:
+                yield step._replace(at=muted.end, delta=-1)
 
 
 def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:

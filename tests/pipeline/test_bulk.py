@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
+from service.domain.config import parse_document
 from service.domain.facts import Fact
 from service.pipeline import tick, verify
 from service.pipeline.office import Office
@@ -163,7 +164,7 @@ def test_a_threshold_is_a_setting_and_verify_finds_what_is_wrong(office: Office)
     world.tell(office, [moved(n, f"2026-03-03 10:{10 + n}") for n in range(1, 6)])
     assert marked(office) == set()
     with transaction(office.engine) as connection:
-        document = accounts.parse_document(DOCUMENT | {"bulk": {"deals": 4, "minutes": 10}})
+        document = parse_document(DOCUMENT | {"bulk": {"deals": 4, "minutes": 10}})
         accounts.save_settings(connection, world.ACCOUNT, document, "tests", office.now())
     assert {d.what for d in verify.verify(office, world.ACCOUNT)} == {"bulk"}
     verify.rebuild(office, world.ACCOUNT)
