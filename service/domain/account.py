@@ -126,7 +126,12 @@ class RuleSettings(_Model):
     off: bool = False
     severity: Literal["info", "warning", "critical"] | None = None
     params: dict[str, int | float | str | bool | dict[str, int | float | str | bool]] = {}
-    for_: str | dict[str, str] | None = Field(None, alias="for")
+    for_: str | dict[str, str] | None = Field(
+        None,
+        alias="for",
+        description="a span, or spans by name beside `default`: a stage, a pipeline or what the "
+        "rule goes by; source:..., category:... and kind:... say what the name is",
+    )
     nudge: Literal["task", "note", "chat"] | None = None  # written into the CRM at the breach
 
     @field_validator("for_")

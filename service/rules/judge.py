@@ -193,7 +193,7 @@ def _pieces(
     floor: Instant,
 ) -> list[_Piece]:
     """Pieces of violation inside one window. `floor`: nothing was held before it."""
-    config, by_place, since_held = window.config, rule.for_by_place, rule.model.since_held
+    config, varies, since_held = window.config, rule.for_varies, rule.model.since_held
     soonest = rule.default_for.at_least
     earliest = max(effective_from, window.start)
     pieces: list[_Piece] = []
@@ -211,8 +211,8 @@ def _pieces(
         since = _latest(sinces, index, held if since_held else None)
         if since is None:
             continue
-        span = rule.span(segment.pipeline, segment.stage) if by_place else rule.default_for
-        if segment.end <= since + (span.at_least if by_place else soonest):
+        span = rule.span_in(segment) if varies else rule.default_for
+        if segment.end <= since + (span.at_least if varies else soonest):
             continue
         question = (since, span, segment.seller)
         if asked != question:
@@ -323,7 +323,7 @@ def _values(first: _Piece, last: _Piece, subject: Subject) -> dict[str, Any]:
         attributes |= {a.name: a.get(segment.state, config) for a in rule.critical.attributes}
     if "deal.same_client_open_deals" in attributes:
         attributes["deal.same_client_first"] = segment.state.same_client_first
-    span = rule.span(segment.pipeline, segment.stage)
+    span = rule.span_in(segment)
     text: dict[str, Any] = {"name": subject.name}
     text |= _words(subject, segment, attributes)
     for name in ("deal.missing_fields", "deal.junk_fields"):

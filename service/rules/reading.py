@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from service.faults import errors_of, place_of, said
-from service.rules.schema import ByStage, RuleFile, RuleModel, RuleTest, Text
+from service.rules.schema import FORMS_OF_FOR, ByStage, RuleFile, RuleModel, RuleTest, Text
 
 
 class Fault(NamedTuple):
@@ -64,6 +64,7 @@ def faults_of_shape(error: ValidationError, document: Any) -> Iterator[Fault]:
 
 
 def _located(fault: Any, document: Any) -> Fault:
+    fault = {**fault, "loc": tuple(part for part in fault["loc"] if part not in FORMS_OF_FOR)}
     line, column = position(document, fault["loc"])
     where = place_of(fault)
     text = _no_field(fault) if fault["type"] == "extra_forbidden" else said(fault)
