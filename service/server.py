@@ -34,7 +34,7 @@ from service.ingest import Ingest, open_ingest
 from service.log import mask
 from service.main import create_app, read_book
 from service.oauth_pages import OAuthPages
-from service.pipeline import trial
+from service.pipeline import proposing, trial
 from service.pipeline.office import Office
 from service.secrets import load_box
 from service.settings import Settings
@@ -120,6 +120,7 @@ class Service:
         self._ingest.start()
         app = create_app(settings, office.engine, office.clock, book=office.book, ready=self.ready)
         app.state.services.try_rules = partial(trial.tried, office)
+        app.state.services.propose_norms = partial(proposing.proposed, office)
         entrances = Entrances(office)
         await asyncio.to_thread(entrances.refresh)
         pages = OAuthPages(app, office)

@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from service.faults import errors_of, place_of, said
-from service.rules.schema import FORMS_OF_FOR, ByStage, RuleFile, RuleModel, RuleTest, Text
+from service.rules.schema import (
+    FORMS_OF_FOR,
+    ByStage,
+    NormBasis,
+    RuleFile,
+    RuleModel,
+    RuleTest,
+    Text,
+)
 
 
 class Fault(NamedTuple):
@@ -74,7 +82,7 @@ def _located(fault: Any, document: Any) -> Fault:
 
 
 def _no_field(first: Any) -> str:
-    models = (RuleModel, ByStage, Text, RuleTest, RuleFile)
+    models = (RuleModel, ByStage, NormBasis, Text, RuleTest, RuleFile)
     known = {f.alias or name for model in models for name, f in model.model_fields.items()}
     near = get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
     return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")

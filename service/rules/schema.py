@@ -58,6 +58,18 @@ def _form_of_for(value: Any) -> str:
     return FORMS_OF_FOR[isinstance(value, dict | ByStage)]
 
 
+class NormBasis(_Model):
+    """From which waits a norm (`for`) is proposed; a proposal never becomes active by itself."""
+
+    percentile: int = Field(75, ge=1, le=99)
+    days: int = Field(90, ge=7, le=730, description="waits that ended in so many days")
+    of: Literal["all", "won"] = Field(
+        "all", description="won: the waits of deals that were won in these days"
+    )
+    times: float = Field(1, ge=0.1, le=10, description="the percentile is multiplied by it")
+    least: int = Field(20, ge=1, description="with fewer waits nothing is proposed")
+
+
 class RuleTest(_Model):
     """Given facts on a timeline, the intervals that must come out (local time of the account).
 
@@ -84,6 +96,7 @@ class RuleModel(_Model):
         Annotated[str, Tag(FORMS_OF_FOR[0])] | Annotated[ByStage, Tag(FORMS_OF_FOR[1])],
         Discriminator(_form_of_for),
     ] = Field("0m", alias="for")
+    norm_from: NormBasis = NormBasis()  # how a norm is proposed
     level: str | None = None  # form level: the contribution part that is summed
     above: str | None = None  # form level: attribute or param.<name> that must not be exceeded
     share: int = Field(100, ge=1, le=100)  # form level: per cent of the limit that are allowed
