@@ -1,4 +1,4 @@
-"""`GET /v1/rules/{id}/norm`: the norm that the department's own pace would give; a proposal only."""
+"""`GET /v1/rules/{id}/norm`: the norm that the department's own pace would give; a proposal."""
 
 from fastapi import Depends
 from pydantic import Field

@@ -214,6 +214,11 @@ class AccountDocument(_Model):
     spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"
     test_tags: list[str] = []  # deals with one of these tags are not judged and count nowhere
     hot_tags: list[str] = []  # deals with one of these tags are hot
+    task_minutes: dict[str, int] = Field(
+        {},
+        description="how long a task of a kind (title or id) takes where the CRM does not say it, "
+        "in minutes; `default` (15) for all others",
+    )
     junk: list[str] | None = None  # values that mean nothing; None = the built-in list
     stop_texts: list[str] = []  # texts of tasks that say nothing, beside the built-in ones
 
@@ -223,6 +228,15 @@ class AccountDocument(_Model):
         if value is not None and not _CURRENCY.fullmatch(value):
             msg = f"{value[:20]!r} is no currency; write for example RUB"
             raise ValueError(msg)
+        return value
+
+    @field_validator("task_minutes")
+    @classmethod
+    def _minutes(cls, value: dict[str, int]) -> dict[str, int]:
+        for name, minutes in value.items():
+            if not 1 <= minutes <= 1440:
+                msg = f"{name}: must be 1 to 1440"
+                raise ValueError(msg)
         return value
 
     @field_validator("fields")
@@ -259,7 +273,7 @@ class AccountDocument(_Model):
                 raise ValueError(msg)
         return value
 
-    @field_validator("sellers", "teams", "team_limits", "pipelines", mode="before")
+    @field_validator("sellers", "teams", "team_limits", "pipelines", "task_minutes", mode="before")
     @classmethod
     def _seller_names(cls, value: Any) -> Any:
         return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value

@@ -329,7 +329,7 @@ class Config:
             standards.mandatory,
             standards.commented,
             standards.is_late("", ""),
-            standards.team_limits,
+            (standards.team_limits, standards.kind_minutes),
         )
         return tuple(self._faults)
 
