@@ -30,7 +30,7 @@ from service.store import mutes as mute_store
 from service.store.derived import Difference
 from service.store.handles import Connection
 
-_LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT}
+_LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT, Kind.MESSAGE}
 _LENT_BY_DEAL = {Kind.NOTE, Kind.TASK}
 _JUDGED = frozenset(map(str, (Kind.DEAL, Kind.TASK, Kind.CALL, Kind.LEAD)))
 
@@ -193,7 +193,7 @@ def commit(
 
 def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
     """Each fact with its home timeline; subjects whose link changed are moved."""
-    told = [f for f in facts if f.kind in (Kind.TASK, Kind.CALL, Kind.NOTE)]
+    told = [f for f in facts if f.kind in (Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE)]
     subjects = {(str(f.kind), f.id) for f in told}
     homes = fact_store.homes(batch.connection, batch.account_id, subjects)
     changed = set()
