@@ -89,6 +89,7 @@ def upgrade() -> None:
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('effective_from', sa.BigInteger(), nullable=True),
     sa.Column('text', sa.Text(), nullable=False),
+    sa.Column('shared', service.store.types.Json(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'version')
     )
     op.create_table('alert',

@@ -7,7 +7,7 @@ from service.pipeline import apply, levels
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.rules.book import Window
-from service.store import accounts, bulks, dirty, rollups
+from service.store import accounts, bulks, clients, dirty, rollups
 from service.store import derived as derived_store
 from service.store import facts as fact_store
 from service.store import levels as level_store
@@ -23,7 +23,7 @@ class Drift:
     """One thing that is stored otherwise than it is derived."""
 
     account: str
-    what: str  # violation | contribution | deal | task | level | rollup | bulk
+    what: str  # violation | contribution | deal | task | level | rollup | bulk | client
     subject: str
     detail: str
 
@@ -40,8 +40,12 @@ def verify(
         windows = office.windows(connection, row)
         for keys in pieces(connection, account_id):
             made = apply.plan(connection, account_id, [], windows, force=keys)
-            found += _drifts(account_id, made.difference)
+            found += _drifts(account_id, made.difference) + _of_clients(made)
             progress(len(keys))
+        found += [
+            Drift(account_id, "client", f"contact:{contact}", "too many: keys of nobody")
+            for contact in clients.strangers(connection, account_id)
+        ]
         found += _of_sums(connection, account_id, windows)
         found += [
             Drift(account_id, "bulk", f"deal:{edit.deal}", f"{how}: an edit by {edit.author}")
@@ -86,7 +90,7 @@ def sample(
             if key in stale:
                 continue
             made = apply.plan(connection, account_id, [], windows, force=[key])
-            if drifts := _drifts(account_id, made.difference):
+            if drifts := _drifts(account_id, made.difference) + _of_clients(made):
                 found[key] = drifts
     return keys, found
 
@@ -150,6 +154,7 @@ def rebuild(
             apply.commit(connection, made, windows, judge_levels=False)
         progress(len(keys))
     with transaction(office.engine) as connection:
+        clients.forget(connection, account_id, clients.strangers(connection, account_id))
         rollups.rebuild(connection, account_id)
         limit = windows[-1].config.document.bulk.limit
         bulks.restore(connection, account_id, pieces(connection, account_id), limit)
@@ -174,6 +179,21 @@ def _level_drifts(
     for timeline, old, new in levels.everything(connection, account_id, windows):
         derived_store.differ(timeline, old, new, difference)
     return _drifts(account_id, difference)
+
+
+def _of_clients(made: apply.Plan) -> list[Drift]:
+    """Whose deals are whose client's, and by which keys a client is known again."""
+    sides = (
+        ("missing", "deal", made.linked, "its client"),
+        ("too many", "deal", made.unlinked, "its client"),
+        ("missing", "contact", made.keyed, "a key"),
+        ("too many", "contact", made.unkeyed, "a key"),
+    )
+    return [
+        Drift(made.account_id, "client", f"{kind}:{pair[0]}", f"{how}: {what}")
+        for how, kind, pairs, what in sides
+        for pair in sorted(pairs)
+    ]
 
 
 def _drifts(account_id: str, difference: Difference) -> list[Drift]:

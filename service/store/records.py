@@ -109,6 +109,7 @@ class RuleFileRow(SQLModel, table=True):
     reason: str = Field(default="", sa_column=Column(Text, nullable=False))
     effective_from: int | None = instant(nullable=True)  # NULL = new rules since ever, others `at`
     text: str = Field(sa_column=Column(Text, nullable=False))  # YAML, as it was given
+    shared: Any = json_column()  # rules that the installation's file changed then; mostly []
 
 
 class Plan(SQLModel, table=True):
