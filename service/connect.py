@@ -20,7 +20,7 @@ from service.pipeline.drain import store_facts
 from service.pipeline.holds import held
 from service.pipeline.office import Office
 from service.secrets import new_client_key
-from service.store import accounts, inbox
+from service.store import accounts, bulks, inbox
 from service.store.accounts import AccountRow
 from service.store.engine import reading, transaction
 
@@ -259,6 +259,8 @@ def backfill(office: Office, account_id: str, since: int | None) -> Iterator[Pag
                 connection, account_id, backfill_state="done", backfill_cursor=None,
                 changes_cursor={"marks": marks},
             )  # fmt: skip
+            config = office.config(connection, account_id)
+            bulks.rebuild(connection, account_id, config.document.bulk.limit)
         rejudge.judge_dirty(office, account_id)
 
 

@@ -34,7 +34,7 @@ from service.ingest import Ingest, open_ingest
 from service.log import mask
 from service.main import create_app, read_book
 from service.oauth_pages import OAuthPages
-from service.pipeline import trial
+from service.pipeline import proposing, shared_rules, trial
 from service.pipeline.office import Office
 from service.secrets import load_box
 from service.settings import Settings
@@ -106,6 +106,7 @@ class Service:
         settings = self.office.settings
         schema.require(self.office.engine, make_if_empty=settings.embedded)
         check_key(self.office)
+        shared_rules.note_change(self.office)
         listener = _listen(settings.host, settings.port)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(self._serve(listener))
@@ -120,6 +121,7 @@ class Service:
         self._ingest.start()
         app = create_app(settings, office.engine, office.clock, book=office.book, ready=self.ready)
         app.state.services.try_rules = partial(trial.tried, office)
+        app.state.services.propose_norms = partial(proposing.proposed, office)
         entrances = Entrances(office)
         await asyncio.to_thread(entrances.refresh)
         pages = OAuthPages(app, office)
@@ -223,6 +225,7 @@ def work(office: Office) -> None:
     """`dozor work`: normalise, store, derive, notify until a signal comes."""
     schema.require(office.engine, make_if_empty=office.settings.embedded)
     check_key(office)
+    shared_rules.note_change(office)
     worker = WorkerThread(office)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

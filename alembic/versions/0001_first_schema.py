@@ -89,6 +89,7 @@ def upgrade() -> None:
     sa.Column('reason', sa.Text(), nullable=False),
     sa.Column('effective_from', sa.BigInteger(), nullable=True),
     sa.Column('text', sa.Text(), nullable=False),
+    sa.Column('shared', service.store.types.Json(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'version')
     )
     op.create_table('alert',
@@ -192,7 +193,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('contribution', schema=None) as batch_op:
         batch_op.create_index('ix_contribution_day', ['account_id', 'metric', 'day', 'seller', 'pipeline', 'at', 'value'], unique=False)
-        batch_op.create_index('ix_contribution_level', ['account_id', 'metric', 'slot', 'seller', 'day', 'at', 'value'], unique=False, sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'meetings', 'deals_in_pipeline', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'meetings', 'deals_in_pipeline', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
+        batch_op.create_index('ix_contribution_level', ['account_id', 'metric', 'slot', 'seller', 'day', 'at', 'value'], unique=False, sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
 
     op.create_table('deal',
     sa.Column('account_id', sa.String(length=32), nullable=False),
@@ -266,6 +267,23 @@ def upgrade() -> None:
     with op.batch_alter_table('fact', schema=None) as batch_op:
         batch_op.create_index('ix_fact_subject', ['account_id', 'kind', 'id'], unique=False)
 
+    op.create_table('deal_edit',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('author', sa.String(length=64), nullable=False),
+    sa.Column('at', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('deal', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'author', 'at', 'deal'),
+    sqlite_with_rowid=False
+    )
+    op.create_table('bulk_change',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('author', sa.String(length=64), nullable=False),
+    sa.Column('since', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('until', sa.BigInteger(), nullable=False),
+    sa.Column('deals', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'author', 'since'),
+    sqlite_with_rowid=False
+    )
     op.create_table('heard',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('since', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -593,6 +611,8 @@ def downgrade() -> None:
         batch_op.drop_index('ix_fact_subject')
 
     op.drop_table('heard')
+    op.drop_table('bulk_change')
+    op.drop_table('deal_edit')
     op.drop_table('fact')
     op.drop_table('directory')
     op.drop_table('delivery')
@@ -606,7 +626,7 @@ def downgrade() -> None:
 
     op.drop_table('deal')
     with op.batch_alter_table('contribution', schema=None) as batch_op:
-        batch_op.drop_index('ix_contribution_level', sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'meetings', 'deals_in_pipeline', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'meetings', 'deals_in_pipeline', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
+        batch_op.drop_index('ix_contribution_level', sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
         batch_op.drop_index('ix_contribution_day')
 
     op.drop_table('contribution')

@@ -5,7 +5,8 @@ the connection or than the rule's arrival, or found more than a day late, go int
 never alert singly. Events of one tick are grouped by rule and seller. Quiet hours hold a message
 until their end. A muted violation is claimed and its message suppressed; so is one that a graver
 rule speaks for (`inhibited`), and one that lies before an absence of its seller was entered or
-taken back (`after_the_fact`). Resolutions go to whoever was told of the breach.
+taken back (`after_the_fact`). Resolutions go to whoever was told of the breach. What one bulk
+change began is one message, whatever the rule and seller; its resolutions are not told singly.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from service.alerts import texts
 from service.domain.account import Receiver
+from service.domain.bulk import Stretch
 from service.domain.calendar import parse_hours
 from service.domain.config import Config
 from service.domain.instant import Instant, from_datetime, to_datetime
@@ -40,6 +42,7 @@ class Event:
     told: frozenset[str] = field(default_factory=frozenset)  # receivers told of the opening
     inhibited: bool = False  # a graver rule speaks for it
     ops: bool = False  # of the connection: told to ops, not to the head
+    bulk: Stretch | None = None  # the bulk change that began it
     arrived: Instant = 0  # when the rule came to the account; 0 = it was always there
 
     @property
@@ -83,23 +86,34 @@ def _for_receiver(
     late = [event for event in loud if is_after_the_fact(event, config)]
     loud = [event for event in loud if not is_after_the_fact(event, config)]
     old = [event for event in loud if is_old(event, config, now)]
+    fresh = [event for event in loud if not is_old(event, config, now)]
+    over = [event for event in fresh if event.bulk and event.kind == "resolved"]
     groups: dict[tuple[str, str, str], list[Event]] = {}
-    for event in loud:
-        if not is_old(event, config, now):
+    bulks: dict[Stretch, list[Event]] = {}
+    for event in fresh:
+        if event.bulk is None:
             key = (event.kind, str(event.row["rule"]), event.seller)
             groups.setdefault(key, []).append(event)
+        elif event.kind == "opened":
+            bulks.setdefault(event.bulk, []).append(event)
     hold = quiet_until(config, now)
     quiet = "quiet_hours" if hold > now else ""
     made = [
         _message(name, kind, group, texts.group(group, config, lang), hold, reason=quiet)
         for (kind, _, _), group in groups.items()
     ]
+    made += [
+        _message(
+            name, "opened", group, texts.bulk(group, stretch, config, lang), hold, reason=quiet
+        )
+        for stretch, group in bulks.items()
+    ]
     if old:
         opened = [event for event in old if event.kind == "opened"]
         if opened:
             text = texts.digest(opened, lang)
             made.append(_message(name, "digest", opened, text, hold, reason=quiet))
-    hushed = (("muted", muted), ("inhibited", inhibited), ("after_the_fact", late))
+    hushed = (("muted", muted), ("inhibited", inhibited), ("after_the_fact", late), ("bulk", over))
     for reason, group in hushed:
         if group:
             text = texts.group(group, config, lang)

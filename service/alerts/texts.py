@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from service.domain.bulk import Stretch
 from service.domain.config import Config
 from service.domain.instant import Instant, to_datetime
 from service.domain.refusals import spoken
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from service.alerts.policy import Event
 
 LISTED = 10
+_GRAVE = ("info", "warning", "critical")
 _MARKS = {"critical": "🔴", "warning": "🟡", "info": "🔵"}
 
 
@@ -82,6 +84,46 @@ def _count(number: int, lang: str) -> str:
     if lang == "ru":
         return f"{number} {plural(number, 'нарушение', 'нарушения', 'нарушений')}"
     return f"{number} violations"
+
+
+def bulk(events: "Sequence[Event]", stretch: Stretch, config: Config, lang: str) -> str:
+    """One message for all that one bulk change began: by whom, when, what, where."""
+    if len(events) == 1:
+        return group(events, config, lang)
+    by_rule = Counter(str(event.row["rule"]) for event in events)
+    examples = {str(event.row["rule"]): event.title[lang] for event in events}
+    by, began = _author(stretch.author, config, lang), local_time(stretch.since, config)
+    span = began if stretch.until == stretch.since else f"{began}-{_clock(stretch.until, config)}"
+    gravest = max(events, key=lambda event: _GRAVE.index(str(event.row["severity"])))
+    mark = _MARKS[str(gravest.row["severity"])]
+    if lang == "ru":
+        deals = f"{stretch.deals} {plural(stretch.deals, 'сделка', 'сделки', 'сделок')}"
+        head = f"{mark} Массовое изменение ({by}, {span}, {deals}): {_count(len(events), lang)}"
+        what, where = "По правилам (пример)", "Например"
+    else:
+        head = f"{mark} Bulk change ({by}, {span}, {stretch.deals} deals): "
+        head += _count(len(events), lang)
+        what, where = "By rule (an example)", "For example"
+    lines = [head, f"{what}:"]
+    lines += [f"• {count} × {examples[rule]}" for rule, count in by_rule.most_common(LISTED)]
+    places = {event.deal: event.url for event in events if event.deal}
+    if places:
+        lines.append(f"{where}:")
+        lines += [f"• {deal} {url or ''}".rstrip() for deal, url in list(places.items())[:LISTED]]
+    if len(places) > LISTED:
+        rest = len(places) - LISTED
+        lines.append(f"… и ещё {rest}" if lang == "ru" else f"… and {rest} more")
+    return "\n".join(lines)
+
+
+def _author(author: str, config: Config, lang: str) -> str:
+    if author == "0":
+        return "робот или интеграция" if lang == "ru" else "a robot or integration"
+    return config.seller_name(author) or author
+
+
+def _clock(at: Instant, config: Config) -> str:
+    return to_datetime(at).astimezone(config.timezone).strftime("%H:%M")
 
 
 def digest(events: "Sequence[Event]", lang: str) -> str:

@@ -1,7 +1,8 @@
 """Absences: who is away on which days, and who stands in.
 
 They act from their own first day, also when they are entered after the fact; what that opens before
-they were entered alerts nobody. Absences of the settings document stand there.
+they were entered alerts nobody. Absences of the settings document are listed beside those that were
+entered here, each with its `origin`; they are changed where they stand.
 """
 
 from datetime import date
@@ -11,13 +12,14 @@ from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from service.api.absence_rows import of_settings
 from service.api.auth import require
 from service.api.conditional import check_if_match, fresh, tag_of
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, chosen, full_id, split_id, visible_names
 from service.api.paging import PageDep, page_of
-from service.api.params import Filters, FilterSet, FlagParam, ids, read_date, value_of
-from service.api.problems import bad_body, not_found
+from service.api.params import Filters, FilterSet, FlagParam, choice, ids, read_date, value_of
+from service.api.problems import bad_body, not_found, problem
 from service.api.router import Router
 from service.api.schemas import Instant, Listed, LocalDate, Ref, Wire
 from service.domain.instant import iso
@@ -28,7 +30,8 @@ from service.store.audit import record
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Directory"])
-FILTERS = FilterSet(ids("account"), ids("seller"))
+ORIGINS = ("api", "settings", "crm")
+FILTERS = FilterSet(ids("account"), ids("seller"), choice("origin", ORIGINS, "origin"))
 MOST_DAYS = 1100  # three years
 _READ, _WRITE = [Depends(require("crm:read"))], [Depends(require("rules:write"))]
 Row = dict[str, Any]
@@ -44,6 +47,10 @@ class Absence(Wire):
     from_: LocalDate = Field(alias="from")
     to: LocalDate
     kind: str = Field(description="vacation, sick, other")
+    origin: str = Field(
+        description="api: entered here; settings: of the settings document, changed there; crm: "
+        "told by the CRM (no CRM tells any yet)"
+    )
     deputy: Ref | None
     by: str
     at: Instant
@@ -82,12 +89,17 @@ def list_absences(
         fresh(call, connection)
         names = chosen(visible_names(call, connection), filters)
         rows = store.absences(connection, list(names), removed=bool(removed))
+        if not removed:
+            rows += [row for own in names.values() for row in of_settings(connection, own)]
+    origins = value_of(filters, "origin")
     wanted, refused = value_of(filters, "seller"), value_of(filters, "seller", "ne") or ()
     rows = [
         row
         for row in rows
         for seller in [full_id(row["account_id"], row["seller"])]
         if (wanted is None or seller in wanted) and seller not in refused
+        if origins is None or row.get("origin", "api") in origins
+        if row.get("origin", "api") not in (value_of(filters, "origin", "ne") or ())
     ]
     ordered = sorted(rows, key=_position)
     total = len(ordered) if walk.count else None
@@ -135,6 +147,9 @@ def remove_absence(call: CallDep, absence_id: str) -> Response:
     """Take it back, as if it had never been; the history keeps it. All is judged again."""
     with call.write() as connection:
         row, document = _found(call, connection, absence_id)
+        if document["origin"] != "api":
+            where = "It stands in the settings document of the account: change it there."
+            raise problem("conflict", where)
         check_if_match(call.request, tag_of(document))
         if row["removed_at"] is None:
             store.remove(connection, row, call.caller.key_id, call.now)
@@ -152,6 +167,9 @@ def _found(call: Call, connection: Connection, absence_id: str) -> tuple[Row, Ro
     """
     names = visible_names(call, connection)
     row = store.absence(connection, list(names), absence_id)
+    if row is None:
+        written = (one for own in names.values() for one in of_settings(connection, own))
+        row = next((one for one in written if one["id"] == absence_id), None)
     if row is None:
         raise not_found()
     return row, _shown(names[row["account_id"]], row)
@@ -173,6 +191,7 @@ def _shown(names: Names, row: Row) -> Row:
         "from": to_date(row["first"]).isoformat(),
         "to": to_date(row["last"]).isoformat(),
         "kind": row["kind"],
+        "origin": row.get("origin", "api"),
         "deputy": names.seller(row["deputy"]),
         "by": row["author"],
         "at": iso(row["at"]),

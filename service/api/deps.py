@@ -33,7 +33,11 @@ Trier = Callable[[str, Sequence[RuleModel]], dict[str, Any]]
 """What rules would change for an account: (account id, rules) -> data; raises ConfigError."""
 
 
-def _nobody(_account: str, _models: Sequence[RuleModel]) -> dict[str, Any]:
+Proposer = Callable[[str, Sequence[str]], list[dict[str, Any]]]
+"""Norms that an account's own pace would give: (account id, rules) -> data; raises ConfigError."""
+
+
+def _nobody(_account: str, _asked: Sequence[Any]) -> Any:
     raise ConfigError("this process judges nothing")
 
 
@@ -53,6 +57,7 @@ class Services:
     configs: dict[tuple[str, int, str], Config] = field(default_factory=dict, repr=False)
     books: dict[tuple[str, int], RuleBook] = field(default_factory=dict, repr=False)
     try_rules: Trier = _nobody
+    propose_norms: Proposer = _nobody
     ending: bool = False  # SIGTERM came: /readyz says so
     _cursor_secret: bytes = field(default=b"", repr=False)
 

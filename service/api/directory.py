@@ -1,7 +1,6 @@
 """Accounts, sellers, pipelines, teams (api.md 3.2)."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -34,6 +33,7 @@ from service.domain.fieldmap import meanings
 from service.domain.instant import Instant, iso
 from service.domain.span import Span
 from service.http import limits_of
+from service.rules.proposing import working_day
 from service.store import budgets
 from service.store.accounts import AccountRow, pending_counts
 from service.store.handles import Connection
@@ -317,14 +317,8 @@ def _seconds(span: Span, calendar: WorkCalendar) -> int:
     if span.unit == "d":
         return span.count * 86_400
     if span.unit == "wd":
-        return span.count * _working_day(calendar)
+        return span.count * working_day(calendar)
     return span.seconds
-
-
-def _working_day(calendar: WorkCalendar) -> int:
-    """Working seconds of an ordinary day: the longest of a week without holidays."""
-    monday = date(2026, 10, 12)
-    return max(calendar.day_seconds(monday + timedelta(days=n)) for n in range(7))
 
 
 def _of_account(call: Call, text: str) -> tuple[Names, str]:

@@ -40,6 +40,7 @@ class DayIndex(Wire):
 
     date: str = Field(examples=["2026-11-23"])
     index: float | None
+    muted_share: float | None
 
 
 class HygieneRow(Wire):
@@ -53,6 +54,12 @@ class HygieneRow(Wire):
     change: float | None
     open_deals: int = Field(description="at the end of the period")
     costs: list[Cost] = Field(description="points lost by rule, most first; index + costs = 100")
+    muted_seconds: int = Field(
+        description="working seconds of open deals of which some debt was muted: not in the costs"
+    )
+    muted_share: float | None = Field(
+        description="the same as per cent of all their open working time; null: nothing was open"
+    )
     trend: list[DayIndex]
 
 
@@ -130,8 +137,10 @@ def _rows(
                  "points": points}
                 for rule, points in kept.whole.points().items()
             ],
+            "muted_seconds": kept.whole.muted,
+            "muted_share": kept.whole.muted_share,
             "trend": [
-                {"date": on.isoformat(), "index": taken.index}
+                {"date": on.isoformat(), "index": taken.index, "muted_share": taken.muted_share}
                 for on, taken in sorted(kept.days.items())
             ],
         }  # fmt: skip

@@ -42,10 +42,24 @@ class RuleShown(Wire):
 
     id: str = Field(examples=["task-overdue"])
     on: str = Field(description="deal, task, call, lead, seller, team, account")
+    form: str = Field(description="state, answer, level, norm, pair")
     when: str
     since: list[str]
     for_: str = Field(alias="for", examples=["5wd"])
+    params: dict[str, Any] = Field(description="its numbers, with the account's own changes")
+    level: str | None = Field(description="form level: what is summed")
+    above: str | None = Field(description="form level: what must not be exceeded")
+    share: int | None = Field(description="form level: per cent of it that are allowed")
+    counts: str | None = Field(description="form norm: what is counted each working day")
+    below: str | None = Field(description="form norm: what must be reached")
+    row: int | None = Field(description="form norm: working days in a row")
+    join: str = Field(description="gaps shorter than this do not end a violation")
     severity: str
+    critical_when: str | None = Field(description="what makes it critical, at the breach")
+    needs: list[str] = Field(description="facts that must be connected")
+    notice: bool = Field(description="no debt: shown for a working day")
+    silences: list[str] = Field(description='rules that it speaks for; "*": all others')
+    to: str = Field(description="head, ops: who is told")
     title: str
     advice: str
     enabled: bool
@@ -246,10 +260,24 @@ def _shown(
     return {
         "id": model.id,
         "on": model.on,
+        "form": model.form,
         "when": model.when,
         "since": [model.since] if isinstance(model.since, str) else model.since,
         "for": span_text(model),
+        "params": rule.params if rule else model.params,
+        "level": model.level,
+        "above": model.above or ("param.limit" if model.form == "level" else None),
+        "share": model.share if model.form == "level" else None,
+        "counts": model.counts,
+        "below": model.below,
+        "row": model.row if model.form == "norm" else None,
+        "join": model.join,
         "severity": rule.severity if rule else model.severity,
+        "critical_when": _critical_when(model, rule),
+        "needs": model.needs,
+        "notice": model.notice,
+        "silences": model.silences,
+        "to": model.to,
         "title": rule_name(model, model.id, call.lang),
         "advice": advice(model, call.lang),
         "enabled": rule is not None or (not names and model.enabled),
@@ -260,6 +288,11 @@ def _shown(
         "last_error": str(trouble["error"]) if trouble else None,
         "open_count": open_count,
     }
+
+
+def _critical_when(model: RuleModel, rule: Rule | None) -> str | None:
+    """None also where the account has set a severity of its own: that one holds."""
+    return None if rule is not None and rule.critical is None else model.critical_when
 
 
 def _source(call: Call, model: RuleModel) -> str:

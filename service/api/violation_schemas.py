@@ -70,6 +70,7 @@ class Violation(Wire):
         description="seconds of the interval up to now in which it was muted, counted apart; null "
         "for sellers, teams and accounts"
     )
+    bulk: bool = Field(description="one author's change of very many deals began it")
     alerted_at: Instant | None
 
 
@@ -141,11 +142,22 @@ class Appeal(Wire):
     decision: str | None = Field(description="what was said with the decision")
 
 
+class BulkChange(Wire):
+    """One author changed very many deals within minutes."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    by: Ref | None = Field(description="null: a robot, an integration or a form")
+    from_: Instant = Field(alias="from")
+    to: Instant
+    deals: int
+
+
 class ViolationDetail(Violation):
     """A violation alone: with its proof, and what people said of it."""
 
     why: Why
     appeal: Appeal | None
+    bulk_change: BulkChange | None = Field(description="the bulk change that began it")
     history: list[Remark]
     alerting: str | None = Field(
         description="sent, pending, failed, or why not: muted, silenced, inhibited, "

@@ -7,8 +7,10 @@ from typing import Any
 from service.api.deps import Call
 from service.api.names import Names, full_id, money
 from service.api.rule_texts import rule_name
+from service.domain.bulk import Stretch
 from service.domain.instant import Instant, iso
 from service.domain.mutes import seconds_until
+from service.store import bulks
 from service.store.handles import Connection
 from service.store.mutes import SECOND_LAYER
 from service.store.reads.alerting import Alerting, alertings
@@ -36,6 +38,7 @@ class Viewer:
     deals: Mapping[tuple[str, str], str]
     tasks: Mapping[tuple[str, str], str]
     alertings: Mapping[tuple[str, str], Alerting]
+    bulks: Mapping[tuple[str, str], Stretch]
     at: Instant
 
     def show(self, row: Row, status: str | None = None) -> dict[str, Any]:
@@ -65,6 +68,7 @@ class Viewer:
             "mute": _mute(mute),
             "muted": mute is not None,
             "muted_seconds": self._muted_seconds(row),
+            "bulk": (row["account_id"], row["id"]) in self.bulks,
             "alerted_at": iso(alerting.sent_at) if alerting else None,
         }
 
@@ -72,6 +76,15 @@ class Viewer:
         if row["subject_kind"] in SECOND_LAYER:
             return None
         return seconds_until(row["muted"], self.at)
+
+    def bulk_change(self, row: Row) -> dict[str, Any] | None:
+        """The bulk change that began it, with its author."""
+        stretch = self.bulks.get((row["account_id"], row["id"]))
+        if stretch is None:
+            return None
+        by = self.names[row["account_id"]].seller(stretch.author) if stretch.author != "0" else None
+        since, until = iso(stretch.since), iso(stretch.until)
+        return {"by": by, "from": since, "to": until, "deals": stretch.deals}
 
     def alerting_of(self, row: Row) -> Alerting | None:
         """Whether people were told; None = not due yet."""
@@ -133,10 +146,13 @@ def viewer(
         (row["account_id"], row["subject_id"]) for row in rows if row["subject_kind"] == "task"
     ]
     told: dict[tuple[str, str], Alerting] = {}
+    began: dict[tuple[str, str], Stretch] = {}
     for account in {row["account_id"] for row in rows}:
-        ids = [row["id"] for row in rows if row["account_id"] == account]
-        found = alertings(connection, account, ids)
+        mine = [row for row in rows if row["account_id"] == account]
+        found = alertings(connection, account, [row["id"] for row in mine])
         told |= {(account, violation_id): state for violation_id, state in found.items()}
+        bulk = bulks.of_violations(connection, account, mine)
+        began |= {(account, violation_id): stretch for violation_id, stretch in bulk.items()}
     return Viewer(
         call,
         names,
@@ -144,6 +160,7 @@ def viewer(
         deal_names(connection, deals),
         task_titles(connection, tasks),
         told,
+        began,
         at,
     )
 

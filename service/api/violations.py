@@ -64,6 +64,7 @@ FILTERS = FilterSet(
     instant("resolved_at", null=True),
     flag("acked"),
     flag("muted"),
+    flag("bulk"),
 )
 StatusParam = Annotated[
     tuple[str, ...] | None,
@@ -220,6 +221,7 @@ def detail(
         **view.show(row, status),
         "why": why(view, row),
         "alerting": alerting.state if alerting else None,
+        "bulk_change": view.bulk_change(row),
         "appeal": show_appeal(appeals.appeal_of(said)),
         "history": [show_remark(one) for one in said],
     }

@@ -22,6 +22,8 @@ _COMMENTS = {
     "newcomer_share": "per cent of the limits that a newcomer has until newcomer_until",
     "rules": "per rule: off, severity, params, for (also by stage)",
     "alerts": "receivers, quiet hours, whether resolutions are told",
+    "task_minutes": "kind of tasks: minutes one takes where the CRM does not say; default: 15",
+    "bulk": "more deals by one author within so many minutes: one bulk change, one message",
     "telephony": "whether calls are known; null = as found",
     "spam_reasons": "loss reasons that mean: not our client; null = guessed from their names",
 }

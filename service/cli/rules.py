@@ -14,7 +14,7 @@ from service.domain.instant import iso, to_datetime
 from service.domain.violation import Found
 from service.errors import ConfigError
 from service.files import read_text
-from service.pipeline import explaining, rulebooks, trial
+from service.pipeline import explaining, proposing, rulebooks, trial
 from service.rules import paper
 from service.rules.book import builtin_rules, parse_rules, read_rules
 from service.rules.schema import Change, RuleModel, changed, rule_schema
@@ -145,6 +145,30 @@ def try_file(
         base.show_json(trial.as_data(found, config))
     else:
         _show_trial(found, config, most)
+
+
+@app.command()
+def propose(
+    account: Annotated[str, typer.Option(help="whose own pace is looked at")],
+    rules: Annotated[list[str] | None, typer.Argument(metavar="[RULE]...")] = None,
+    as_json: Json = False,
+) -> None:
+    """Norms from how long things took in the department lately; nothing is changed."""
+    with base.office() as office:
+        found = proposing.proposed(office, account, rules or [])
+    if as_json:
+        base.show_json(found)
+        return
+    rows = [
+        (f"{one['rule']}{' · ' + part['name'] if part is not one else ''}", part["current"],
+         part["proposed"] or "-", part["samples"], part["running"])
+        for one in found
+        for part in (one, *one["by"])
+    ]  # fmt: skip
+    base.show_table(("rule", "norm", "proposed", "waits", "go on"), rows)
+    base.out.print(
+        "Proposed: kept by the share of waits that the rule says; set what you agree to."
+    )
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from service.domain.bulk import Limit
 from service.domain.span import Span
 from service.faults import first_of, place_of, said
 
@@ -125,7 +126,12 @@ class RuleSettings(_Model):
     off: bool = False
     severity: Literal["info", "warning", "critical"] | None = None
     params: dict[str, int | float | str | bool | dict[str, int | float | str | bool]] = {}
-    for_: str | dict[str, str] | None = Field(None, alias="for")
+    for_: str | dict[str, str] | None = Field(
+        None,
+        alias="for",
+        description="a span, or spans by name beside `default`: a stage, a pipeline or what the "
+        "rule goes by; source:..., category:... and kind:... say what the name is",
+    )
     nudge: Literal["task", "note", "chat"] | None = None  # written into the CRM at the breach
 
     @field_validator("for_")
@@ -163,6 +169,20 @@ class Alerts(_Model):
         return value
 
 
+class Bulk(_Model):
+    """When changes of deals count as one bulk change: told in one message, marked `bulk`."""
+
+    deals: int = Field(
+        50, ge=1, le=_MOST_DEALS, description="more deals than this, changed by one author"
+    )
+    minutes: int = Field(10, ge=1, le=1440, description="within so many minutes")
+
+    @property
+    def limit(self) -> Limit:
+        """As it is judged."""
+        return Limit(self.deals, self.minutes * 60)
+
+
 def _check_pipeline(name: str, own: Any) -> None:
     try:
         PipelineSettings.model_validate({} if own is None else own)
@@ -189,10 +209,16 @@ class AccountDocument(_Model):
     newcomer_share: int = Field(50, ge=1, le=100)  # per cent of the normal limits
     rules: dict[str, RuleSettings] = {}
     alerts: Alerts = Alerts()
+    bulk: Bulk = Bulk()
     telephony: bool | None = None  # None = as found
     spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"
     test_tags: list[str] = []  # deals with one of these tags are not judged and count nowhere
     hot_tags: list[str] = []  # deals with one of these tags are hot
+    task_minutes: dict[str, int] = Field(
+        {},
+        description="how long a task of a kind (title or id) takes where the CRM does not say it, "
+        "in minutes; `default` (15) for all others",
+    )
     junk: list[str] | None = None  # values that mean nothing; None = the built-in list
     stop_texts: list[str] = []  # texts of tasks that say nothing, beside the built-in ones
 
@@ -202,6 +228,15 @@ class AccountDocument(_Model):
         if value is not None and not _CURRENCY.fullmatch(value):
             msg = f"{value[:20]!r} is no currency; write for example RUB"
             raise ValueError(msg)
+        return value
+
+    @field_validator("task_minutes")
+    @classmethod
+    def _minutes(cls, value: dict[str, int]) -> dict[str, int]:
+        for name, minutes in value.items():
+            if not 1 <= minutes <= 1440:
+                msg = f"{name}: must be 1 to 1440"
+                raise ValueError(msg)
         return value
 
     @field_validator("fields")
@@ -238,7 +273,7 @@ class AccountDocument(_Model):
                 raise ValueError(msg)
         return value
 
-    @field_validator("sellers", "teams", "team_limits", "pipelines", mode="before")
+    @field_validator("sellers", "teams", "team_limits", "pipelines", "task_minutes", mode="before")
     @classmethod
     def _seller_names(cls, value: Any) -> Any:
         return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value

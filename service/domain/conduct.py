@@ -32,6 +32,9 @@ def _acts(story: Story) -> Iterator[tuple[Instant, str]]:
     for call in story.calls:
         if call.outgoing or call.answered:
             yield call.started_at, call.author
+    for message in story.messages:
+        if message.direction == "out":
+            yield message.at, message.author
     for note in story.notes:
         yield note.at, note.author
     for states in story.tasks.values():

@@ -336,7 +336,7 @@ class Config:
             standards.mandatory,
             standards.commented,
             standards.is_late("", ""),
-            standards.team_limits,
+            (standards.team_limits, standards.kind_minutes),
         )
         return tuple(self._faults)
 
@@ -362,12 +362,12 @@ class Config:
     @cached_property
     def judging_digest(self) -> str:
         """Changes exactly when something changes that verdicts or figures may depend on."""
-        return self._digest({"alerts"})
+        return self._digest({"alerts", "bulk"})
 
     @cached_property
     def base_digest(self) -> str:
         """Changes exactly when something changes that a rule of the same version depends on."""
-        return self._digest({"alerts", "rules"})
+        return self._digest({"alerts", "bulk", "rules"})
 
     def _digest(self, left_out: set[str]) -> str:
         document = self.document.model_dump(mode="json", exclude=left_out, by_alias=True)

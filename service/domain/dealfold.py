@@ -76,6 +76,7 @@ class DealFold:
         self._collect_close_dates(start)
         self._collect_tasks()
         self._collect_talks()
+        self._collect_messages()
         self._collect_traces()
         self._collect_reach(start)
 
@@ -228,6 +229,14 @@ class DealFold:
             self._add(note.at, 7, "note", note.at)
             self._add(note.at, 8, "activity", note.at)
 
+    def _collect_messages(self) -> None:
+        for message in self._told.messages(lend=True):
+            if message.direction in _OF_CLIENT:
+                self._add(message.at, 7, _OF_CLIENT[message.direction], message.at)
+            elif self._world.is_human(message.author):
+                self._add(message.at, 7, "sent", message.at)
+                self._add(message.at, 8, "activity", message.at)
+
     def _collect_traces(self) -> None:
         for trace in self._told.traces():
             if self._world.is_human(trace.author):
@@ -259,4 +268,5 @@ def _born_when_open(states: list[DealState]) -> None:
         state.born_at = first_open if first_open is not None else None
 
 
+_OF_CLIENT = {"in": "wrote", "closed": "closed"}
 _NOTHING = object()

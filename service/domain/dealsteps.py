@@ -81,7 +81,7 @@ def _attempt(state: DealState, at: Instant) -> None:
         state.first_attempt_at = at
     if state.first_attempt_since_talk_at is None:
         state.first_attempt_since_talk_at = at
-    state.missed_call_at = None
+    state.missed_call_at = state.unanswered_since = None
 
 
 def _talk(state: DealState, at: Instant) -> None:
@@ -89,12 +89,33 @@ def _talk(state: DealState, at: Instant) -> None:
     state.first_talk_at = at if state.first_talk_at is None else state.first_talk_at
     state.last_contact_at = at
     state.attempts_since_talk, state.first_attempt_since_talk_at = 0, None
-    state.missed_call_at = None
+    state.missed_call_at = state.unanswered_since = None
 
 
 def _missed(state: DealState, at: Instant) -> None:
     if state.missed_call_at is None:
         state.missed_call_at = at
+    if state.unanswered_since is None:
+        state.unanswered_since = at
+
+
+def _wrote(state: DealState, at: Instant) -> None:
+    """The client's message is a talk that waits for an answer; it answers no missed call."""
+    missed, waits = state.missed_call_at, state.unanswered_since
+    _talk(state, at)
+    state.missed_call_at = missed
+    state.unanswered_since = at if waits is None else waits
+
+
+def _sent(state: DealState, at: Instant) -> None:
+    """Our message is an attempt, a contact, and an answer."""
+    _attempt(state, at)
+    state.last_contact_at = at
+
+
+def _closed(state: DealState, _at: Instant) -> None:
+    """Somebody said that the conversation needs no answer; a missed call still does."""
+    state.unanswered_since = state.missed_call_at
 
 
 def _trace(state: DealState, at: Instant) -> None:
@@ -150,6 +171,9 @@ _HANDLERS: dict[str, Callable[[DealState, Any], None]] = {
     "attempt": _attempt,
     "talk": _talk,
     "missed": _missed,
+    "wrote": _wrote,
+    "sent": _sent,
+    "closed": _closed,
     "trace": _trace,
     "late": _late,
     "amount": _amount,

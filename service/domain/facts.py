@@ -31,6 +31,7 @@ class Kind(StrEnum):
     NOTE = "note"
     LEAD = "lead"  # an incoming inquiry
     CONTACT = "contact"
+    MESSAGE = "message"  # a mail, an SMS, a word in a chat
 
 
 class Rank(IntEnum):
@@ -111,6 +112,17 @@ class NoteBody(TypedDict, total=False):
     contact: str | None
     text: str  # cut to 500 characters
     author: str | None
+    created_at: Instant
+    deleted: bool
+
+
+class MessageBody(TypedDict, total=False):
+    """Attributes of a message; never its text."""
+
+    deal: str | None
+    contact: str | None
+    direction: str  # "in" | "out" | "closed": the conversation needs no answer
+    author: str | None  # of ours who wrote it, "0" = a bot
     created_at: Instant
     deleted: bool
 

@@ -66,6 +66,32 @@ def costs(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
         yield last
 
 
+def mutings(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
+    """The stretches of an open deal in which somebody had muted one of its debts; cost 0."""
+    spans: list[list[Instant]] = []
+    for start, end in sorted(piece for one in found if not one.notice for piece in one.muted):
+        if spans and start <= spans[-1][1]:
+            spans[-1][1] = max(spans[-1][1], end)
+        else:
+            spans.append([start, end])
+    if not spans:
+        return
+    last: Cost | None = None
+    for start, end, seller, pipeline in _open_stretches(story):
+        for left, right in ((max(start, a), min(end, b)) for a, b in spans):
+            if left >= right:
+                continue
+            now = Cost(left, right, 0, "", seller, pipeline)
+            if last is not None and last.end == left and last[2:] == now[2:]:
+                last = last._replace(end=right)
+                continue
+            if last is not None:
+                yield last
+            last = now
+    if last is not None:
+        yield last
+
+
 class _Step(NamedTuple):
     """From `at` on the gravest debt costs so much."""
 
@@ -142,6 +168,12 @@ class Taken:
 
     weight: int = 0
     by_rule: dict[str, int] = field(default_factory=dict)
+    muted: int = 0  # seconds of open deals of which some debt was muted
+
+    @property
+    def muted_share(self) -> float | None:
+        """Per cent of the deals' open time in which some debt was muted; None: nothing was open."""
+        return round(100 * self.muted / self.weight, 6) if self.weight > 0 else None
 
     @property
     def cost(self) -> int:
@@ -164,6 +196,7 @@ class Taken:
     def add(self, other: "Taken") -> None:
         """Put another seller's part to it."""
         self.weight += other.weight
+        self.muted += other.muted
         for rule, cost in other.by_rule.items():
             self.by_rule[rule] = self.by_rule.get(rule, 0) + cost
 

@@ -32,6 +32,13 @@ def deals(count: int, lang: str) -> str:
     return f"{count} deal{'' if count == 1 else 's'}"
 
 
+def tasks(count: int, lang: str) -> str:
+    """`21 задача`, `5 tasks`."""
+    if lang == "ru":
+        return f"{count} {plural(count, 'задача', 'задачи', 'задач')}"
+    return f"{count} task{'' if count == 1 else 's'}"
+
+
 def elapsed(seconds: int, lang: str) -> str:
     """`40 с`, `5 мин`, `2 ч 15 мин`, `3 дн. 4 ч`: at most two units."""
     left = max(0, seconds)

@@ -19,6 +19,7 @@ MINOR = 100
 JUNK_VALUES = frozenset(
     {"тест", "test", "нет", "no", "123", "1234", "12345", "111", "000", "xxx", "ххх", "n/a", "нд"}
 )
+TASK_MINUTES = 15
 DEFAULT_LIMITS: Mapping[str, int] = {
     "open_deals": 50, "open_tasks": 100, "due_today": 30, "overdue_tasks": 10, "hot_deals": 10,
 }  # fmt: skip
@@ -154,6 +155,26 @@ class Standards:
     def stop_texts(self) -> frozenset[str]:
         """Texts (lower case) of tasks that say nothing, beside the built-in ones."""
         return frozenset(text.strip().casefold() for text in self._config.document.stop_texts)
+
+    @cached_property
+    def default_minutes(self) -> int:
+        """How long a task takes of which neither the CRM nor the settings say it."""
+        return self._config.document.task_minutes.get("default", TASK_MINUTES)
+
+    @cached_property
+    def kind_minutes(self) -> Mapping[str, int]:
+        """How long a task takes, by the id of its kind, where the settings say it."""
+        kinds = [(kind.id, kind.name) for kind in self._config.directory.task_kinds]
+
+        def look_up(name: str, where: str) -> str:
+            return find(name, kinds, where, "kind of tasks") if kinds else name
+
+        return {
+            kind: minutes
+            for name, minutes in self._config.document.task_minutes.items()
+            if name != "default"
+            for kind in self._config.known_of(look_up, [name], f"task_minutes.{name}")
+        }
 
     def limit(self, name: str, seller: str, at: Instant | None = None) -> int:
         """A seller's limit of `open_deals`, `open_tasks`, ...; 0 = not judged.

@@ -5,6 +5,7 @@ out: both instants are known when the fact is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from typing import Any, NamedTuple
 
 from service.domain import conduct, hygiene
@@ -18,13 +19,19 @@ from service.domain.violation import Found
 
 CLOSINGS_SECONDS = 900
 LOSSES_SECONDS = 3600
+MOST_TASK_SECONDS = 86_400  # a longer slot is no work of one day
 INQUIRIES = Span(1, "wd")
-ALWAYS = frozenset({"deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost"})
+ALWAYS = frozenset({
+    "deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost", "hygiene_muted",
+})  # fmt: skip
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
-BY_SLOT = frozenset({"tasks_on_day", "deals_in_pipeline"})  # apart by `slot`; in no rollup
+BY_SLOT = frozenset(
+    {"tasks_on_day", "minutes_on_day", "deals_in_pipeline"}
+)  # apart by `slot`; in no rollup
 LEVELS = (
     "deals_open", "deals_load", "hot_deals", "tasks_open", "inquiries_given", "inquiries_waiting",
-    "losses_hour", "closings_quarter", "hygiene_cost", "meetings", *sorted(BY_SLOT), *OF_VIOLATIONS,
+    "losses_hour", "closings_quarter", "hygiene_cost", "hygiene_muted", "meetings",
+    *sorted(BY_SLOT), *OF_VIOLATIONS,
 )  # fmt: skip
 ACTIONS = "actions"  # instants, no level: what a seller did in the CRM
 
@@ -97,6 +104,12 @@ def _of_conduct(
             yield step
             if piece.end < FOREVER:
                 yield step._replace(at=piece.end, delta=-piece.cost)
+        for muted in hygiene.mutings(story, found):
+            step = Step("hygiene_muted", "deal", story.id, muted.start, 1, muted.seller,
+                        muted.pipeline)  # fmt: skip
+            yield step
+            if muted.end < FOREVER:
+                yield step._replace(at=muted.end, delta=-1)
 
 
 def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
@@ -218,20 +231,40 @@ def _open_task(task_id: str, states: Sequence[TaskState], pipeline: str) -> Iter
 def _on_day(
     task_id: str, states: Sequence[TaskState], pipeline: str, config: Config
 ) -> Iterator[Step]:
-    """An open task on the local day of its deadline."""
+    """An open task on the local day of its deadline, and the minutes that it takes there.
+
+    Of the minutes only those beyond (or short of) the default ones are steps of their own.
+    """
     place: tuple[str, str] | None = None
+    longer = 0
     for state in states:
-        now = None
+        now, more = None, 0
         if state.is_open and not state.deleted and state.due_at is not None:
             now = (state.responsible, str(local_day(state.due_at, config.timezone)))
-        if now == place:
+            more = task_minutes(state, config) - config.standards.default_minutes
+        if (now, more) == (place, longer):
             continue
-        if place is not None:
-            yield Step("tasks_on_day", "task", task_id, state.at, -1, place[0], pipeline,
-                       slot=place[1])  # fmt: skip
-        if now is not None:
-            yield Step("tasks_on_day", "task", task_id, state.at, 1, now[0], pipeline, slot=now[1])
-        place = now
+        step = Step("tasks_on_day", "task", task_id, state.at, -1, "", pipeline)
+        if place is not None and now != place:
+            yield step._replace(seller=place[0], slot=place[1])
+        if place is not None and longer:
+            yield step._replace(
+                metric="minutes_on_day", delta=-longer, seller=place[0], slot=place[1]
+            )
+        if now is not None and now != place:
+            yield step._replace(delta=1, seller=now[0], slot=now[1])
+        if now is not None and more:
+            yield step._replace(metric="minutes_on_day", delta=more, seller=now[0], slot=now[1])
+        place, longer = now, more
+
+
+def task_minutes(state: TaskState, config: Config) -> int:
+    """How long a task takes: its slot in the calendar, else what is usual for its kind."""
+    standards = config.standards
+    start, end = state.starts_at, state.ends_at if state.ends_at is not None else state.due_at
+    if start is not None and end is not None and 0 < end - start <= MOST_TASK_SECONDS:
+        return ceil((end - start) / 60)
+    return standards.kind_minutes.get(state.task_kind, standards.default_minutes)
 
 
 def _closings(

@@ -93,6 +93,7 @@ class DealState(_State):
     last_trace_at: Instant | None = None
     first_attempt_since_talk_at: Instant | None = None
     missed_call_at: Instant | None = None  # the first one of the present unanswered row
+    unanswered_since: Instant | None = None  # the same of missed calls and messages
     attempts: int = 0
     attempts_since_talk: int = 0
     talks: int = 0
@@ -183,6 +184,14 @@ class NoteSeen:
     text: str = ""
 
 
+class MessageSeen(NamedTuple):
+    """A message: when, "in", "out" or "closed", by whom of ours."""
+
+    at: Instant
+    direction: str
+    author: str
+
+
 @dataclass
 class LeadState(_State):
     """An incoming inquiry between two facts."""
@@ -215,6 +224,7 @@ class Story:
     tasks: dict[str, list[TaskState]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     notes: list[NoteSeen] = field(default_factory=list)
+    messages: list[MessageSeen] = field(default_factory=list)
     lead: list[LeadState] = field(default_factory=list)
     edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known

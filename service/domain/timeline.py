@@ -43,6 +43,7 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     told = Told(world, own, lent, story)
     story.calls = told.calls(lend=False)
     story.notes = told.notes(lend=False)
+    story.messages = told.messages(lend=False)
     deal_versions = by_subject.get((Kind.DEAL, subject), []) if kind == "deal" else []
     if deal_versions:
         story.deal = DealFold(deal_versions, told, story, world).states()

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
-from service.domain.story import Call, NoteSeen, Story, TaskState, World
+from service.domain.story import Call, MessageSeen, NoteSeen, Story, TaskState, World
 from service.domain.subjects import fold_task
 from service.domain.words import is_meaningful, is_note
 
@@ -27,6 +27,7 @@ class Told:
         self, world: World, own: Sequence[Fact], lent: Sequence[Fact], story: Story
     ) -> None:
         self._world = world
+        self._own, self._lent = own, lent
         self._own_calls = _merge(own, Kind.CALL)
         self._lent_calls = _merge(lent, Kind.CALL)
         self._own_notes = _merge(own, Kind.NOTE)
@@ -86,6 +87,18 @@ class Told:
             and self._world.is_human(body.get("author"))
         ]
         return sorted(found, key=lambda n: (n.at, n.author))
+
+    def messages(self, *, lend: bool) -> list[MessageSeen]:
+        """Messages by instant; what a conversation was closed by counts when it was first told."""
+        found: dict[str, MessageSeen] = {}
+        for fact in (*self._own, *self._lent) if lend else self._own:
+            body = fact.body
+            if fact.kind is not Kind.MESSAGE or body.get("created_at") is None:
+                continue
+            known = found.get(fact.id)
+            at = body["created_at"] if known is None else min(known.at, body["created_at"])
+            found[fact.id] = MessageSeen(at, body.get("direction", ""), body.get("author") or "")
+        return sorted(found.values())
 
     def reach(self) -> list[tuple[Instant, tuple[bool, bool]]]:
         """(instant, (some phone is known, some e-mail is known)) of the linked persons."""

@@ -7,6 +7,7 @@ the period comes from the rollups; what each rule cost then is summed from the s
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Table, func, select, text
 
@@ -19,7 +20,7 @@ from service.kpi.sums import Ask, Cut, bases
 from service.store.tables import IS_LEVEL, Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
-_OPEN, _COST = "deals_open", "hygiene_cost"
+_OPEN, _COST, _MUTED = "deals_open", "hygiene_cost", "hygiene_muted"
 
 
 @dataclass(slots=True)
@@ -43,23 +44,30 @@ class Kept:
             self.days.setdefault(on, Taken()).add(taken)
 
 
+class _Before(NamedTuple):
+    """What was just before a period: open deals, what each rule cost, deals with a muted debt."""
+
+    opened: int
+    costing: Mapping[str, int]
+    muted: int
+
+
 def of_sellers(
     connection: Connection, config: Config, first: date, last: date, at: Instant
 ) -> dict[str, Kept]:
     """By seller, for local days `[first, last]` as far as they lie before `at`."""
     cut = Cut(at, local_day(at, config.timezone))
-    opened = {
-        group[0]: value
-        for (_, group), value in bases(
-            connection, Ask(config.account_id, (_OPEN,), ("seller",)), first, cut
-        ).items()
-    }
+    asked = Ask(config.account_id, (_OPEN, _MUTED), ("seller",))
+    before = bases(connection, asked, first, cut)
+    opened = {group[0]: value for (part, group), value in before.items() if part == _OPEN}
+    muted = {group[0]: value for (part, group), value in before.items() if part == _MUTED}
     costing = _costing(connection, config.account_id, first, at)
     changes = _changes(connection, config.account_id, first, last, at)
     sellers = {who for who, count in opened.items() if count} | changes.keys()
     return {
         seller: _kept(
-            config, seller, (first, last, at), opened.get(seller, 0), costing.get(seller, {}),
+            config, seller, (first, last, at),
+            _Before(opened.get(seller, 0), costing.get(seller, {}), muted.get(seller, 0)),
             changes.get(seller, []),
         )
         for seller in sorted(sellers - {""})
@@ -89,13 +97,15 @@ def _changes(
     columns = [_C.c.seller, _C.c.at, _C.c.source, _C.c.value, _C.c.subject_id, _C.c.metric]
     query = (
         select(*columns)
-        .where(_C.c.account_id == account_id, _C.c.metric.in_((_OPEN, _COST)), _C.c.slot == "")
+        .where(
+            _C.c.account_id == account_id, _C.c.metric.in_((_OPEN, _COST, _MUTED)), _C.c.slot == ""
+        )
         .where(_C.c.day.between(to_day(first), to_day(last)), _C.c.at <= at, text(IS_LEVEL))
         .order_by(_C.c.at, _C.c.metric, _C.c.subject_id, _C.c.key)
     )
     found: dict[str, list[Change]] = {}
     for seller, when, source, value, deal, metric in connection.execute(query):
-        rule = source if metric == _COST else ""
+        rule = source if metric == _COST else "" if metric == _OPEN else _MUTED
         found.setdefault(seller, []).append(Change(int(when), rule, int(value), deal))
     return found
 
@@ -104,19 +114,28 @@ def _kept(
     config: Config,
     seller: str,
     span: tuple[date, date, Instant],
-    opened: int,
-    costing: Mapping[str, int],
+    before: _Before,
     changes: Sequence[Change],
 ) -> Kept:
+    """The rules' costs and, where something was muted, the muted time as one more "rule"."""
     kept = Kept()
-    by_day = Meter(opened, dict(costing), changes)
+    started = dict(before.costing)
+    if before.muted or any(change.rule == _MUTED for change in changes):
+        started[_MUTED] = before.muted
+    by_day = Meter(before.opened, started, changes)
     for on, pieces in _days(config, seller, *span):
-        kept.days[on] = by_day.take(pieces)
+        kept.days[on] = _apart(by_day.take(pieces))
     pieces = [piece for _, of_day in _days(config, seller, *span) for piece in of_day]
     if pieces:
-        kept.whole = Meter(opened, dict(costing), changes).take(pieces)
-    kept.open_deals = opened + sum(change.delta for change in changes if not change.rule)
+        kept.whole = _apart(Meter(before.opened, started, changes).take(pieces))
+    kept.open_deals = before.opened + sum(change.delta for change in changes if not change.rule)
     return kept
+
+
+def _apart(taken: Taken) -> Taken:
+    """The muted time is no cost: it stands apart."""
+    taken.muted = taken.by_rule.pop(_MUTED, 0)
+    return taken
 
 
 def _days(

@@ -21,7 +21,7 @@ from service.pipeline.derive import derive
 from service.pipeline.siblings import BUSY_CONTACT, Kin
 from service.rules.book import Window
 from service.rules.judge import Failure
-from service.store import clients, images
+from service.store import bulks, clients, images
 from service.store import derived as derived_store
 from service.store import dirty as dirty_store
 from service.store import facts as fact_store
@@ -30,7 +30,7 @@ from service.store import mutes as mute_store
 from service.store.derived import Difference
 from service.store.handles import Connection
 
-_LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT}
+_LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT, Kind.MESSAGE}
 _LENT_BY_DEAL = {Kind.NOTE, Kind.TASK}
 _JUDGED = frozenset(map(str, (Kind.DEAL, Kind.TASK, Kind.CALL, Kind.LEAD)))
 
@@ -176,6 +176,8 @@ def commit(
     fact_store.write(connection, account_id, made.facts)
     fact_store.link(connection, account_id, made.linked, made.unlinked)
     clients.rekey(connection, account_id, made.keyed, made.unkeyed)
+    limit = windows[-1].config.document.bulk.limit if judge_levels else None
+    bulks.note(connection, account_id, (fact for _, fact in made.facts), limit)
     derived_store.write(connection, account_id, made.difference)
     if made.keys and mute_store.version(connection, account_id) != made.mute_version:
         dirty_store.mark(connection, account_id, made.keys)
@@ -191,7 +193,7 @@ def commit(
 
 def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
     """Each fact with its home timeline; subjects whose link changed are moved."""
-    told = [f for f in facts if f.kind in (Kind.TASK, Kind.CALL, Kind.NOTE)]
+    told = [f for f in facts if f.kind in (Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE)]
     subjects = {(str(f.kind), f.id) for f in told}
     homes = fact_store.homes(batch.connection, batch.account_id, subjects)
     changed = set()

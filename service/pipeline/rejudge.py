@@ -7,7 +7,7 @@ Single timelines are derived again where a mute has begun or ended.
 from service.pipeline import apply, levels
 from service.pipeline.drain import LeaseLost, note_failures
 from service.pipeline.office import Office
-from service.store import accounts, dirty, health
+from service.store import accounts, bulks, dirty, health
 from service.store import facts as fact_store
 from service.store import levels as level_store
 from service.store.engine import reading, transaction
@@ -45,6 +45,7 @@ def rejudge(office: Office, account_id: str) -> int:
             return len(keys)
         sellers = levels.holders(connection, account_id, windows)
         level_store.mark(connection, account_id, dict.fromkeys(sellers, 0))
+        bulks.rebuild(connection, account_id, windows[-1].config.document.bulk.limit)
         values = {"judged_version": row.config_version, "judged_cursor": None}
         accounts.change(connection, account_id, **values)
     return 0

@@ -11,6 +11,7 @@ import structlog
 
 from service.alerts import events, policy
 from service.alerts.policy import Event
+from service.domain.bulk import Stretch, ready_at
 from service.domain.config import Config
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant, iso
@@ -28,6 +29,7 @@ from service.rules.texts import Names, advice, render_title
 from service.store import (
     accounts,
     announcements,
+    bulks,
     images,
     nudges,
     outbox,
@@ -89,13 +91,18 @@ def tick_account(office: Office, account_id: str) -> int:
 def _due(office: Office, connection: Connection, row: AccountRow, now: Instant) -> list[Row]:
     """What to look at. While a change is still being judged, nothing from before the change.
 
-    Old breaches are taken all at once: they make one digest, not one for each batch.
+    Old breaches are taken all at once: they make one digest, not one for each batch; so are those
+    of a bulk change.
     """
     windows = office.windows(connection, row)
     judging = row.judged_version < row.config_version
     after = max(windows[-1].arrived.values(), default=0) if judging else 0
     due = announcements.due(connection, row.account_id, now, BATCH, after)
-    if len(due) < BATCH or not _is_old(due[-1], windows, now):
+    if len(due) < BATCH:
+        return due
+    if not _is_old(due[-1], windows, now) and not bulks.of_violations(
+        connection, row.account_id, due
+    ):
         return due
     return announcements.due(connection, row.account_id, now, MOST_OLD, after)
 
@@ -166,15 +173,25 @@ def announce(office: Office, connection: Connection, row: AccountRow) -> int:
     due = _due(office, connection, known, now)
     claimed: list[tuple[str, Row]] = []
     marks: list[tuple[str, Instant | None]] = []
+    bulk = bulks.of_violations(connection, row.account_id, due)
     for violation in due:
-        kind = _claim(connection, violation, now)
+        ready = _ready_at(violation, bulk, config)
+        kind = _claim(connection, violation, now) if ready <= now else None
         if kind is not None:
             claimed.append((kind, violation))
-        marks.append((violation["id"], _next_look(violation, now)))
+        marks.append((violation["id"], _next_look(violation, now, ready)))
     announcements.look_again(connection, row.account_id, marks)
     if claimed:
-        _tell(office, connection, known, config, claimed, now)
+        _tell(office, connection, known, config, claimed, bulk, now)
     return len(due)
+
+
+def _ready_at(row: Row, bulk: Mapping[str, Stretch], config: Config) -> Instant:
+    """When a breach may be told: one of a bulk change waits for the others of its norm."""
+    stretch = bulk.get(row["id"])
+    if stretch is None:
+        return int(row["breach_at"])
+    return ready_at(row, stretch, config.document.bulk.limit)
 
 
 def _claim(connection: Connection, row: Row, now: Instant) -> str | None:
@@ -189,9 +206,9 @@ def _claim(connection: Connection, row: Row, now: Instant) -> str | None:
     return "resolved" if announcements.claim(connection, row, "resolved", now) else None
 
 
-def _next_look(row: Row, now: Instant) -> Instant | None:
-    if row["breach_at"] > now:
-        return int(row["breach_at"])
+def _next_look(row: Row, now: Instant, ready: Instant) -> Instant | None:
+    if ready > now:
+        return ready
     if row["resolved_at"] is not None and row["resolved_at"] > now:
         return int(row["resolved_at"])
     return None
@@ -203,6 +220,7 @@ def _tell(
     row: AccountRow,
     config: Config,
     claimed: Sequence[tuple[str, Row]],
+    bulk: Mapping[str, Stretch],
     now: Instant,  # that of the claims: a resolution finds its opening's messages by it
 ) -> None:
     portal = office.portal(row, config)
@@ -243,6 +261,7 @@ def _tell(
                 inhibited=kind == "opened" and violation["id"] in quiet,
                 ops=model.to == "ops",
                 arrived=arrival(windows, violation["rule"], violation["breach_at"]),
+                bulk=bulk.get(violation["id"]),
             )
         )
     at = {event.id: _event_at(event) for event in made}
@@ -253,8 +272,10 @@ def _tell(
 
 
 def _nudges(made: Sequence[Event], config: Config, now: Instant) -> list[Row]:
-    """What goes into the CRM: of fresh openings whose rules ask for it."""
-    fresh = [e for e in made if e.kind == "opened" and not e.muted and not e.inhibited]
+    """What goes into the CRM: of fresh openings whose rules ask for it, and that no bulk began."""
+    fresh = [
+        e for e in made if e.kind == "opened" and not (e.muted or e.inhibited or e.bulk is not None)
+    ]
     fresh = [e for e in fresh if not policy.is_old(e, config, now)]
     found = [writing.wanted(dict(e.row), e.title[config.lang], config) for e in fresh]
     return [row for row in found if row is not None]
@@ -330,5 +351,6 @@ def violation_view(account_id: str, event: Event, config: Config) -> Mapping[str
         "breach_at": iso(row["breach_at"]),
         "resolved_at": iso(row["resolved_at"]),
         "resolution": row["resolution"],
+        "bulk": event.bulk is not None,
         "values": row["values"].get("attributes", {}),
     }

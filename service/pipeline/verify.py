@@ -7,7 +7,7 @@ from service.pipeline import apply, levels
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.rules.book import Window
-from service.store import accounts, dirty, rollups
+from service.store import accounts, bulks, clients, dirty, rollups
 from service.store import derived as derived_store
 from service.store import facts as fact_store
 from service.store import levels as level_store
@@ -23,7 +23,7 @@ class Drift:
     """One thing that is stored otherwise than it is derived."""
 
     account: str
-    what: str  # violation | contribution | deal | task | level | rollup
+    what: str  # violation | contribution | deal | task | level | rollup | bulk | client
     subject: str
     detail: str
 
@@ -40,9 +40,19 @@ def verify(
         windows = office.windows(connection, row)
         for keys in pieces(connection, account_id):
             made = apply.plan(connection, account_id, [], windows, force=keys)
-            found += _drifts(account_id, made.difference)
+            found += _drifts(account_id, made.difference) + _of_clients(made)
             progress(len(keys))
+        found += [
+            Drift(account_id, "client", f"contact:{contact}", "too many: keys of nobody")
+            for contact in clients.strangers(connection, account_id)
+        ]
         found += _of_sums(connection, account_id, windows)
+        found += [
+            Drift(account_id, "bulk", f"deal:{edit.deal}", f"{how}: an edit by {edit.author}")
+            for how, edit in bulks.edits_that_differ(
+                connection, account_id, pieces(connection, account_id)
+            )
+        ]
     return found
 
 
@@ -51,6 +61,11 @@ def _of_sums(connection: Connection, account_id: str, windows: Sequence[Window])
     found += [
         Drift(account_id, "rollup", cell, detail)
         for cell, detail in rollups.differences(connection, account_id)
+    ]
+    limit = windows[-1].config.document.bulk.limit
+    found += [
+        Drift(account_id, "bulk", stretch.author, f"{how}: {stretch.since} to {stretch.until}")
+        for how, stretch in bulks.stretches_that_differ(connection, account_id, limit)
     ]
     return found
 
@@ -75,7 +90,7 @@ def sample(
             if key in stale:
                 continue
             made = apply.plan(connection, account_id, [], windows, force=[key])
-            if drifts := _drifts(account_id, made.difference):
+            if drifts := _drifts(account_id, made.difference) + _of_clients(made):
                 found[key] = drifts
     return keys, found
 
@@ -116,8 +131,10 @@ def mend_sums(office: Office, account_id: str) -> None:
             row = accounts.account(connection, account_id)
             if row is None or not accounts.hold(connection, account_id, office.worker):
                 return
+            windows = office.windows(connection, row)
             rollups.rebuild(connection, account_id)
-            levels.judge_everything(connection, account_id, office.windows(connection, row))
+            bulks.rebuild(connection, account_id, windows[-1].config.document.bulk.limit)
+            levels.judge_everything(connection, account_id, windows)
             accounts.bump(connection, account_id)
 
 
@@ -137,7 +154,10 @@ def rebuild(
             apply.commit(connection, made, windows, judge_levels=False)
         progress(len(keys))
     with transaction(office.engine) as connection:
+        clients.forget(connection, account_id, clients.strangers(connection, account_id))
         rollups.rebuild(connection, account_id)
+        limit = windows[-1].config.document.bulk.limit
+        bulks.restore(connection, account_id, pieces(connection, account_id), limit)
         levels.judge_everything(connection, account_id, windows)
         dirty = level_store.marked(connection, account_id)
         level_store.unmark(connection, account_id, list(dirty))
@@ -159,6 +179,21 @@ def _level_drifts(
     for timeline, old, new in levels.everything(connection, account_id, windows):
         derived_store.differ(timeline, old, new, difference)
     return _drifts(account_id, difference)
+
+
+def _of_clients(made: apply.Plan) -> list[Drift]:
+    """Whose deals are whose client's, and by which keys a client is known again."""
+    sides = (
+        ("missing", "deal", made.linked, "its client"),
+        ("too many", "deal", made.unlinked, "its client"),
+        ("missing", "contact", made.keyed, "a key"),
+        ("too many", "contact", made.unkeyed, "a key"),
+    )
+    return [
+        Drift(made.account_id, "client", f"{kind}:{pair[0]}", f"{how}: {what}")
+        for how, kind, pairs, what in sides
+        for pair in sorted(pairs)
+    ]
 
 
 def _drifts(account_id: str, difference: Difference) -> list[Drift]:

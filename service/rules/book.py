@@ -21,7 +21,7 @@ from service.errors import ConfigError
 from service.files import load_yaml
 from service.rules.attributes import ATTRIBUTES, STREAMS, Attribute
 from service.rules.expression import Condition
-from service.rules.fitting import merge_params, spans
+from service.rules.fitting import ByValue, merge_params, spans
 from service.rules.forms import SECOND, check_form
 from service.rules.reading import (
     Fault,
@@ -44,6 +44,7 @@ class Rule:
     params: dict[str, Any] = field(default_factory=dict)
     default_for: Span = field(default_factory=lambda: Span(0, "m"))
     for_by_place: dict[tuple[str, str], Span] = field(default_factory=dict)
+    for_by_value: ByValue = ()
     condition_by_place: dict[tuple[str, str], Condition] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -61,8 +62,24 @@ class Rule:
 
     @cached_property
     def soonest(self) -> int:
-        """Seconds that surely pass before `for` is used up, at any place."""
-        return min(span.at_least for span in (self.default_for, *self.for_by_place.values()))
+        """Seconds that surely pass before `for` is used up, wherever and whatever it is."""
+        own = [span for _, known in self.for_by_value for span in known.values()]
+        spans = (self.default_for, *self.for_by_place.values(), *own)
+        return min(span.at_least for span in spans)
+
+    @cached_property
+    def for_varies(self) -> bool:
+        """Whether `for` is not the same everywhere."""
+        return bool(self.for_by_place or self.for_by_value)
+
+    def span_in(self, segment: Any) -> Span:
+        """`for` in a segment (`rules.segments`): what the subject is comes before where it is."""
+        for name, known in self.for_by_value:
+            value = getattr(segment.state, name)
+            found = known.get(value.casefold()) if value else None
+            if found is not None:
+                return found
+        return self.span(segment.pipeline, segment.stage)
 
     def condition_at(self, pipeline: str, stage: str) -> Condition:
         """The condition with the numbers of a stage."""
@@ -79,12 +96,17 @@ class Rule:
                 self.params,
                 str(self.default_for),
                 spans,
+                *([self._values_said] if self.for_by_value else []),
                 *([self._params_said] if self.params_by_place else []),
                 *([self.critical.text] if self.critical else []),
             ],
             order="deterministic",
         )
         return blake2b(packed, digest_size=5).hexdigest()
+
+    @property
+    def _values_said(self) -> dict[str, str]:
+        return {f"{n}:{v}": str(s) for n, known in self.for_by_value for v, s in known.items()}
 
     @property
     def _params_said(self) -> dict[str, dict[str, Any]]:
@@ -224,7 +246,7 @@ class RuleBook:
     def _for_account(self, model: RuleModel, config: Config, problems: list[str]) -> Rule | None:
         own = config.document.rules.get(model.id) or RuleSettings.model_validate({})
         params, by_stage = merge_params(model, own, config, problems)
-        default, by_place = spans(model, own, config, problems)
+        norm = spans(model, own, config, problems)
         if self.is_on(model.id, config) != "on":
             return None
         return Rule(
@@ -232,8 +254,9 @@ class RuleBook:
             self._condition(model, params),
             own.severity or model.severity,
             params,
-            default,
-            by_place,
+            norm.default,
+            norm.by_place,
+            norm.by_value,
             {place: self._condition(model, here) for place, here in by_stage.items()},
             by_stage,
             None if own.severity else self._critical(model, params),
@@ -319,6 +342,7 @@ _NAMED = {
     "above",
     "below",
     "critical_when",
+    "for",
 }  # fields that a fault of meaning begins with
 
 

@@ -249,7 +249,11 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.attempts_since_talk", "int", "attempts since the last talk"),
     plain("deal.first_attempt_since_talk_at", "instant", "the first of them"),
     plain("deal.missed_call_at", "instant", "first missed call of the unanswered row"),
-    plain("deal.unanswered_since", "instant", "the client waits since", "missed_call_at"),
+    plain(
+        "deal.unanswered_since",
+        "instant",
+        "first missed call or message of the client that nobody has answered",
+    ),
     plain("deal.notes", "int", "human notes so far"),
     plain("deal.same_client_open_deals", "int", "older open deals of the client, same pipeline"),
     plain("deal.same_client_other_seller", "bool", "another seller has one of them"),

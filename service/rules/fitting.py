@@ -4,13 +4,22 @@ What does not fit is a problem that is told, and changes nothing.
 """
 
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.domain.account import RuleSettings
 from service.domain.config import Config
 from service.domain.span import Span
 from service.rules.schema import ByStage, RuleModel
 
+ByValue = tuple[tuple[str, dict[str, Span]], ...]
+"""(field of the state, {value in small letters: span}), what comes first first."""
+PLACES = ("stage", "pipeline")
+_FIELDS = {"kind": "task_kind", "category": "category", "source": "source"}
+VARIES: dict[str, tuple[str, ...]] = {
+    "deal": (*PLACES, "source"), "task": (*PLACES, "kind"), "call": PLACES,
+    "lead": ("source", "category"), "seller": (), "team": (), "account": (),
+}  # fmt: skip
+"""By what a norm may differ, by kind of subject."""
 Places = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -57,10 +66,16 @@ def _places_told(
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
-def spans(
-    model: RuleModel, own: RuleSettings, config: Config, problems: list[str]
-) -> tuple[Span, dict[tuple[str, str], Span]]:
-    """`for` with the account's changes: everywhere, and at single places."""
+class Spans(NamedTuple):
+    """`for`: everywhere, at (pipeline, stage), and by what a subject is, which comes first."""
+
+    default: Span
+    by_place: dict[tuple[str, str], Span]
+    by_value: ByValue
+
+
+def spans(model: RuleModel, own: RuleSettings, config: Config, problems: list[str]) -> Spans:
+    """`for` with the account's changes."""
     base = model.for_ if isinstance(model.for_, ByStage) else ByStage(default=model.for_)
     default, named = base.default, dict(base.values)
     if isinstance(own.for_, str):
@@ -68,11 +83,57 @@ def spans(
     elif own.for_ is not None:
         named |= own.for_
         default = named.pop("default", default)
+    where = f"rules.{model.id}.for"
     by_place: dict[tuple[str, str], Span] = {}
+    by_value: dict[str, dict[str, Span]] = {}
     for name, text in named.items():
-        places = _places_told(name, config, f"rules.{model.id}.for", problems)
-        by_place |= dict.fromkeys(places, Span.parse(text))
-    return Span.parse(default), by_place
+        what, value = _what(name, base.by, config)
+        near = _near_prefix(value) if what == base.by else ""
+        if near:
+            problems.append(f"{where}.{name}: did you mean {near}?")
+        elif what in PLACES:
+            places = _places_told(value, config, where, problems)
+            by_place |= dict.fromkeys(places, Span.parse(text))
+        elif what not in VARIES[model.on]:
+            can = ", ".join(VARIES[model.on]) or "nothing"
+            problems.append(f"{where}.{name}: a {model.on} goes by {can}")
+        else:
+            for known in _values_told(what, value, config, f"{where}.{name}", problems):
+                by_value.setdefault(_FIELDS[what], {})[known] = Span.parse(text)
+    ordered = tuple((f, by_value[f]) for f in _FIELDS.values() if f in by_value)
+    return Spans(Span.parse(default), by_place, ordered)
+
+
+def _what(name: str, by: str, config: Config) -> tuple[str, str]:
+    """(stage, pipeline, source, category or kind; its name) of a name of `for`."""
+    if _places(name, config):
+        return "stage", name
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix.strip() in (*PLACES, *_FIELDS):
+        return prefix.strip(), rest.strip()
+    return by, name
+
+
+def _near_prefix(name: str) -> str:
+    """The name with the prefix that was meant; "" if none was."""
+    prefix, colon, rest = name.partition(":")
+    near = get_close_matches(prefix, [*PLACES, *_FIELDS], n=1, cutoff=0.7) if colon else []
+    return f"{near[0]}:{rest}" if near else ""
+
+
+def _values_told(
+    what: str, name: str, config: Config, where: str, problems: list[str]
+) -> list[str]:
+    """What the subjects carry for a name, in small letters; of kinds of tasks the ids."""
+    if what != "kind" or not config.directory.task_kinds:
+        return [name.casefold()]
+    kinds = config.directory.task_kinds
+    found = [k.id.casefold() for k in kinds if name == k.id or name.casefold() == k.name.casefold()]
+    if not found:
+        near = get_close_matches(name, [k.name for k in kinds], n=3, cutoff=0.5)
+        hint = f"; near ones: {', '.join(near)}" if near else ""
+        problems.append(f"{where}: there is no kind of tasks {name!r}{hint}")
+    return found
 
 
 def _near(name: str, config: Config) -> str:

@@ -1,12 +1,14 @@
 """The five forms of a rule (rules.md 1.1), and what each of them may and must say."""
 
 import re
+from collections.abc import Sequence
 
 from service.domain.steps import LEVELS
 from service.domain.violation import SECOND_KINDS
 from service.errors import ConfigError
 from service.rules.attributes import SILENCE_ONLY, STREAMS
-from service.rules.schema import RuleModel
+from service.rules.fitting import VARIES
+from service.rules.schema import ByStage, RuleModel
 
 SECOND = frozenset(SECOND_KINDS)
 """Whose verdicts rest on the first layer's results."""
@@ -20,6 +22,10 @@ def check_form(model: RuleModel) -> None:
     """
     _check_level(model)
     _check_norm(model)
+    if isinstance(model.for_, ByStage) and model.on not in SECOND:
+        known = VARIES[model.on]
+        if model.for_.by not in known:
+            raise ConfigError(f"for: a {model.on} does not go by {model.for_.by}{_or(known)}")
     if model.critical_when and model.on in SECOND:
         raise ConfigError(f"critical_when: a {model.on} has no such thing")
     for name, of in ((model.above, "above"), (model.below, "below")):
@@ -34,6 +40,10 @@ def check_form(model: RuleModel) -> None:
         raise ConfigError(f"when: {min(used)} is known to rules on silence only")
     if model.on in SECOND and model.form not in {"level", "norm", "state"}:
         raise ConfigError(f"form: a {model.on} is judged by level, norm or state")
+
+
+def _or(known: Sequence[str]) -> str:
+    return f"; it may go by {', '.join(known)}"
 
 
 def _check_level(model: RuleModel) -> None:

@@ -219,7 +219,7 @@ def _clocks(ruling: _Ruling) -> list[_Clock]:
         if not rule.model.since_held:
             _add_clocks(ruling, None, held, range(first, last + 1), found)
         elif segments[last].end > held + rule.soonest:
-            if rule.since or rule.for_by_place or not ruling.one_seller:
+            if rule.since or rule.for_varies or not ruling.one_seller:
                 _add_clocks(ruling, held, held, range(first, last + 1), found)
             else:
                 found.append(_Clock(held, rule.default_for, begun.seller, held, first, last))
@@ -235,15 +235,15 @@ def _add_clocks(
     span, soonest = rule.default_for, rule.soonest
     begun, asked = 0, None
     for index in run:
-        _, _, state, _, seller, pipeline, stage, _, _ = segments[index]
+        segment = segments[index]
         since = floor
         for get in getters:
-            at = get(state, config)
+            at = get(segment.state, config)
             if at is not None and (since is None or at > since):
                 since = at
-        if rule.for_by_place:
-            span = rule.span(pipeline, stage)
-        now = None if since is None else (since, span, seller)
+        if rule.for_varies:
+            span = rule.span_in(segment)
+        now = None if since is None else (since, span, segment.seller)
         if now != asked:
             if asked is not None and segments[index - 1].end > asked[0] + soonest:
                 found.append(_Clock(*asked, held, begun, index - 1))
@@ -352,7 +352,7 @@ def _values(subject: Subject, ruling: _Ruling, first: int, last: int) -> dict[st
             text["missing"] = list(now)
     return {
         "attributes": attributes,
-        "for": str(rule.span(segment.pipeline, segment.stage)),
+        "for": str(rule.span_in(segment)),
         "text": text,
     }
 

@@ -25,6 +25,7 @@ from service.rules.holders import (
     rule_at,
 )
 
+MINUTES = "minutes_on_day"  # of tasks, beyond the default ones
 EVENING_HOUR = 16  # of the working day before: when the coming day is planned
 _LOOK_BACK_DAYS = 30
 
@@ -99,12 +100,17 @@ def stretches(
     cuts = sorted(instants)
     events = iter(track.events)
     event = next(events, None)
+    longer = 0
     for index, at in enumerate(cuts):
         while event is not None and event.at <= at:
-            levels[event.seller] = levels.get(event.seller, 0) + event.delta
+            if event.part == MINUTES:
+                longer += event.delta
+            else:
+                levels[event.seller] = levels.get(event.seller, 0) + event.delta
             event = next(events, None)
         end = cuts[index + 1] if index + 1 < len(cuts) else FOREVER
-        yield _stretch(at, end, rule_id, holder, levels, windows, gate)
+        stretch = _stretch(at, end, rule_id, holder, levels, windows, gate)
+        yield _by_minutes(stretch, holder, longer) if by_day else stretch
 
 
 def _stretch(
@@ -139,6 +145,30 @@ def _stretch(
     if holder.slot:
         text["day" if rule.model.level == "tasks_on_day" else "pipeline"] = holder.slot
     return Stretch(at, end, over, window, rule, attributes=attributes, text=text)
+
+
+def _by_minutes(stretch: Stretch, holder: Holder, longer: int) -> Stretch:
+    """A day is overbooked by its minutes too, where its tasks are not too many."""
+    rule, window = stretch.rule, stretch.window
+    if rule is None or window is None or not stretch.text:
+        return stretch
+    config = window.config
+    minutes = stretch.text["n"] * config.standards.default_minutes + longer
+    seconds = config.calendar(holder.seller or None).day_seconds(to_date(int(holder.slot)))
+    working = seconds // 60
+    share = int(rule.params.get("share_of_day", 100))
+    told = {"minutes": minutes, "working": working * share // 100}
+    state = SellerState(stretch.start, holder.seller, stretch.text["n"], source=holder.slot)
+    judged = rule.condition.holds(rule.condition.values(state, config))
+    full = judged and share > 0 and minutes * 100 > working * share
+    by_minutes = {"by": "minutes"} if full and not stretch.over else {}
+    return replace(
+        stretch,
+        over=stretch.over or full,
+        attributes={**stretch.attributes, "seller.minutes": minutes,
+                    "seller.working_minutes": working},
+        text={**stretch.text, **told, **by_minutes},
+    )  # fmt: skip
 
 
 def _told(rule: Rule, state: Any, config: Config) -> dict[str, Any]:

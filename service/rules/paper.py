@@ -44,15 +44,23 @@ def table(models: Iterable[RuleModel], lang: str) -> str:
     return "\n".join(lines)
 
 
+_AT_ONCE = {"ru": "сразу", "en": "at once"}
+_BY = {
+    "stage": ("по этапам", "by stage"), "pipeline": ("по воронкам", "by pipeline"),
+    "source": ("по источникам", "by source"), "category": ("по категориям", "by category"),
+    "kind": ("по типам задач", "by kind of task"),
+}  # fmt: skip
+
+
 def norm(model: RuleModel, lang: str) -> str:
     """How long, and by which numbers."""
     span = model.for_.default if isinstance(model.for_, ByStage) else model.for_
     words = [] if span.startswith("0") else [speech.span(span, lang)]
     if isinstance(model.for_, ByStage):
-        by = {"stage": ("по этапам", "by stage"), "pipeline": ("по воронкам", "by pipeline")}
-        words[-1] += f" ({by[model.for_.by][0 if lang == 'ru' else 1]})"
+        by = _BY[model.for_.by][0 if lang == "ru" else 1]
+        words = [f"{words[0] if words else _AT_ONCE[lang]} ({by})"]
     words += [f"{name} {value}" for name, value in model.params.items()]
-    return ", ".join(words) or ("сразу" if lang == "ru" else "at once")
+    return ", ".join(words) or _AT_ONCE[lang]
 
 
 def _on(model: RuleModel, lang: str) -> str:

@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from service.faults import errors_of, place_of, said
-from service.rules.schema import ByStage, RuleFile, RuleModel, RuleTest, Text
+from service.rules.schema import (
+    FORMS_OF_FOR,
+    ByStage,
+    NormBasis,
+    RuleFile,
+    RuleModel,
+    RuleTest,
+    Text,
+)
 
 
 class Fault(NamedTuple):
@@ -64,6 +72,7 @@ def faults_of_shape(error: ValidationError, document: Any) -> Iterator[Fault]:
 
 
 def _located(fault: Any, document: Any) -> Fault:
+    fault = {**fault, "loc": tuple(part for part in fault["loc"] if part not in FORMS_OF_FOR)}
     line, column = position(document, fault["loc"])
     where = place_of(fault)
     text = _no_field(fault) if fault["type"] == "extra_forbidden" else said(fault)
@@ -73,7 +82,7 @@ def _located(fault: Any, document: Any) -> Fault:
 
 
 def _no_field(first: Any) -> str:
-    models = (RuleModel, ByStage, Text, RuleTest, RuleFile)
+    models = (RuleModel, ByStage, NormBasis, Text, RuleTest, RuleFile)
     known = {f.alias or name for model in models for name, f in model.model_fields.items()}
     near = get_close_matches(str(first["loc"][-1]), sorted(known), n=1)
     return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")

@@ -1,9 +1,9 @@
 """A rule as written in YAML. Unknown names are refused."""
 
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from service.domain.span import Span
 
@@ -20,11 +20,22 @@ class Text(_Model):
 
 
 class ByStage(_Model):
-    """A span that depends on the stage (by title or id) or pipeline."""
+    """A span that depends on where a subject is, where it came from, or of what kind it is.
 
-    by: Literal["stage", "pipeline"] = "stage"
+    A name in `values` is one of the kind that `by` says; `source:Avito` names the kind itself. Of
+    several that fit, a task's kind or an inquiry's category comes first, then the source, then the
+    stage or pipeline.
+    """
+
+    by: Literal["stage", "pipeline", "source", "category", "kind"] = Field(
+        "stage",
+        description="stage, pipeline: of deals, tasks, calls; source: of deals and leads; "
+        "category: of leads (amoCRM: sip, mail, forms, chats); kind: of tasks, by title or id",
+    )
     default: str
-    values: dict[str, str] = {}
+    values: dict[str, str] = Field(
+        {}, description="name -> span; also stage:..., source:..., category:..., kind:..."
+    )
 
     @field_validator("default")
     @classmethod
@@ -38,6 +49,25 @@ class ByStage(_Model):
         for text in value.values():
             Span.parse(text)
         return value
+
+
+FORMS_OF_FOR = ("one span", "spans by name")  # what pydantic calls them in its paths
+
+
+def _form_of_for(value: Any) -> str:
+    return FORMS_OF_FOR[isinstance(value, dict | ByStage)]
+
+
+class NormBasis(_Model):
+    """From which waits a norm (`for`) is proposed; a proposal never becomes active by itself."""
+
+    percentile: int = Field(75, ge=1, le=99)
+    days: int = Field(90, ge=7, le=730, description="waits that ended in so many days")
+    of: Literal["all", "won"] = Field(
+        "all", description="won: the waits of deals that were won in these days"
+    )
+    times: float = Field(1, ge=0.1, le=10, description="the percentile is multiplied by it")
+    least: int = Field(20, ge=1, description="with fewer waits nothing is proposed")
 
 
 class RuleTest(_Model):
@@ -62,7 +92,11 @@ class RuleModel(_Model):
     form: Literal["state", "answer", "level", "norm", "pair"]
     when: str
     since: str | list[str] = "held"
-    for_: str | ByStage = Field("0m", alias="for")
+    for_: Annotated[
+        Annotated[str, Tag(FORMS_OF_FOR[0])] | Annotated[ByStage, Tag(FORMS_OF_FOR[1])],
+        Discriminator(_form_of_for),
+    ] = Field("0m", alias="for")
+    norm_from: NormBasis = NormBasis()  # how a norm is proposed
     level: str | None = None  # form level: the contribution part that is summed
     above: str | None = None  # form level: attribute or param.<name> that must not be exceeded
     share: int = Field(100, ge=1, le=100)  # form level: per cent of the limit that are allowed

@@ -13,7 +13,7 @@ from service.domain.violation import Found
 from service.rules.book import Rule, Window
 from service.rules.forms import SECOND
 from service.rules.holders import Carried, Holder, Track
-from service.rules.levels import judge_level
+from service.rules.levels import MINUTES, judge_level
 from service.rules.norms import PLAN, SALES, judge_norm
 from service.rules.silences import judge_silence
 
@@ -34,6 +34,8 @@ def second_rules(windows: Sequence[Window]) -> list[Rule]:
 
 def parts_of(rule: Rule, config: Config) -> tuple[str, ...]:
     """What a rule of the second layer rests on."""
+    if rule.model.level == "tasks_on_day":
+        return ("tasks_on_day", MINUTES)
     if rule.model.form == "level":
         return (rule.metric(config),)
     if rule.model.counts == "plan_pace":

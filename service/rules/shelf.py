@@ -35,6 +35,10 @@ class Version(Protocol):
     def text(self) -> str:
         """The file."""
 
+    @property
+    def shared(self) -> Sequence[str]:
+        """Rules that the installation's file changed then."""
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
@@ -115,10 +119,11 @@ class Shelf:
             rules = self._file(version.text).rules
             names = sorted({*before, *rules})
             base = self.base.models
-            found.append([
+            own = [
                 name for name in names
                 if before.get(name, base.get(name)) != rules.get(name, base.get(name))
-            ])  # fmt: skip
+            ]  # fmt: skip
+            found.append(sorted({*own, *version.shared}))
             before = rules
         return found
 
@@ -148,7 +153,8 @@ class Shelf:
             now = {name: _at(line, cut) for name, line in lines.items()}
             own = [entry.model for entry in now.values() if entry.model is not None]
             book = self._book(own, gone if cut == cuts[-1] else ())
-            found.append(Stretch(cut, book, {name: e.arrived for name, e in now.items()}))
+            arrived = {name: e.arrived for name, e in now.items()}
+            found.append(Stretch(cut, book, _shared(versions) | arrived))
         return found
 
     def _line(
@@ -242,6 +248,11 @@ def _read(text: str) -> _File:
     except ConfigError as error:
         return _File({}, [str(error)])
     return _File({model.id: model for model in found.models}, found.faults("rules"))
+
+
+def _shared(versions: Sequence[Version]) -> dict[str, Instant]:
+    """When the installation's file last changed each rule: what it says now came then."""
+    return {name: version.at for version in versions for name in version.shared}
 
 
 def _former(files: Sequence[Mapping[str, RuleModel]]) -> dict[str, RuleModel]:

@@ -63,6 +63,8 @@ def _values(
         "n": speech.deals(int(text.get("n") or 0), lang),
         "count": str(text.get("n", "")),
         "limit": str(text.get("limit", "")),
+        "load": _load(text, ("n", "minutes"), lang),
+        "can": _load(text, ("limit", "working"), lang),
         "moves": str(text.get("moves", "")),
         "attempts": str(text.get("attempts", "")),
         "attempts_since": str(text.get("attempts_since", "")),
@@ -94,13 +96,20 @@ def _values(
 PLACEHOLDERS = frozenset(
     {
         "text", "late", "wait", "age", "days", "deal", "stage", "norm", "fields", "minutes",
-        "seller", "n", "count", "limit", "moves", "attempts", "attempts_since", "pushes",
-        "handovers", "said", "source", "amount", "peak", "next_due", "expected", "from_stage",
-        "skipped", "reason", "day", "time", "portal", "full", "free", "move", "team",
+        "seller", "n", "count", "limit", "load", "can", "moves", "attempts", "attempts_since",
+        "pushes", "handovers", "said", "source", "amount", "peak", "next_due", "expected",
+        "from_stage", "skipped", "reason", "day", "time", "portal", "full", "free", "move", "team",
         "pipeline", "other",
     }
 )  # fmt: skip
 """What titles may name in braces."""
+
+
+def _load(text: Mapping[str, Any], names: tuple[str, str], lang: str) -> str:
+    """Of a day: how many tasks, or how much time where time is what is short."""
+    if text.get("by") == "minutes":
+        return speech.elapsed(60 * int(text.get(names[1]) or 0), lang)
+    return speech.tasks(int(text.get(names[0]) or 0), lang)
 
 
 def _day(at: Instant | None, config: Config) -> str:

@@ -304,6 +304,7 @@ def load_configs(
         doc = parse_document(version["document"])
         config = _config(connection, row, doc, lang)
         if found and found[-1][1].judging_digest == config.judging_digest:
+            found[-1] = (found[-1][0], config)
             continue
         found.append((version["at"] if found else 0, config))
     return found or [(0, _config(connection, row, AccountDocument(), lang))]

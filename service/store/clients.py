@@ -7,8 +7,10 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, select
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
 from service.store.records import ContactKey
+from service.store.tables import FactRow
 
 _KEY: Table = ContactKey.__table__  # type: ignore[attr-defined]
+_FACT: Table = FactRow.__table__  # type: ignore[attr-defined]
 
 
 def keys_of(
@@ -63,3 +65,23 @@ def rekey(
             _KEY.c.contact_id == bindparam("c"),
         )
         connection.execute(query, gone)
+
+
+def strangers(connection: Connection, account_id: str) -> list[str]:
+    """Contacts with keys of whom no fact tells: there should be none. Index: ix_fact_subject."""
+    told = (
+        select(_FACT.c.id)
+        .where(_FACT.c.account_id == account_id, _FACT.c.kind == "contact")
+        .where(_FACT.c.id == _KEY.c.contact_id)
+        .exists()
+    )
+    query = select(_KEY.c.contact_id).where(_KEY.c.account_id == account_id, ~told).distinct()
+    return sorted(connection.execute(query).scalars())
+
+
+def forget(connection: Connection, account_id: str, contacts: Iterable[str]) -> None:
+    """Take all keys of these contacts away."""
+    for part in chunks(contacts):
+        connection.execute(
+            delete(_KEY).where(_KEY.c.account_id == account_id, _KEY.c.contact_id.in_(part))
+        )

@@ -142,6 +142,17 @@ def timelines(connection: Connection, account_id: str, after: str | None, limit:
     return list(connection.execute(query.order_by(_FACT.c.timeline).limit(limit)).scalars())
 
 
+def told_since(connection: Connection, account_id: str, since: int) -> list[str]:
+    """Keys of timelines, in order, of which something was told at or after an instant."""
+    query = (
+        select(_FACT.c.timeline)
+        .where(_FACT.c.account_id == account_id, _FACT.c.at >= since)
+        .distinct()
+        .order_by(_FACT.c.timeline)
+    )
+    return list(connection.execute(query).scalars())
+
+
 def count_timelines(connection: Connection, account_id: str) -> int:
     """How many timelines there are: one walk along the key."""
     keys = select(_FACT.c.timeline).where(_FACT.c.account_id == account_id).distinct().subquery()

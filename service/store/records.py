@@ -109,6 +109,7 @@ class RuleFileRow(SQLModel, table=True):
     reason: str = Field(default="", sa_column=Column(Text, nullable=False))
     effective_from: int | None = instant(nullable=True)  # NULL = new rules since ever, others `at`
     text: str = Field(sa_column=Column(Text, nullable=False))  # YAML, as it was given
+    shared: Any = json_column()  # rules that the installation's file changed then; mostly []
 
 
 class Plan(SQLModel, table=True):
@@ -329,3 +330,26 @@ class ContactKey(SQLModel, table=True):
         Index("ix_contact_key_contact", "account_id", "contact_id"),
         {"sqlite_with_rowid": False},
     )
+
+
+class DealEdit(SQLModel, table=True):
+    """Who changed which deal when (derived: one row for each fact that tells it)."""
+
+    __tablename__ = "deal_edit"
+    account_id: str = account_column()
+    author: str = key_column()
+    at: int = number_key()
+    deal: str = key_column()
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class BulkChange(SQLModel, table=True):
+    """A stretch in which one author changed very many deals (derived from `deal_edit`)."""
+
+    __tablename__ = "bulk_change"
+    account_id: str = account_column()
+    author: str = key_column()
+    since: int = number_key()
+    until: int = instant()
+    deals: int = number()
+    __table_args__ = ({"sqlite_with_rowid": False},)

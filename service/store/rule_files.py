@@ -1,15 +1,18 @@
 """Rule files of accounts: versions with who, when and why; the newest is in force."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select
 
 from service.domain.instant import Instant
 from service.store.accounts import bump
-from service.store.records import RuleFileRow
+from service.store.engine import insert_or_update
+from service.store.records import RuleFileRow, Setting
 from service.store.tables import Account
 
 _FILE: Any = RuleFileRow.__table__  # type: ignore[attr-defined]
+_SETTING: Any = Setting.__table__  # type: ignore[attr-defined]
 _ACCOUNT: Any = Account.__table__  # type: ignore[attr-defined]
 
 
@@ -25,6 +28,7 @@ class FileVersion(NamedTuple):
     reason: str
     effective_from: Instant | None
     text: str
+    shared: Sequence[str] = ()  # rules that the installation's own file changed then
 
 
 class NewFile(NamedTuple):
@@ -34,6 +38,7 @@ class NewFile(NamedTuple):
     author: str
     reason: str = ""
     effective_from: Instant | None = None
+    shared: Sequence[str] = ()
 
 
 _COLUMNS = [_FILE.c[name] for name in FileVersion._fields]
@@ -53,10 +58,30 @@ def save(connection: Connection, account_id: str, new: NewFile, now: Instant) ->
     lock = select(_ACCOUNT.c.account_id).where(_ACCOUNT.c.account_id == account_id)
     connection.execute(lock.with_for_update())  # two at a time would make the same version
     known = history(connection, account_id)
-    if known and known[-1].text == new.text and new.effective_from is None:
+    same = known and known[-1].text == new.text and not new.shared
+    if same and new.effective_from is None:
         return known[-1].version
     version = known[-1].version + 1 if known else 1
-    row = new._asdict() | {"account_id": account_id, "version": version, "at": now}
+    row = new._asdict() | {"shared": list(new.shared)}
+    row |= {"account_id": account_id, "version": version, "at": now}
     connection.execute(insert(_FILE), [row])
     bump(connection, account_id, config=True)
     return version
+
+
+# --- the installation's own file ------------------------------------------------------------------
+
+_SHARED = "rules_file"
+
+
+def shared_text(connection: Connection) -> str:
+    """The installation's file as it was last in force, locked; "" = there was none."""
+    insert_or_update(connection, _SETTING, [{"name": _SHARED, "value": ""}], update=())
+    query = select(_SETTING.c.value).where(_SETTING.c.name == _SHARED)
+    return str(connection.execute(query.with_for_update()).scalar_one())
+
+
+def keep_shared(connection: Connection, text: str) -> None:
+    """This is in force now."""
+    row = {"name": _SHARED, "value": text}
+    insert_or_update(connection, _SETTING, [row], update=("value",))

@@ -39,6 +39,7 @@ def test_entered_it_shows_in_the_workload_and_all_is_judged_again(both: Api) -> 
     assert absence | {"id": "", "by": ""} == {
         "id": "", "account": "romashka", "seller": {"id": "romashka.9", "name": "Петрова"},
         "from": "2026-11-23", "to": "2026-11-27", "kind": "vacation",
+        "origin": "api",
         "deputy": {"id": "romashka.7", "name": "Иванов"}, "by": "",
         "at": "2026-11-23T07:00:00Z", "removed_by": None, "removed_at": None,
     }  # fmt: skip
@@ -133,3 +134,35 @@ def test_who_may_what_once_and_with_a_trace(api: Api) -> None:
     assert [what for what in lines if what.startswith("absence.")] == [
         "absence.entered", "absence.removed",
     ]  # fmt: skip
+
+
+def test_those_of_the_settings_are_listed_with_their_origin_and_changed_there(both: Api) -> None:
+    admin, client = both.client("admin"), both.client("rules:write", "crm:read")
+    settings = "/v1/accounts/romashka/settings"
+    away = {"from": "2026-12-01", "to": "2026-12-14", "deputy": 7}
+    for second, extra in (("00", {}), ("05", {"currency": "RUB"})):
+        both.clock.set(f"2026-11-23T07:00:{second}Z")
+        body = {"sellers": {"Петрова": {"absent": [away]}}} | extra
+        assert admin.put(settings, json=body).status_code == 200
+    entered = client.post("/v1/absences", json=BODY).json()
+    assert entered["origin"] == "api"
+    listed = client.get("/v1/absences").json()["data"]
+    assert [row["origin"] for row in listed] == ["settings", "api"]
+    written = listed[0]
+    assert written | {"id": "", "by": ""} == {
+        "id": "", "account": "romashka", "seller": {"id": "romashka.9", "name": "Петрова"},
+        "from": "2026-12-01", "to": "2026-12-14", "kind": "other", "origin": "settings",
+        "deputy": {"id": "romashka.7", "name": "Иванов"}, "by": "",
+        "at": "2026-11-23T07:00:00Z", "removed_by": None, "removed_at": None,
+    }  # fmt: skip
+    path = f"/v1/absences/{written['id']}"
+    assert client.get(path).json() == written
+    assert "settings document" in check_problem(client.delete(path), 409, "conflict")["detail"]
+    by_origin = {
+        origin: [row["id"] for row in client.get(f"/v1/absences?origin={origin}").json()["data"]]
+        for origin in ("api", "settings", "crm")
+    }
+    assert by_origin == {"api": [entered["id"]], "settings": [written["id"]], "crm": []}
+    assert client.get("/v1/absences?origin=api&origin[ne]=api").json()["data"] == []
+    assert client.get("/v1/absences?removed=true").json()["data"] == []
+    assert both.client(accounts=("vasilek",)).get(path).status_code == 404

@@ -190,8 +190,11 @@ def test_rules_in_force(both: Api) -> None:
     overdue = client.get("/v1/rules/task-overdue").json()
     assert overdue.pop("version")
     assert overdue == {
-        "id": "task-overdue", "on": "task", "when": "task.is_open && task.due_at != null",
-        "since": ["task.due_at"], "for": "0m", "severity": "warning", "title": "Просрочена задача",
+        "id": "task-overdue", "on": "task", "form": "state",
+        "when": "task.is_open && task.due_at != null", "since": ["task.due_at"], "for": "0m",
+        "params": {}, "level": None, "above": None, "share": None, "counts": None, "below": None,
+        "row": None, "join": "0m", "severity": "warning", "critical_when": None, "needs": [],
+        "notice": False, "silences": [], "to": "head", "title": "Просрочена задача",
         "advice": "Закройте с результатом или договоритесь с клиентом о новом сроке",
         "enabled": True, "source": "builtin", "effective_from": None, "state": "ok",
         "last_error": None, "open_count": 2,
@@ -208,6 +211,14 @@ def test_a_changed_rule_tells_since_when(both: Api) -> None:
     overdue = client.get("/v1/rules/task-overdue").json()
     assert (overdue["severity"], overdue["effective_from"]) == ("critical", "2026-11-23T07:00:00Z")
     assert client.get("/v1/rules/deal-stuck").json()["enabled"] is False
+    double = client.get("/v1/rules/deal-duplicate").json()
+    assert double["critical_when"] == "deal.same_client_other_seller"
+    own = {"deal-duplicate": {"severity": "info"}, "deal-ghosted": {"params": {"attempts": 9}}}
+    assert client.put(SETTINGS, json={"rules": own}).status_code == 200
+    assert client.get("/v1/rules/deal-duplicate").json()["critical_when"] is None
+    assert client.get("/v1/rules/deal-ghosted").json()["params"] == {"attempts": 9}
+    full = client.get("/v1/rules/seller-nearly-full").json()
+    assert (full["form"], full["level"], full["share"]) == ("level", "deals_open", 80)
     everywhere = both.client().get("/v1/rules/deal-stuck").json()
     assert everywhere["enabled"] is True
 

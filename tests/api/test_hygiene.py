@@ -5,9 +5,22 @@ from typing import Any
 
 import pytest
 
+from service.pipeline import rejudge, verify
 from service.pipeline.office import Office
+from service.store import mutes
+from service.store.engine import transaction
 from tests.api.conftest import Api, Start
-from tests.world import connect_account, deal, make_office, new_deal, new_task, task, tell
+from tests.world import (
+    ACCOUNT,
+    connect_account,
+    deal,
+    make_office,
+    moment,
+    new_deal,
+    new_task,
+    task,
+    tell,
+)
 
 ONLY = ["deal-no-task", "task-overdue"]
 
@@ -22,14 +35,18 @@ def api(start: Start, sqlite_url: str) -> Iterator[Api]:
     """Seller 7: five deals from Monday 10:00, each with a task; one task is 2 h late on Tuesday."""
     office = make_office(sqlite_url, "2026-03-20 12:00")
     connect_account(office, document=document(office))
+    late_on_tuesday(office)
+    yield start(office.engine)
+    office.close()
+
+
+def late_on_tuesday(office: Office) -> None:
     tell(office, [new_deal(str(n), "2026-03-02 10:00") for n in range(1, 6)])
     tell(office, [
         new_task(f"9{n}", "2026-03-02 10:00", "2026-03-06 18:00", str(n)) for n in range(1, 6)
     ])  # fmt: skip
     tell(office, [task("91", "2026-03-02 10:01", "1", due="2026-03-03 12:00")])
     tell(office, [task("91", "2026-03-03 14:00", "1", due="2026-03-06 18:00")])
-    yield start(office.engine)
-    office.close()
 
 
 def row(api: Api, **asked: str) -> dict[str, Any]:
@@ -46,8 +63,29 @@ def test_two_hours_of_forty_cost_two_points(api: Api) -> None:
     assert (found["seller"]["id"], found["index"], found["open_deals"]) == ("romashka.7", 98.0, 5)
     (cost,) = found["costs"]
     assert (cost["rule"], cost["points"]) == ("task-overdue", 2.0)
-    assert found["trend"] == [{"date": "2026-03-03", "index": 98.0}]
+    assert found["trend"] == [{"date": "2026-03-03", "index": 98.0, "muted_share": 0.0}]
+    assert (found["muted_seconds"], found["muted_share"]) == (0, 0.0)
     assert (found["previous"], found["change"]) == (100.0, -2.0)
+
+
+def test_muted_time_stands_apart_and_costs_nothing(start: Start, database_url: str) -> None:
+    """One of the two late hours is muted: 1 h of 40 deal-hours; the other one costs a point."""
+    office = make_office(database_url, "2026-03-03 13:00")
+    connect_account(office, document=document(office))
+    late_on_tuesday(office)
+    with transaction(office.engine) as connection:
+        scope, until = {"rule": "task-overdue", "seller": "7"}, moment("2026-03-03 16:00")
+        mutes.add(connection, ACCOUNT, scope, until, ("акция", "key_1"), office.now())
+    while rejudge.derive_marked(office, ACCOUNT):
+        pass
+    assert verify.verify(office, ACCOUNT) == []
+    found = row(start(office.engine))
+    assert (found["index"], found["costs"][0]["points"]) == (99.0, 1.0)
+    assert (found["muted_seconds"], found["muted_share"]) == (3600, 2.5)
+    assert found["trend"][0]["muted_share"] == 2.5
+    verify.rebuild(office, ACCOUNT)
+    assert row(start(office.engine), by="account")["muted_seconds"] == 3600
+    office.close()
 
 
 def test_team_and_account_sum_hours_before_dividing(api: Api) -> None:

@@ -41,6 +41,7 @@ def test_open_ones_are_listed_by_breach(both: Api) -> None:
         "mute": None,
         "muted": False,
         "muted_seconds": 0,
+        "bulk": False,
         "alerted_at": None,
     }  # fmt: skip
 

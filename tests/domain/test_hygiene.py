@@ -1,9 +1,16 @@
 """The exact integrals against a second way of counting that looks at every minute."""
 
+from random import Random
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.hygiene import SHORT_SECONDS, WHOLE, Change, Meter
+from service.domain.directory import StageKind
+from service.domain.hygiene import COSTS, SHORT_SECONDS, WHOLE, Change, Meter, costs, mutings
+from service.domain.instant import FOREVER
+from service.domain.story import DealState, Story
+from service.domain.violation import Found
 
 MINUTE = 60
 PIECES = [(600, 840), (900, 1080), (2040, 2520)]  # in minutes: a day with a break, and another
@@ -99,3 +106,45 @@ def test_a_meter_that_begins_later_knows_what_was_before(
         whole = Meter(0, {}, changes).take(pieces)
         rest = Meter(opened, by_rule, later).take(pieces)
         assert (whole.weight, whole.cost) == (rest.weight, rest.cost)
+
+
+def debt(dice: Random, rule: str) -> Found:
+    begun, lasts = dice.randint(0, 60), dice.randint(1, 40)
+    over = begun + lasts if dice.random() < 0.8 else None
+    cuts = sorted(dice.sample(range(begun, (over or 100) + 1), min(4, (over or 100) - begun + 1)))
+    muted = tuple(zip(cuts[::2], cuts[1::2], strict=False))
+    if over is None and dice.random() < 0.3:
+        muted = (*muted[:-1], (cuts[-1], FOREVER))
+    fields: dict[str, Any] = dict.fromkeys(Found.__dataclass_fields__, "")
+    return Found(**fields | {
+        "rule": rule, "severity": dice.choice(list(COSTS)), "notice": dice.random() < 0.2,
+        "breach_at": begun, "resolved_at": over, "muted": muted,
+    })  # fmt: skip
+
+
+def test_what_is_muted_costs_nothing_and_is_told_apart_at_every_instant() -> None:
+    """Looked at second by second: who has the deal, what is loud, what is muted."""
+    both = 0
+    for seed in range(200):
+        dice = Random(seed)
+        story = Story("deal:1", "deal", "1")
+        for at in sorted(dice.sample(range(80), dice.randint(1, 5))):
+            kind = dice.choice([StageKind.OPEN, StageKind.OPEN, StageKind.WON])
+            state = DealState(at, kind, "31", responsible=dice.choice("79"))
+            state.born_at = story.deal[0].at if story.deal else at
+            story.deal.append(state)
+        found = [debt(dice, rule) for rule in "xyz"]
+        pieces, hushed = list(costs(story, found)), list(mutings(story, found))
+        for at in range(120):
+            held = [state for state in story.deal if state.at <= at][-1:]
+            owner = held[0].responsible if held and held[0].kind is StageKind.OPEN else None
+            over = [f for f in found if f.breach_at <= at < (f.resolved_at or FOREVER)]
+            quiet = [f for f in over if any(a <= at < b for a, b in f.muted) and not f.notice]
+            loud = [f for f in over if f not in quiet and not f.notice]
+            cost = max((COSTS[f.severity] for f in loud), default=0)
+            costing = [(c.cost, c.seller) for c in pieces if c.start <= at < c.end]
+            assert costing == ([(cost, owner)] if cost and owner else []), (seed, at)
+            muted = [m.seller for m in hushed if m.start <= at < m.end]
+            assert muted == ([owner] if quiet and owner else []), (seed, at)
+            both += bool(costing and muted)
+    assert both > 100

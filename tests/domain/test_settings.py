@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from service.domain.config import parse_document, resolve
+from service.domain.directory import TaskKind
 from service.errors import ConfigError
 from service.rules.book import load_book
 from service.settings import load_settings
@@ -122,3 +124,40 @@ def test_yaml_of_the_design_is_accepted() -> None:
     assert rules["call-without-note"].params == {"min_seconds": 60}
     assert config.limit("7") == 30
     assert config.limit("9") == 50
+
+
+KINDS = (TaskKind(id="1", name="Связаться"), TaskKind(id="2", name="Встреча"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "said"),
+    [
+        ("task-overdue", "Встречи", "there is no kind of tasks 'Встречи'; near ones: Встреча"),
+        ("task-overdue", "kind:Встречи", "there is no kind of tasks 'Встречи'; near ones: Встреча"),
+        ("task-overdue", "source:сайт", "a task goes by stage, pipeline, kind"),
+        ("deal-no-first-touch", "kind:Встреча", "a deal goes by stage, pipeline, source"),
+        ("deal-no-first-touch", "stage:Догвор", "near ones: Договор"),
+        ("deal-stuck", "Догвор", "no pipeline has a stage 'Догвор'; near ones: Договор"),
+        ("deal-no-first-touch", "sorce:сайт", "did you mean source:сайт?"),
+        ("lead-not-processed", "kind:x", "a lead goes by source, category"),
+    ],
+)
+def test_a_norm_by_a_name_that_means_nothing_is_told(rule: str, name: str, said: str) -> None:
+    document = parse_document({"rules": {rule: {"for": {name: "2wh"}}}})
+    config = resolve("romashka", "amocrm", replace(world.DIRECTORY, task_kinds=KINDS), document)
+    with pytest.raises(ConfigError, match=f"rules.{rule}.for") as refused:
+        load_book().check(config)
+    assert said in str(refused.value)
+
+
+def test_norms_by_source_and_kind_belong_to_the_version() -> None:
+    def version(rule: str, spans: dict[str, str]) -> str:
+        document = parse_document({"rules": {rule: {"for": spans}}})
+        config = resolve("romashka", "amocrm", replace(world.DIRECTORY, task_kinds=KINDS), document)
+        return next(r.version for r in load_book().in_force(config) if r.id == rule)
+
+    plain = version("deal-no-first-touch", {})
+    sites = [version("deal-no-first-touch", {"сайт": span}) for span in ("5wm", "9wm")]
+    assert len({plain, *sites}) == 3
+    assert version("deal-no-first-touch", {"source:Сайт": "5wm"}) == sites[0]
+    assert version("task-overdue", {"2": "1wh"}) == version("task-overdue", {"встреча": "1wh"})

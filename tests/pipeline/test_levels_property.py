@@ -120,7 +120,14 @@ def by_chance(seed: int) -> list[Fact]:
         number, who = chance.choice("12345"), chance.choice("79")
         stage = chance.choice(["10", "20", "30", "30", "142", "143"])
         body = {"stage": stage, "responsible": who, "author": who, "amount": 100}
-        due = {"is_open": chance.random() < 0.7, "responsible": who, "author": who, "due_at": at()}
+        due: dict[str, Any] = {
+            "is_open": chance.random() < 0.7,
+            "responsible": who,
+            "author": who,
+            "due_at": at(),
+        }
+        if number in "24":
+            due["starts_at"] = due["due_at"] - 9 * 3600  # longer than the day has
         return chance.choice([
             deal(number, at(), body), task(number, at(), due),
             call(number, at(), {"author": who, "answered": True}),

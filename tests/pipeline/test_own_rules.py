@@ -329,3 +329,31 @@ def test_stored_file_that_a_newer_dozor_does_not_understand_takes_nobody_down(
     (fault,) = office.shelf.faults(versions)
     assert fault.startswith("rules:")
     assert "their-rule" in fault
+
+
+LEVEL = """
+  - id: my-load
+    on: seller
+    form: level
+    level: deals_open
+    when: seller.is_active
+    params: {limit: 0}
+    severity: warning
+    title: {ru: "Много", en: "Many"}
+    advice: {ru: "Раздайте", en: "Hand over"}
+"""
+
+
+def test_a_removed_rule_of_the_second_layer_ends_what_it_had_open(office: Office) -> None:
+    put(office, file(LEVEL), "2026-03-10 18:00")
+    settle(office)
+    assert of(office, "my-load") == [("10 10:00", None, None)]
+    put(office, file(), LATER)
+    settle(office)
+    assert of(office, "my-load") == [("10 10:00", "11 12:00", "rule_changed")]
+    assert verify.verify(office, world.ACCOUNT) == []
+    go_to(office, "2026-03-12 12:00")
+    world.tell(office, [world.new_deal("2", "2026-03-12 10:00")])
+    assert of(office, "my-load") == [("10 10:00", "11 12:00", "rule_changed")]
+    verify.rebuild(office, world.ACCOUNT)
+    assert of(office, "my-load") == [("10 10:00", "11 12:00", "rule_changed")]

@@ -23,6 +23,7 @@ from tests import world
 QUARTER = timedelta(minutes=15)
 START = datetime(2026, 3, 4, 9)  # noqa: DTZ001 - a Wednesday; Monday the 9th is a day off
 DAYS = 8
+LONG_MINUTES = 500
 END = START + timedelta(days=DAYS)
 OFF = {date(2026, 3, 9)}
 AWAY = {"9": (date(2026, 3, 5), date(2026, 3, 6))}
@@ -70,6 +71,14 @@ class Department:
             found[owner] += made <= at < done and due.date() == day
         return found
 
+    def long_on(self, who: str, day: date, at: datetime) -> int:
+        """Minutes of a seller's tasks due on a day: every third takes longer than a day has."""
+        return sum(
+            LONG_MINUTES if n % 3 == 0 else 15
+            for n, (made, owner, due, done) in enumerate(self.tasks)
+            if owner == who and made <= at < done and due.date() == day
+        )
+
     def acted(self, who: str, at: datetime) -> bool:
         """Whether a seller did something at exactly this quarter."""
         return any(start == at and author == who for start, author in self.calls) or any(
@@ -97,6 +106,8 @@ class Department:
         for n, (made, owner, due, done) in enumerate(self.tasks):
             body = {"id": f"{n}", "is_open": True, "responsible": owner, "created_by": owner,
                     "due_at": due.isoformat()}  # fmt: skip
+            if n % 3 == 0:
+                body["starts_at"] = (due - timedelta(minutes=LONG_MINUTES)).isoformat()
             lines.append(line(made, task=body | {"deal": "t"}))
             lines.append(line(done, task={"id": f"{n}", "is_open": False, "author": owner}))
             lines[-1]["task"]["deal"] = "t"
@@ -219,7 +230,8 @@ def overbooked(department: Department) -> Callable[[datetime], Open]:
         found = set()
         for due in DUES:
             for who, count in department.due_on(due.date(), at).items():
-                if count <= 1 or not works(who, due.date()) or at.date() > due.date():
+                full = count > 1 or department.long_on(who, due.date(), at) > 8 * 60
+                if not full or not works(who, due.date()) or at.date() > due.date():
                     continue
                 before = due.date() - timedelta(days=1)
                 while not works(who, before):

@@ -44,6 +44,12 @@ def rule(**changes: str) -> str:
         ({"when": "deal.amount"}, "f.yaml:5:5", "true or false"),
         ({"since": "deal.amount"}, "f.yaml:9:5", "is no instant of a deal"),
         ({"for": "5wdd"}, "f.yaml:9:5", "no span of time"),
+        (
+            {"on": "task", "when": "task.is_open", "for": "{by: source, default: 1h}"},
+            "f.yaml:9:5",
+            "a task does not go by source; it may go by stage, pipeline, kind",
+        ),
+        ({"for": "{by: sources, default: 1h}"}, "f.yaml:9:11", "rules.0.for.by"),
         ({"severity": "loud"}, "f.yaml:6:5", "severity"),
         ({"whem": "1"}, "f.yaml:9:5", "whem"),
         ({"critical_when": "deal.amont > 5"}, "f.yaml:9:5", "did you mean deal.amount?"),

@@ -7,9 +7,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.domain.clientkeys import client_keys
+from service.domain.facts import Fact, Kind, Rank
 from service.domain.instant import Instant, to_datetime
 
 CALL_TYPES = {"10": "in", "11": "out", "call_in": "in", "call_out": "out"}
+MESSAGE_TYPES = {"102": "in", "103": "out", "sms_in": "in", "sms_out": "out"}
+MAIL_TYPES = {"15", "amomail_message"}  # the direction stands in the particulars
 MAX_TEXT = 500
 _TALK_TOOK_PLACE = 4
 _LAST_MINUTE = time(23, 59)
@@ -49,6 +52,29 @@ def call_body(params: dict[str, Any], direction: str) -> dict[str, Any]:
         "answered": answered,
         "uniq": None if uniq in (None, "") else str(uniq)[:200],
     }
+
+
+def message(
+    home: dict[str, Any],
+    key: str,
+    direction: str,
+    at: Instant,
+    who: str | None,
+    rank: Rank = Rank.HOOK,
+) -> Fact:
+    """A message that hangs where `home` says; of the client's own no author is told."""
+    body = home | {"direction": direction, "created_at": at}
+    if direction == "out" and who is not None:
+        body["author"] = who
+    return Fact(Kind.MESSAGE, key[:64], at, body, rank)
+
+
+def direction_of(kind: str | None, params: Mapping[str, Any]) -> str | None:
+    """In or out, of a note that is an SMS or a mail; None: it is neither, or does not say."""
+    if kind in MAIL_TYPES:
+        income = str(params.get("income")).casefold()
+        return {"true": "in", "1": "in", "false": "out", "0": "out"}.get(income)
+    return MESSAGE_TYPES.get(kind or "")
 
 
 def number(value: Any) -> int | None:

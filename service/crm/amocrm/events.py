@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.crm.amocrm.common import author, linked_id
+from service.crm.amocrm import common
+from service.crm.amocrm.common import author, link, linked_id
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.instant import Instant
 from service.domain.money import minor_units
@@ -53,6 +54,19 @@ def read(row: Row, currency: str) -> Event | None:
     who = author(row.get("created_by"))
     subject, at = str(row["entity_id"]), int(row["created_at"])
     return Event(kind, subject, name, at, str(row["id"]), who, before, after)
+
+
+def message(row: Row) -> Fact | None:
+    """A word in a chat; None for other events. A bot writes as user 0."""
+    direction = MESSAGES.get(str(row.get("type")))
+    told = _side(row, "value_after").get("message")
+    key = told.get("id") if isinstance(told, dict) else None
+    entity = {"lead": "deal"}.get(str(row.get("entity_type")), str(row.get("entity_type")))
+    home = link(entity, linked_id(row.get("entity_id")))
+    if direction is None or not home:
+        return None
+    at, who = int(row["created_at"]), author(row.get("created_by"))
+    return common.message(home, str(key or row["id"]), direction, at, who, Rank.HISTORY)
 
 
 def facts(found: Iterable[Event]) -> list[Fact]:
@@ -117,3 +131,4 @@ _SIDES: dict[str, Callable[[Row, str], Row | None]] = {
     "task_deadline_changed": _deadline,
 }
 TYPES = (*_SIDES, *_WHOLE)
+MESSAGES = {"incoming_chat_message": "in", "outgoing_chat_message": "out"}

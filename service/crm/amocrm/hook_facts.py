@@ -11,12 +11,16 @@ from typing import Any
 
 from service.crm.amocrm.common import (
     CALL_TYPES,
+    MAIL_TYPES,
     MAX_TEXT,
+    MESSAGE_TYPES,
     author,
     call_body,
+    direction_of,
     field_text,
     is_all_day,
     link,
+    message,
     reach,
 )
 from service.crm.form import END_OF_TIME, instant, items, subject_id, text
@@ -139,7 +143,7 @@ def note(note: Any, owner: str | None, received: Instant) -> Fact | None:
     """
     note_id = subject_id(note, "id")
     kind = text(note, "note_type")
-    if note_id is None or kind not in {*CALL_TYPES, *_TEXT_TYPES}:
+    if note_id is None or kind not in {*CALL_TYPES, *_TEXT_TYPES, *MESSAGE_TYPES, *MAIL_TYPES}:
         return None
     entity = _ENTITIES.get(text(note, "element_type") or "", owner)
     body = link(entity, subject_id(note, "element_id"))
@@ -149,6 +153,10 @@ def note(note: Any, owner: str | None, received: Instant) -> Fact | None:
     if kind in CALL_TYPES:
         body |= call_body(_json(text(note, "text")), CALL_TYPES[kind])
         return Fact(Kind.CALL, f"c{note_id}", at, body | {"started_at": created})
+    if kind not in _TEXT_TYPES:
+        direction = direction_of(kind, _json(text(note, "text")))
+        who = body.pop("author")
+        return message(body, f"n{note_id}", direction, created, who) if direction else None
     words = (text(note, "text") or "")[:MAX_TEXT]
     return Fact(Kind.NOTE, note_id, at, body | {"text": words, "created_at": created})
 
@@ -160,6 +168,35 @@ def _json(value: str | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return {str(k).lower(): v for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def chat(item: Any, direction: str, received: Instant) -> Fact | None:
+    """`message[add]`, `outgoing_message[add]`: a word in a chat; None if it hangs nowhere."""
+    key, home = text(item, "id"), _talks_home(item)
+    if key is None or not home:
+        return None
+    at = instant(item, "created_at") or received
+    return message(home, key, direction, at, author(text(item, "created_by")))
+
+
+def talk(item: Any, received: Instant) -> Fact | None:
+    """`talk[update]` of a conversation that somebody closed: no answer is needed."""
+    key, home = text(item, "talk_id", "id"), _talks_home(item)
+    if key is None or not home or text(item, "is_in_work") != "0":
+        return None
+    at = instant(item, "updated_at") or received
+    return message(home, f"t{key}.{at}", "closed", at, None)
+
+
+def _talks_home(item: Any) -> dict[str, Any]:
+    """The deal that a conversation is of, else the person."""
+    kind, key = text(item, "entity_type"), subject_id(item, "entity_id")
+    if kind not in {"lead", "contact"}:
+        kind, key = _ENTITIES.get(text(item, "element_type") or ""), subject_id(item, "element_id")
+    if key is not None and kind in {"lead", "deal"}:
+        return link("deal", key)
+    person_id = key if kind == "contact" and key is not None else subject_id(item, "contact_id")
+    return link("contact", person_id) if person_id is not None else {}
 
 
 def inquiry(item: Any, action: str, received: Instant) -> list[Fact]:

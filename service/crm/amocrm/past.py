@@ -13,7 +13,10 @@ from service.domain.instant import Instant
 
 EVENTS_PAGE = 100
 OVERLAP_SECONDS = 600
-_NOTE_TYPES: Params = [("filter[note_type][]", kind) for kind in ("common", "call_in", "call_out")]
+_NOTE_TYPES: Params = [
+    ("filter[note_type][]", kind)
+    for kind in ("common", "call_in", "call_out", "sms_in", "sms_out", "amomail_message")
+]
 _PATHS = {Kind.DEAL: "leads", Kind.TASK: "tasks"}
 
 
@@ -78,7 +81,7 @@ class Past:
         A reading that was cut off starts anew: only all events together tell which one is first.
         """
         params: Params = [("limit", EVENTS_PAGE)]
-        params += [("filter[type][]", kind) for kind in events.TYPES]
+        params += [("filter[type][]", kind) for kind in (*events.TYPES, *events.MESSAGES)]
         if since:
             params.append(("filter[created_at][from]", since))
         currency = self._readers.connection.currency
@@ -87,7 +90,8 @@ class Past:
             found = [event for event in read if event is not None]
             self._beginnings.note(found)
             newest = max(int(row["created_at"]) for row in rows)
-            yield Piece(events.facts(found), None, newest)
+            said = [message for row in rows if (message := events.message(row)) is not None]
+            yield Piece(events.facts(found) + said, None, newest)
         self._learn_births()
         for told in self._beginnings.facts(since):
             yield Piece(told, None)

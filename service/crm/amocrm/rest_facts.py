@@ -12,10 +12,12 @@ from service.crm.amocrm.common import (
     MAX_TEXT,
     author,
     call_body,
+    direction_of,
     field_text,
     is_all_day,
     link,
     linked_id,
+    message,
     reach,
 )
 from service.domain.facts import Fact, Kind, Rank
@@ -116,6 +118,10 @@ def note(note: Row, entity: str) -> Fact | None:
     if kind in CALL_TYPES:
         body |= call_body(params, CALL_TYPES[kind]) | {"started_at": created}
         return Fact(Kind.CALL, f"c{note['id']}", at, body, Rank.FETCHED, at)
+    direction = direction_of(kind, params)
+    if direction is not None:
+        who = body.pop("author")
+        return message(body, f"n{note['id']}", direction, created, who, Rank.FETCHED)
     if kind != "common":
         return None
     body |= {"text": str(params.get("text") or "")[:MAX_TEXT], "created_at": created}

@@ -49,6 +49,13 @@ def _read(body: dict[str, Any], raw: RawHook, connection: Connection) -> Iterato
         for action, item in _entities(body.get(key), ("add", "update", "responsible", "delete")):
             task = hook_facts.task(item, action, raw.received_at, connection.timezone)
             yield from [task] if task is not None else []
+    for key, direction in (("message", "in"), ("outgoing_message", "out")):
+        for _, item in _entities(body.get(key), ("add",)):
+            word = hook_facts.chat(item, direction, raw.received_at)
+            yield from [word] if word is not None else []
+    for _, item in _entities(body.get("talk"), ("update",)):
+        closed = hook_facts.talk(item, raw.received_at)
+        yield from [closed] if closed is not None else []
     for action, item in _entities(body.get("unsorted"), ("add", "update", "delete")):
         for fact in hook_facts.inquiry(item, action, raw.received_at):
             yield fact

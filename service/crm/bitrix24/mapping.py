@@ -18,6 +18,7 @@ NO_DEADLINE_YEAR = 9000
 DONE, WAITS_FOR_APPROVAL, DEFERRED = 5, 4, 6
 CALL, INCOMING = "2", "1"
 MEETING = "CRM_MEETING"
+MESSAGES = {"CRM_EMAIL", "IMOPENLINES_SESSION"}
 PLANNED = {"CRM_TODO", MEETING, "VOXIMPLANT_CALL", "CRM_CALL_TRACKER"}
 Row = dict[str, Any]
 
@@ -262,6 +263,35 @@ def activity(row: Row, deal_id: str | None) -> Fact | None:
     if deal_id is None and owner is not None and (person_id := entity(row.get("OWNER_ID"))):
         body["contact"] = f"{owner}{person_id}"
     return Fact(Kind.TASK, f"a{row['ID']}", at, body, Rank.FETCHED, at)
+
+
+def is_message(row: Row) -> bool:
+    """Whether an activity is a mail or a chat of an open line."""
+    return str(row.get("PROVIDER_ID") or "") in MESSAGES
+
+
+def message(row: Row, deal_id: str | None) -> list[Fact]:
+    """A mail or a chat: what came or was sent, and that an incoming one has been dealt with.
+
+    Of a chat only its beginning and its end are known, not the words in it.
+    """
+    at, created = instant(row.get("LAST_UPDATED")), instant(row.get("CREATED"))
+    if at is None or created is None:
+        return []
+    incoming = str(row.get("DIRECTION")) == INCOMING
+    home: Row = {"deal": deal_id}
+    owner = {"3": "", "4": "co"}.get(str(row.get("OWNER_TYPE_ID")))
+    if deal_id is None and owner is not None and (person_id := entity(row.get("OWNER_ID"))):
+        home["contact"] = f"{owner}{person_id}"
+    key = f"a{row['ID']}"
+    body = home | {"direction": "in" if incoming else "out", "created_at": created}
+    if not incoming:
+        body["author"] = user(row.get("AUTHOR_ID"))
+    facts = [Fact(Kind.MESSAGE, key, created, body, Rank.FETCHED, at)]
+    if incoming and row.get("COMPLETED") == "Y" and at > created:
+        over = home | {"direction": "closed", "created_at": at}
+        facts.append(Fact(Kind.MESSAGE, f"{key}e", at, over, Rank.FETCHED, at))
+    return facts
 
 
 def call(row: Row, deal_id: str | None = None) -> Fact | None:

@@ -121,11 +121,17 @@ class Readers:
         return facts + self.calls(calls)
 
     def of_activities(self, rows: Iterable[Row]) -> list[Fact]:
-        """Rows of activities: the planned steps among them."""
-        planned = [row for row in rows if mapping.is_planned(row)]
-        deals = self._deals_of(planned)
-        facts = [mapping.activity(row, deals.get(str(row["ID"]))) for row in planned]
-        return [fact for fact in facts if fact is not None]
+        """Rows of activities: the planned steps among them, mails and chats."""
+        used = [row for row in rows if mapping.is_planned(row) or mapping.is_message(row)]
+        deals = self._deals_of(used)
+        facts: list[Fact] = []
+        for row in used:
+            deal = deals.get(str(row["ID"]))
+            if mapping.is_message(row):
+                facts += mapping.message(row, deal)
+            elif (step := mapping.activity(row, deal)) is not None:
+                facts.append(step)
+        return facts
 
     def _deals_of(self, activities: Iterable[Row]) -> dict[str, str]:
         """Activity id -> deal: its owner, else the newest deal to which it is bound."""

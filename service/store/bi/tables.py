@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import and_, case, func, literal, null, or_, select
 
 from service.store.bi.scene import Element, Kind, Scene, major
+from service.store.bulks import is_bulk
 from service.store.reads.violations import is_marked
 from service.store.tables import Deal, Task, Violation
 
@@ -335,6 +336,7 @@ VIOLATIONS = Table(
         _day("resolved_date", "local day of the end", _VA, _V.c.resolved_at),
         Column("updated_at", "DateTimeOffset", "last change of its status", _changed),
         Column("muted", "Boolean", "muted now", lambda scene: is_marked("mute", scene.at)),
+        Column("bulk", "Boolean", "begun by a bulk change", lambda _: is_bulk()),
         Column("acked", "Boolean", "acknowledged", lambda scene: is_marked("ack", scene.at)),
     ),
     base=lambda _: _V,

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, and_, case, func, literal, not_, null, o
 
 from service.domain.instant import Instant
 from service.store import mutes
+from service.store.bulks import is_bulk
 from service.store.reads.conditions import (
     Build,
     Element,
@@ -217,6 +218,7 @@ def _builders(question: Question) -> dict[str, Build]:
         "resolved_at": compare(_V.c.resolved_at),
         "acked": lambda f: _flag(is_marked("ack", question.at), wanted=f.value[0]),
         "muted": lambda f: _flag(is_marked("mute", question.at), wanted=f.value[0]),
+        "bulk": lambda f: _flag(is_bulk(), wanted=f.value[0]),
     }
 
 

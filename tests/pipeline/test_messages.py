@@ -1,0 +1,43 @@
+"""A client's message waits on all his open deals until one of ours answers, in any order."""
+
+from random import Random
+
+from sqlalchemy import select
+
+from service.domain.facts import Fact, Kind
+from service.pipeline import verify
+from service.store.engine import reading
+from service.store.tables import Violation
+from tests import world
+
+V = Violation.__table__  # type: ignore[attr-defined]
+
+
+def message(key: str, at: str, direction: str, author: str | None = None) -> Fact:
+    body = {"deal": None, "contact": "5", "direction": direction, "created_at": world.moment(at)}
+    return Fact(Kind.MESSAGE, key, world.moment(at), body | ({"author": author} if author else {}))
+
+
+def test_messages_of_the_person_reach_his_deals_in_any_order(database_url: str) -> None:
+    office = world.make_office(database_url, "2026-03-03 18:00")
+    world.connect_account(office)
+    facts = [
+        world.new_deal("1", "2026-03-02 10:00", contacts=["5"]),
+        world.new_deal("2", "2026-03-02 10:00", contacts=["5"]),
+        message("m1", "2026-03-03 11:00", "in"),
+        message("m2", "2026-03-03 11:01", "out", "0"),
+        message("m3", "2026-03-03 11:30", "in"),
+        message("m4", "2026-03-03 13:00", "out", "9"),
+    ]
+    Random(3).shuffle(facts)
+    for fact in facts:
+        world.tell(office, [fact])
+        assert verify.verify(office, world.ACCOUNT) == []
+    with reading(office.engine) as connection:
+        query = select(V.c.deal, V.c.since, V.c.breach_at, V.c.resolved_at).where(
+            V.c.rule == "deal-client-waits"
+        )
+        found = sorted(tuple(row) for row in connection.execute(query))
+    instants = [world.moment(f"2026-03-03 {at}") for at in ("11:00", "12:00", "13:00")]
+    assert found == [("1", *instants), ("2", *instants)]
+    office.close()
