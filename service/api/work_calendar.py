@@ -14,8 +14,9 @@ from service.api.params import NumberParam
 from service.api.problems import bad_parameter, not_found
 from service.api.router import Router
 from service.api.schemas import Wire
-from service.domain.calendar import WorkCalendar, is_provisional, is_shortened
+from service.domain.calendar import WorkCalendar
 from service.domain.period import local_date
+from service.domain.public_holidays import is_provisional, is_shortened
 
 router = Router(prefix="/v1", tags=["Directory"])
 FIRST_YEAR, LAST_YEAR = 2000, 2100

@@ -12,21 +12,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
 from itertools import pairwise
 from time import gmtime
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-import holidays as holiday_tables
 
 from service.domain.instant import Instant
 from service.domain.period import at_clock, day_start, local_date, to_day
+from service.domain.public_holidays import holiday_table, is_shortened, known_country
 from service.domain.span import Span
 from service.errors import ConfigError
-
-if TYPE_CHECKING:
-    from holidays import HolidayBase
 
 Hours = tuple[tuple[int, int], ...]
 """Working pieces of a day as minutes from midnight, e.g. ((600, 1080),)."""
@@ -36,8 +30,6 @@ _PIECE = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
 _HORIZON_DAYS = 3650
 _MEMORY = 100_000
 _DAY = 86_400
-_MOVED = re.compile(r"перенесено|\(выходной\)|day off|substituted", re.IGNORECASE)
-_EXCHANGED = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})")
 
 
 def parse_hours(text: str, where: str) -> Hours:
@@ -88,65 +80,6 @@ def parse_week(text: str, where: str = "work.week") -> tuple[Hours, ...]:
     return tuple(week)
 
 
-@lru_cache(maxsize=64)
-def _holiday_table(country: str, year: int) -> "HolidayBase":
-    return holiday_tables.country_holidays(country, years=year, language=_language(country))
-
-
-def _language(country: str) -> str | None:
-    supported = holiday_tables.country_holidays(country).supported_languages
-    return "ru" if "ru" in supported else None
-
-
-@lru_cache(maxsize=64)
-def known_country(country: str) -> bool:
-    """Whether the `holidays` library knows this country."""
-    try:
-        holiday_tables.country_holidays(country.upper())
-    except NotImplementedError:
-        return False
-    return True
-
-
-def is_provisional(country: str, year: int) -> bool:
-    """Whether no decree on transferred days is known for the year (Russia only)."""
-    if country.upper() != "RU":
-        return False
-    names = _holiday_table("RU", year).values()
-    return not any("перенесено" in name for name in names)
-
-
-def is_shortened(country: str, on: date) -> bool:
-    """A Russian working day before a holiday proper, or a working Saturday in such a one's place.
-
-    Source: Labour Code art. 95 as read from the library's own names (stack.md 8).
-    """
-    if country.upper() != "RU":
-        return False
-    table = _holiday_table("RU", on.year)
-    if not table.is_working_day(on):
-        return False
-    if _is_proper(on + timedelta(days=1)):
-        return True
-    if on.weekday() < 5:
-        return False
-    return any(_before_proper(name, on) for name in table.values() if f"{on:%d.%m.%Y}" in name)
-
-
-def _before_proper(name: str, saturday: date) -> bool:
-    """Whether the weekday that a working Saturday was exchanged for stands before a holiday."""
-    table = _holiday_table("RU", saturday.year)
-    for day, text in table.items():
-        if text == name and _EXCHANGED.search(text):
-            return _is_proper(day + timedelta(days=1))
-    return False
-
-
-def _is_proper(on: date) -> bool:
-    name = _holiday_table("RU", on.year).get(on)
-    return name is not None and not _MOVED.search(name)
-
-
 @dataclass(frozen=True)
 class WorkCalendar:
     """Working time of one seller or account. Immutable; days are computed when asked for."""
@@ -183,7 +116,7 @@ class WorkCalendar:
         if on in self.exceptions:
             return None if self.exceptions[on] else "off"
         works = bool(self.week[on.weekday()])
-        is_holiday = bool(self.country) and on in _holiday_table(self.country or "", on.year)
+        is_holiday = bool(self.country) and on in holiday_table(self.country or "", on.year)
         if is_holiday and (works or on.weekday() < 5):
             return "holiday"
         if works:
@@ -193,7 +126,7 @@ class WorkCalendar:
     def _is_working_weekend(self, on: date) -> bool:
         if not self.country or on.weekday() < 5 or self.week[on.weekday()]:
             return False
-        return on in getattr(_holiday_table(self.country, on.year), "weekend_workdays", ())
+        return on in getattr(holiday_table(self.country, on.year), "weekend_workdays", ())
 
     def day_seconds(self, on: date) -> int:
         """Working seconds of a local date."""

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.calendar import (
-    is_provisional,
-    is_shortened,
-    make_calendar,
-    parse_hours,
-    parse_week,
-)
+from service.domain.calendar import make_calendar, parse_hours, parse_week
+from service.domain.public_holidays import is_provisional, is_shortened
 from service.domain.span import Span
 from service.errors import ConfigError
 
