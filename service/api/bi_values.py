@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.api.bi_refs import date_of
 from service.api.names import Names
 from service.domain.instant import iso
 from service.domain.money import major_units
+from service.kpi.bi_rows import date_of
 from service.store.bi.scene import PLAIN
 from service.store.bi.tables import Column
 

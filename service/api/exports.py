@@ -13,13 +13,14 @@ from starlette.responses import Response, StreamingResponse
 
 from service.api import parquet, xlsx
 from service.api.auth import require
-from service.api.bi_refs import days_of, scene_of
+from service.api.bi_refs import scene_of
 from service.api.bi_values import csv_cell, csv_line, plain, ru_cell, typed
 from service.api.deps import Call, CallDep
 from service.api.names import Names, visible_names
 from service.api.params import DateParam, LangParam, ListParam
 from service.api.problems import bad_parameter, near, problem, shown
 from service.api.router import Router
+from service.kpi.bi_rows import days_of
 from service.kpi.tables import TABLES
 from service.store.bi.reader import Cut, Reading, any_of, at_least, at_most
 from service.store.bi.scene import Scene

@@ -6,9 +6,9 @@ from typing import Any
 
 from service.api.deps import Call
 from service.api.names import Names, full_id, money
-from service.api.rule_texts import rule_name
 from service.domain.instant import Instant, iso
 from service.domain.mutes import seconds_until
+from service.rules.words import rule_name
 from service.store.handles import Connection
 from service.store.mutes import SECOND_LAYER
 from service.store.reads.alerting import Alerting, alertings
