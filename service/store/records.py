@@ -146,6 +146,24 @@ class PlanVersion(SQLModel, table=True):
     author: str
 
 
+class BiRef(SQLModel, table=True):
+    """Reference rows of the BI views: names, calendars, rules of an account as one document."""
+
+    __tablename__ = "bi_ref"
+    account_id: str = account_column()
+    kind: str = key_column(16)
+    rows: Any = json_column()
+    at: int = instant()
+
+
+class BiGrant(SQLModel, table=True):
+    """Which accounts a database role sees through the BI views; `*` = all."""
+
+    __tablename__ = "bi_grant"
+    account_id: str = account_column()
+    role: str = key_column(63)
+
+
 class Alert(SQLModel, table=True):
     """A message to one receiver (the outbox). `key` is its idempotency key."""
 
