@@ -13,6 +13,7 @@ from service import __version__
 from service.api import (
     absences,
     alerts,
+    changes,
     deals,
     directory,
     exports,
@@ -84,6 +85,7 @@ ROUTERS: Sequence[Router] = (
     alerts.router,
     subscriptions.router,
     exports.router,
+    changes.router,
     odata.router,
 )
 

@@ -80,7 +80,7 @@ def check_if_match(request: Request, tag: str) -> None:
 def finish(request: Request, response: Response) -> Response:
     """Add caching headers and a tag to a GET's 200; make it a 304 if the client has it."""
     response.headers.setdefault("cache-control", CACHE_CONTROL)
-    if response.status_code != 200:
+    if response.status_code != 200 or response.headers["cache-control"] == "no-store":
         return response
     tag = request.scope.get(_TAG)
     if tag is None and hasattr(response, "body"):

@@ -8,7 +8,7 @@ from service import metrics
 from service.domain.instant import to_datetime
 from service.pipeline import verify
 from service.pipeline.office import Office
-from service.store import accounts, idempotency, inbox
+from service.store import accounts, idempotency, inbox, revisions
 from service.store.engine import reading, transaction
 
 SWEEP_SECONDS = 3600  # of the account's time
@@ -51,6 +51,7 @@ class Upkeep:
         for account_id in known:
             with transaction(office.engine) as connection:
                 inbox.forget(connection, account_id, before)
+                revisions.keep_mark(connection, account_id, now)
         with transaction(office.engine) as connection:
             idempotency.prune(connection, now)
 
