@@ -44,7 +44,7 @@ from service.api.auth import KeyRing
 from service.api.deps import Services
 from service.api.frame import Frame
 from service.api.gate import Gate, GateMiddleware
-from service.api.limits import Limiter
+from service.api.limits import Limiter, Running
 from service.api.problems import answer, not_found, problem
 from service.api.router import Router, allowed_methods
 from service.clock import Clock
@@ -58,6 +58,7 @@ from service.store.handles import Engine
 GZIP_FROM_BYTES = 1024
 GZIP_LEVEL = 5
 WRONG_KEYS_PER_MINUTE = 20
+BULK_TIMES, MOST_RUNNING = 2, 4  # exports and OData: of one key, so often and so many at once
 ROUTERS: Sequence[Router] = (
     violations.router,
     violation_actions.router,
@@ -127,6 +128,8 @@ def create_app(
         ready=ready,
         keys=KeyRing(engine, monotonic),
         limiter=Limiter(settings.rate_limit_per_minute, monotonic),
+        bulk=Limiter(settings.rate_limit_per_minute * BULK_TIMES, monotonic),
+        running=Running(MOST_RUNNING),
         wrong_keys=Limiter(WRONG_KEYS_PER_MINUTE, monotonic),
         adapters=_all_adapters() if adapters is None else adapters,
     )

@@ -125,7 +125,7 @@ def _cut(wish: Wish, scene: Scene) -> Cut:
 @contextmanager
 def _opened(call: Call, wanted: Wanted, wish: Wish) -> Iterator[_Source]:
     """The rows of an export in one snapshot."""
-    with call.read() as connection:
+    with call.read_long() as connection:
         names = visible_names(call, connection)
         if wanted.accounts is not None:
             names = {key: own for key, own in names.items() if key in wanted.accounts}
