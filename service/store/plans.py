@@ -7,10 +7,11 @@ from sqlalchemy import Connection, Table, and_, delete, func, insert, select, up
 
 from service.domain.instant import Instant
 from service.store import levels, revisions
-from service.store.records import Plan, PlanVersion
+from service.store.records import Gone, Plan, PlanVersion
 from service.store.tables import Account
 
 _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
+_GONE: Table = Gone.__table__  # type: ignore[attr-defined]
 _PLAN: Table = Plan.__table__  # type: ignore[attr-defined]
 _VERSION: Table = PlanVersion.__table__  # type: ignore[attr-defined]
 KEY = ("account_id", "metric", "period", "team", "seller")
@@ -73,6 +74,20 @@ def put(connection: Connection, row: Row, author: str, reason: str, now: Instant
     connection.execute(where.values(**changed, at=now, author=author, revision=_reached(row)))
     _keep(connection, {**key, **changed}, author, reason, now)
     return "updated"
+
+
+def revisions_of(connection: Connection, accounts: Sequence[str]) -> dict[str, int]:
+    """The data version of the last change of each account's plans, removals too."""
+    found = dict.fromkeys(accounts, 0)
+    gone = select(_GONE.c.account_id, func.max(_GONE.c.revision)).where(_GONE.c.type == "plan")
+    for table, query in (
+        (_PLAN, select(_PLAN.c.account_id, func.max(_PLAN.c.revision))),
+        (_GONE, gone),
+    ):
+        mine = query.where(table.c.account_id.in_(accounts)).group_by(table.c.account_id)
+        for account, revision in connection.execute(mine):
+            found[account] = max(found[account], int(revision))
+    return found
 
 
 def _reached(row: Row) -> Any:
