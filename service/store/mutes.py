@@ -150,6 +150,11 @@ def touching(
 
 def covers(at: Instant) -> Any:
     """Whether a mute of a scope holds for the violation of the outer query at `at`."""
-    same = [or_(_MUTE.c[name] == "", _MUTE.c[name] == _V.c[name]) for name in SCOPE]
-    mine = and_(_MUTE.c.account_id == _V.c.account_id, _MUTE.c.at <= at, _MUTE.c.ends_at > at)
-    return select(literal(1)).where(mine, *same).correlate(_V).exists()
+    now = and_(_MUTE.c.at <= at, _MUTE.c.ends_at > at)
+    return select(literal(1)).where(now, *in_scope_of(_V)).correlate(_V).exists()
+
+
+def in_scope_of(violation: Any) -> list[Any]:
+    """That a mute is of a violation, whenever."""
+    same = [or_(_MUTE.c[name] == "", _MUTE.c[name] == violation.c[name]) for name in SCOPE]
+    return [_MUTE.c.account_id == violation.c.account_id, *same]
