@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -127,10 +128,7 @@ def create_app(
         book=book or read_book(settings),
         ready=ready,
         keys=KeyRing(engine, monotonic),
-        limiter=Limiter(settings.rate_limit_per_minute, monotonic),
-        bulk=Limiter(settings.rate_limit_per_minute * BULK_TIMES, monotonic),
-        running=Running(MOST_RUNNING),
-        wrong_keys=Limiter(WRONG_KEYS_PER_MINUTE, monotonic),
+        **_limits(settings, monotonic),
         adapters=_all_adapters() if adapters is None else adapters,
     )
     gate = Gate(services)
@@ -153,6 +151,16 @@ def create_app(
     app.state.services = services
     app.state.gate = gate
     return app
+
+
+def _limits(settings: Settings, monotonic: Callable[[], float]) -> dict[str, Any]:
+    """How much of what a key, or an address, may ask."""
+    return {
+        "limiter": Limiter(settings.rate_limit_per_minute, monotonic),
+        "bulk": Limiter(settings.rate_limit_per_minute * BULK_TIMES, monotonic),
+        "running": Running(MOST_RUNNING),
+        "wrong_keys": Limiter(WRONG_KEYS_PER_MINUTE, monotonic),
+    }
 
 
 def _all_adapters() -> Mapping[str, Adapter]:
