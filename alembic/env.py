@@ -1,8 +1,10 @@
 """Alembic's environment: always on the connection that `service.store.schema` hands over."""
 
 from alembic import context
+from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
+from service.kpi import views
 from service.store import records, tables
 
 _ = (records, tables)
@@ -22,3 +24,5 @@ context.configure(
 )
 with context.begin_transaction():
     context.run_migrations()
+    if inspect(connection).has_table("bi_grant"):  # not after the way down
+        views.make(connection)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -13,6 +14,7 @@ from service import __version__
 from service.api import (
     absences,
     alerts,
+    changes,
     deals,
     directory,
     exports,
@@ -44,7 +46,7 @@ from service.api.auth import KeyRing
 from service.api.deps import Services
 from service.api.frame import Frame
 from service.api.gate import Gate, GateMiddleware
-from service.api.limits import Limiter
+from service.api.limits import Limiter, Running
 from service.api.problems import answer, not_found, problem
 from service.api.router import Router, allowed_methods
 from service.clock import Clock
@@ -58,6 +60,7 @@ from service.store.handles import Engine
 GZIP_FROM_BYTES = 1024
 GZIP_LEVEL = 5
 WRONG_KEYS_PER_MINUTE = 20
+BULK_TIMES, MOST_RUNNING = 2, 4  # exports and OData: of one key, so often and so many at once
 ROUTERS: Sequence[Router] = (
     violations.router,
     violation_actions.router,
@@ -86,6 +89,7 @@ ROUTERS: Sequence[Router] = (
     alerts.router,
     subscriptions.router,
     exports.router,
+    changes.router,
     odata.router,
 )
 
@@ -126,8 +130,7 @@ def create_app(
         book=book or read_book(settings),
         ready=ready,
         keys=KeyRing(engine, monotonic),
-        limiter=Limiter(settings.rate_limit_per_minute, monotonic),
-        wrong_keys=Limiter(WRONG_KEYS_PER_MINUTE, monotonic),
+        **_limits(settings, monotonic),
         adapters=_all_adapters() if adapters is None else adapters,
     )
     gate = Gate(services)
@@ -150,6 +153,16 @@ def create_app(
     app.state.services = services
     app.state.gate = gate
     return app
+
+
+def _limits(settings: Settings, monotonic: Callable[[], float]) -> dict[str, Any]:
+    """How much of what a key, or an address, may ask."""
+    return {
+        "limiter": Limiter(settings.rate_limit_per_minute, monotonic),
+        "bulk": Limiter(settings.rate_limit_per_minute * BULK_TIMES, monotonic),
+        "running": Running(MOST_RUNNING),
+        "wrong_keys": Limiter(WRONG_KEYS_PER_MINUTE, monotonic),
+    }
 
 
 def _all_adapters() -> Mapping[str, Adapter]:

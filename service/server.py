@@ -23,9 +23,9 @@ from typing import Any, cast
 import structlog
 import uvicorn
 from sqlalchemy import text
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service import metrics
+from service.api.forwarded import Forwarded
 from service.clock import Clock
 from service.door import Door
 from service.entrances import Entrances
@@ -125,7 +125,7 @@ class Service:
         entrances = Entrances(office)
         await asyncio.to_thread(entrances.refresh)
         pages = OAuthPages(app, office)
-        behind: Any = ProxyHeadersMiddleware(cast("Any", pages), "127.0.0.1")  # hooks need none
+        behind: Any = Forwarded(cast("Any", pages), settings.trusted_proxies)  # hooks need none
         door = Door(behind, self._ingest, entrances, office.clock, metrics.HOOKS.add)
         config = uvicorn.Config(
             door,

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     )
     demo: bool = Field(False, description="allow DOZOR_CLOCK")
     timezone: str = Field("Europe/Moscow", description="zone of accounts whose portal tells none")
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="addresses or networks, with commas, whose X-Forwarded-* count"
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 = any free one")
     workers_in_process: bool | None = Field(

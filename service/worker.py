@@ -19,6 +19,7 @@ from service.pipeline.errands import Errands
 from service.pipeline.fetch import DIRECTORY_EVERY_SECONDS
 from service.pipeline.holds import free_the_dead, holding
 from service.pipeline.office import Office
+from service.pipeline.reference import Reference
 from service.pipeline.tick import due_accounts
 from service.pipeline.upkeep import Upkeep
 from service.store import due, nudges
@@ -37,6 +38,7 @@ class Worker:
         self._stop = threading.Event()
         self._errands = Errands(office)
         self._upkeep = Upkeep(office)
+        self._reference = Reference(office)
         self._sender = Sender(
             office.engine, office.clock, office.box, make_channels(office.settings), office.config
         )
@@ -78,6 +80,7 @@ class Worker:
             busy |= self._safely(lambda a=account_id: self._slice(a), "slice_failed")  # type: ignore[misc]
         self._safely(lambda: self._sender.run_once() > 0, "sending_failed")
         self._safely(self._upkeep.run, "upkeep_failed")
+        self._safely(self._reference.run, "reference_failed")
         return busy
 
     def _to_sync(self, connection: Connection) -> list[str]:

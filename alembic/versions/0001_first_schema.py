@@ -9,6 +9,8 @@ import sqlmodel
 import service.store.types
 from alembic import op
 
+from service.kpi import views
+
 
 revision = '0001'
 down_revision = None
@@ -62,6 +64,7 @@ def upgrade() -> None:
     sa.Column('drift', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('hooks_lost', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('mute_version', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('config_revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id')
     )
     with op.batch_alter_table('account', schema=None) as batch_op:
@@ -218,6 +221,7 @@ def upgrade() -> None:
     sa.Column('has_contact', sa.Boolean(), nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False),
     sa.Column('presence', service.store.types.Json(), nullable=False),
+    sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
@@ -394,6 +398,7 @@ def upgrade() -> None:
     sa.Column('version', sa.Integer(), nullable=False),
     sa.Column('at', sa.BigInteger(), nullable=False),
     sa.Column('author', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'metric', 'period', 'team', 'seller')
     )
     op.create_table('plan_version',
@@ -437,6 +442,7 @@ def upgrade() -> None:
     sa.Column('pipeline', sa.String(length=64), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'metric', 'day', 'currency', 'seller', 'pipeline'),
     sqlite_with_rowid=False
     )
@@ -507,6 +513,7 @@ def upgrade() -> None:
     sa.Column('updated_at', sa.BigInteger(), nullable=False),
     sa.Column('has_result', sa.Boolean(), nullable=False),
     sa.Column('moves', sa.Integer(), nullable=False),
+    sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('task', schema=None) as batch_op:
@@ -549,6 +556,7 @@ def upgrade() -> None:
     sa.Column('values', service.store.types.Json(), nullable=False),
     sa.Column('muted', service.store.types.Json(), nullable=False),
     sa.Column('due_at', sa.BigInteger(), nullable=True),
+    sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('violation', schema=None) as batch_op:
@@ -558,10 +566,46 @@ def upgrade() -> None:
         batch_op.create_index('ix_violation_subject', ['account_id', 'rule', 'subject_kind', 'subject_id'], unique=False)
         batch_op.create_index('ix_violation_timeline', ['account_id', 'timeline'], unique=False)
 
+    op.create_table('bi_ref',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('kind', sa.String(length=16), nullable=False),
+    sa.Column('rows', service.store.types.Json(), nullable=False),
+    sa.Column('at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'kind')
+    )
+    op.create_table('bi_grant',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('role', sa.String(length=63), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'role')
+    )
+    op.create_table('gone',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('type', sa.String(length=16), nullable=False),
+    sa.Column('id', sa.String(length=200), nullable=False),
+    sa.Column('revision', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'type', 'id')
+    )
+    op.create_table('revision_mark',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('day', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('revision', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'day')
+    )
+    op.create_index('ix_gone_revision', 'gone', ['account_id', 'revision', 'type', 'id'])
+    op.create_index('ix_deal_revision', 'deal', ['account_id', 'revision', 'id'])
+    op.create_index('ix_task_revision', 'task', ['account_id', 'revision', 'id'])
+    op.create_index('ix_violation_revision', 'violation', ['account_id', 'revision', 'id'])
+    op.create_index('ix_plan_revision', 'plan', ['account_id', 'revision'])
+    op.create_index('ix_rollup_day_revision', 'rollup_day', ['account_id', 'revision', 'metric', 'day', 'seller'])
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
+    views.drop(op.get_bind())
+    op.drop_table('bi_grant')
+    op.drop_table('bi_ref')
+    op.drop_table('revision_mark')
+    op.drop_table('gone')
     # ### commands auto generated by Alembic - please adjust! ###
     with op.batch_alter_table('violation', schema=None) as batch_op:
         batch_op.drop_index('ix_violation_timeline')

@@ -7,7 +7,7 @@ import msgspec
 
 from service.domain.instant import Instant, iso
 
-TYPES = ("ping", "violation.opened", "violation.resolved", "account.error")
+TYPES = ("ping", "violation.opened", "violation.resolved", "plan.approved", "account.error")
 Row = Mapping[str, Any]
 
 

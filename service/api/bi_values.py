@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.api.bi_refs import date_of
 from service.api.names import Names
 from service.domain.instant import iso
 from service.domain.money import major_units
+from service.kpi.bi_rows import date_of
 from service.store.bi.scene import PLAIN
 from service.store.bi.tables import Column
 
@@ -17,15 +17,15 @@ CENTS = Decimal("0.01")
 RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
-def plain(row: Mapping[str, Any], column: Column, names: Mapping[str, Names]) -> Any:
-    """The value: instants as RFC 3339 text, dates as `date`, money as Decimal with 2 digits."""
+def typed(row: Mapping[str, Any], column: Column, names: Mapping[str, Names]) -> Any:
+    """The value: instants as whole seconds, dates as `date`, money as Decimal with 2 digits."""
     value = row[column.name]
     if value is None:
         return None
     if column.shown:
         return names[row["account"]].url(column.shown, value)
     if column.kind == "DateTimeOffset":
-        return iso(int(value))
+        return int(value)
     if column.kind == "Date":
         return date_of(int(value))
     if column.kind == "Boolean":
@@ -33,6 +33,12 @@ def plain(row: Mapping[str, Any], column: Column, names: Mapping[str, Names]) ->
     if column.kind == "Decimal":
         return _money(int(value), row[f"{column.name}:scale"])
     return value
+
+
+def plain(row: Mapping[str, Any], column: Column, names: Mapping[str, Names]) -> Any:
+    """The same, instants as RFC 3339 text."""
+    value = typed(row, column, names)
+    return iso(value) if column.kind == "DateTimeOffset" and value is not None else value
 
 
 def _money(minor: int, currency: str | None) -> Decimal:

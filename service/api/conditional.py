@@ -18,6 +18,7 @@ from service.store.reads.versions import versions
 
 CACHE_CONTROL = "private, no-cache"
 _TAG = "dozor.etag"
+_FORM = "dozor.form"
 
 
 class NotModified(Exception):  # noqa: N818 - an answer, not an error
@@ -46,8 +47,15 @@ def fresh(call: Call, connection: Connection, *moving: Any) -> None:
     use_tag(call.request, tag)
 
 
+def vary_tag(request: Request, form: str) -> None:
+    """Tags of this answer are those of another form than the usual one."""
+    request.scope[_FORM] = form
+
+
 def use_tag(request: Request, tag: str) -> None:
     """Set the ETag of this answer; stop with 304 if the client has it."""
+    if _FORM in request.scope:
+        tag = f'{tag[:-1]}-{request.scope[_FORM]}"'
     request.scope[_TAG] = tag
     if request.method in ("GET", "HEAD") and _names(request.headers.get("if-none-match"), tag):
         raise NotModified(tag)
@@ -80,7 +88,7 @@ def check_if_match(request: Request, tag: str) -> None:
 def finish(request: Request, response: Response) -> Response:
     """Add caching headers and a tag to a GET's 200; make it a 304 if the client has it."""
     response.headers.setdefault("cache-control", CACHE_CONTROL)
-    if response.status_code != 200:
+    if response.status_code != 200 or response.headers["cache-control"] == "no-store":
         return response
     tag = request.scope.get(_TAG)
     if tag is None and hasattr(response, "body"):

@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from service.api.auth import Caller, KeyRing
-from service.api.limits import Limiter
+from service.api.limits import Limiter, Running
 from service.clock import Clock
 from service.domain.config import Config
 from service.domain.instant import Instant, from_datetime
@@ -29,6 +29,7 @@ from service.store.engine import reading, transaction
 from service.store.handles import Connection, Engine
 from service.store.keys import installation_secret
 
+QUERY_SECONDS = 30.0
 Trier = Callable[[str, Sequence[RuleModel]], dict[str, Any]]
 """What rules would change for an account: (account id, rules) -> data; raises ConfigError."""
 
@@ -52,6 +53,8 @@ class Services:
     ready: Callable[[], dict[str, str]]
     keys: KeyRing
     limiter: Limiter
+    bulk: Limiter
+    running: Running
     wrong_keys: Limiter
     adapters: Mapping[str, Adapter]
     configs: dict[tuple[str, int, str], Config] = field(default_factory=dict, repr=False)
@@ -131,7 +134,13 @@ class Call:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent snapshot of the database."""
+        """A consistent snapshot of the database; a query that takes too long is stopped."""
+        with reading(self.engine, QUERY_SECONDS) as connection:
+            yield connection
+
+    @contextmanager
+    def read_long(self) -> Iterator[Connection]:
+        """The same for a file that is streamed, however long the client takes."""
         with reading(self.engine) as connection:
             yield connection
 

@@ -1,6 +1,7 @@
-"""`GET /v1/exports/{table}.{csv|ndjson}`: tables as files, streamed (api.md 3.11)."""
+"""`GET /v1/exports/{table}.{csv|ndjson|xlsx|parquet}`: tables as files, streamed (api.md 3.11)."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any, Literal
@@ -10,18 +11,21 @@ from fastapi import Depends, Query
 from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from service.api import parquet, xlsx
 from service.api.auth import require
-from service.api.bi_refs import days_of, scene_of
-from service.api.bi_values import csv_cell, csv_line, plain, ru_cell
+from service.api.bi_refs import scene_of
+from service.api.bi_values import csv_cell, csv_line, plain, ru_cell, typed
 from service.api.deps import Call, CallDep
 from service.api.names import Names, visible_names
 from service.api.params import DateParam, LangParam, ListParam
-from service.api.problems import bad_parameter, near, shown
+from service.api.problems import bad_parameter, near, problem, shown
 from service.api.router import Router
+from service.kpi.bi_rows import days_of
 from service.kpi.tables import TABLES
 from service.store.bi.reader import Cut, Reading, any_of, at_least, at_most
 from service.store.bi.scene import Scene
 from service.store.bi.tables import Column, Table
+from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Exports"])
 BLOCK = 500
@@ -83,6 +87,24 @@ class Wanted:
         return Wish(table, columns, self.first, self.last, self.equal)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What an export reads from."""
+
+    connection: Connection
+    reading: Reading
+    names: Mapping[str, Names]
+    wish: Wish
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """Rows one by one, as the store gives them."""
+        return self.reading.rows(self.connection, self.wish.columns)
+
+    def values(self, row: Mapping[str, Any]) -> list[Any]:
+        """The typed values of a row, in the order of the columns."""
+        return [typed(row, column, self.names) for column in self.wish.columns]
+
+
 WantedDep = Annotated[Wanted, Depends(Wanted)]
 Lines = Callable[[Mapping[str, Any], Mapping[str, Names]], str]
 
@@ -100,17 +122,23 @@ def _cut(wish: Wish, scene: Scene) -> Cut:
     return Cut(conditions, frozenset(used))
 
 
-def _lines(call: Call, wanted: Wanted, wish: Wish, head: str, line: Lines) -> Iterator[bytes]:
-    """The file in blocks; nothing is read before the first one is asked for."""
-    with call.read() as connection:
+@contextmanager
+def _opened(call: Call, wanted: Wanted, wish: Wish) -> Iterator[_Source]:
+    """The rows of an export in one snapshot."""
+    with call.read_long() as connection:
         names = visible_names(call, connection)
         if wanted.accounts is not None:
             names = {key: own for key, own in names.items() if key in wanted.accounts}
         scene = scene_of(call, connection, names, wish.table.name)
-        reading = Reading(wish.table, scene, _cut(wish, scene))
+        yield _Source(connection, Reading(wish.table, scene, _cut(wish, scene)), names, wish)
+
+
+def _lines(call: Call, wanted: Wanted, wish: Wish, head: str, line: Lines) -> Iterator[bytes]:
+    """The file in blocks; nothing is read before the first one is asked for."""
+    with _opened(call, wanted, wish) as source:
         block = [head] if head else []
-        for row in reading.rows(connection, wish.columns):
-            block.append(line(row, names))
+        for row in source.rows():
+            block.append(line(row, source.names))
             if len(block) >= BLOCK:
                 yield "".join(block).encode()
                 block = []
@@ -162,6 +190,51 @@ def _ndjson(call: Call, wanted: Wanted, table: Table) -> Response:
     return _streamed(lines, wish, "ndjson", "application/x-ndjson")
 
 
+def _xlsx(call: Call, wanted: Wanted, table: Table) -> Response:
+    wish = wanted.of(table)
+    kinds = [column.kind for column in wish.columns]
+
+    def pieces() -> Iterator[bytes]:
+        with _opened(call, wanted, wish) as source:
+            total = source.reading.count(source.connection)
+            if total > xlsx.MOST_ROWS:
+                detail = f"A sheet holds {xlsx.MOST_ROWS} rows, these are {total}; cut by from, to."
+                raise problem("too_many_rows", detail)
+            head = [column.name for column in wish.columns]
+            yield from xlsx.workbook(table.name, head, _blocks(source, kinds))
+
+    return _streamed(pieces(), wish, "xlsx", xlsx.MEDIA_TYPE)
+
+
+def _blocks(source: _Source, kinds: Sequence[str]) -> Iterator[list[list[xlsx.Cell]]]:
+    block: list[list[xlsx.Cell]] = []
+    for row in source.rows():
+        zone = source.names[row["account"]].config.timezone
+        pairs = zip(source.values(row), kinds, strict=True)
+        block.append([(value, kind, zone) for value, kind in pairs])
+        if len(block) >= BLOCK:
+            yield block
+            block = []
+    yield block
+
+
+def _parquet(call: Call, wanted: Wanted, table: Table) -> Response:
+    wish = wanted.of(table)
+    arrow = parquet.arrow()
+
+    def pieces() -> Iterator[bytes]:
+        with _opened(call, wanted, wish) as source:
+            names = [column.name for column in wish.columns]
+            rows = (dict(zip(names, source.values(row), strict=True)) for row in source.rows())
+            yield from parquet.parquet_file(arrow, wish.columns, rows)
+
+    return _streamed(pieces(), wish, "parquet", parquet.MEDIA_TYPE)
+
+
+def _schema_of(media: str) -> dict[str, str]:
+    return {"type": "string"} if media.startswith(("text", "application/x-")) else {}
+
+
 def _declare(table: Table) -> None:
     """The routes of one table."""
 
@@ -171,9 +244,17 @@ def _declare(table: Table) -> None:
     def export_ndjson(call: CallDep, wanted: WantedDep) -> Response:
         return _ndjson(call, wanted, table)
 
+    def export_xlsx(call: CallDep, wanted: WantedDep) -> Response:
+        return _xlsx(call, wanted, table)
+
+    def export_parquet(call: CallDep, wanted: WantedDep) -> Response:
+        return _parquet(call, wanted, table)
+
     for ending, endpoint, media in (
         ("csv", export_csv, "text/csv; charset=utf-8"),
         ("ndjson", export_ndjson, "application/x-ndjson"),
+        ("xlsx", export_xlsx, xlsx.MEDIA_TYPE),
+        ("parquet", export_parquet, parquet.MEDIA_TYPE),
     ):
         router.add_api_route(
             f"/exports/{table.name}.{ending}",
@@ -183,7 +264,7 @@ def _declare(table: Table) -> None:
             description=f"{table.title[0].upper()}{table.title[1:]}, as a file.",
             dependencies=[Depends(require(table.scope))],
             response_class=Response,
-            responses={200: {"content": {media: {"schema": {"type": "string"}}}}},
+            responses={200: {"content": {media: {"schema": _schema_of(media)}}}},
         )
 
 

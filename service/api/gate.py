@@ -26,6 +26,7 @@ from service.store.reads.faults import is_unavailable
 
 URL_BYTES = 8 * 1024
 PROTECTED = ("/v1", "/odata")
+BULK = ("/v1/exports/", "/odata/")
 
 
 def is_protected(path: str) -> bool:
@@ -46,14 +47,19 @@ class GateMiddleware:
             await self._app(scope, receive, send)
             return
         headers: dict[str, str] = {}
+        running = None
         try:
-            await self._gate.check(scope, headers)
+            running = await self._gate.check(scope, headers)
         except ApiError as error:
             error.headers.update(headers)
             response = answer(error, scope["path"], scope["dozor.request_id"])
             await response(scope, receive, send)
             return
-        await self._app(scope, receive, _with_headers(send, headers))
+        try:
+            await self._app(scope, receive, _with_headers(send, headers))
+        finally:
+            if running is not None:
+                self._gate.leave(running)
 
 
 class Gate:
@@ -62,20 +68,36 @@ class Gate:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def check(self, scope: Scope, headers: dict[str, str]) -> None:
+    async def check(self, scope: Scope, headers: dict[str, str]) -> str | None:
         """Check one request; `headers` takes what the answer has to carry.
 
+        Returns:
+            The key that runs a bulk request now, for `leave`; None: nothing is counted.
+
         Raises:
-            ApiError: too_large, key_in_query, unauthenticated, rate_limited, unavailable.
+            ApiError: too_large, key_in_query, unauthenticated, rate_limited, too_many_running,
+                unavailable.
         """
         await self._check_address(scope)
         if not is_protected(scope["path"]):
-            return
+            return None
         caller = await self._authenticate(scope)
-        allowance = self._services.limiter.take(caller.key_id)
-        headers.update(allowance.headers("key"))
+        services, bulk = self._services, scope["path"].startswith(BULK)
+        limiter = services.bulk if bulk else services.limiter
+        allowance = limiter.take(caller.key_id)
+        headers.update(allowance.headers("bulk" if bulk else "key"))
         _refuse_over(allowance)
         scope["dozor.caller"] = caller
+        if not bulk:
+            return None
+        if not services.running.enter(caller.key_id):
+            detail = f"{services.running.most} such requests of this key run already."
+            raise problem("too_many_running", detail, headers={"retry-after": "2"})
+        return caller.key_id
+
+    def leave(self, key_id: str) -> None:
+        """A bulk request has ended."""
+        self._services.running.leave(key_id)
 
     async def _check_address(self, scope: Scope) -> None:
         raw = scope.get("raw_path") or scope["path"].encode()

@@ -16,10 +16,10 @@ from service.api.names import Names, visible_names
 from service.api.params import AsOf, LangParam, ListParam
 from service.api.problems import bad_parameter
 from service.api.router import Router
-from service.api.rule_texts import rule_name
 from service.api.schemas import Listed, Wire
 from service.domain.instant import Instant
 from service.kpi.hygiene import Kept, of_sellers
+from service.rules.words import rule_name
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Hygiene"])

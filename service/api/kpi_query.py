@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from service.api.conditional import tag_of, use_tag
-from service.api.deps import Call, json_answer
+from service.api.deps import Call
+from service.api.flat_csv import Form
 from service.api.names import Names, visible_names
 from service.api.problems import bad_body, bad_parameter, problem, unknown_name
 from service.domain.config import Config
@@ -91,7 +92,7 @@ def _check_names(asked: Asked) -> None:
                 raise asked.stranger(place, name, known, what)
 
 
-def answer(call: Call, asked: Asked) -> Any:
+def answer(call: Call, asked: Asked, form: Form) -> Any:
     """The whole answer as a response."""
     metrics = check(asked)
     as_of = min(asked.as_of if asked.as_of is not None else call.now, call.now)
@@ -104,7 +105,7 @@ def answer(call: Call, asked: Asked) -> Any:
         names = visible_names(call, connection)
         configs = {account: found.config for account, found in names.items()}
         document = _document(call, connection, question, asked, names, configs)
-    return json_answer(document)
+    return form.answer(document, "kpis", [column["name"] for column in document["columns"]])
 
 
 def _tag(call: Call, connection: Connection, asked: Asked) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from service.api.auth import require
 from service.api.bodies import safe
 from service.api.deps import Call, CallDep, json_answer
+from service.api.flat_csv import Form, FormDep
 from service.api.kpi_query import MOST_ROWS, Asked, answer, check
 from service.api.kpi_subjects import answer_subjects
 from service.api.paging import PageDep
@@ -96,6 +97,7 @@ def list_kpis(call: CallDep, lang: LangParam = None) -> Response:
 def query_by_address(
     call: CallDep,
     filters: Annotated[Filters, Depends(FILTERS)],
+    form: FormDep,
     metrics: ListParam = None,
     dimensions: ListParam = None,
     grain: Grain | None = None,
@@ -120,12 +122,12 @@ def query_by_address(
         tuple(sorted((f.field, f.op, f.value) for f in filters)), compare, include or (), as_of,
         bool(totals), sort or (), money, limit,
     )  # fmt: skip
-    return _response(call, asked)
+    return _response(call, asked, form)
 
 
 @router.post("/kpis/query", dependencies=READ)
 @safe
-def query_by_body(call: CallDep, body: KpiQuery, lang: LangParam = None) -> Response:
+def query_by_body(call: CallDep, body: KpiQuery, form: FormDep, lang: LangParam = None) -> Response:
     """Figures by period and group (the same as by GET, for long queries)."""
     filters = []
     for name, wanted in body.filters.items():
@@ -138,11 +140,11 @@ def query_by_body(call: CallDep, body: KpiQuery, lang: LangParam = None) -> Resp
         tuple(sorted(filters)), body.compare, tuple(body.include), body.as_of, body.totals,
         tuple(body.sort), body.money, body.limit, by_body=True,
     )  # fmt: skip
-    return _response(call, asked)
+    return _response(call, asked, form)
 
 
-def _response(call: Call, asked: Asked) -> Response:
-    found: Response = answer(call, asked)
+def _response(call: Call, asked: Asked, form: Form) -> Response:
+    found: Response = answer(call, asked, form)
     return found
 
 

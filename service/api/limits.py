@@ -26,6 +26,31 @@ class Allowance:
         }
 
 
+class Running:
+    """Counts what runs at the same time, by name."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._running: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, name: str) -> bool:
+        """One more, if there is room for it."""
+        with self._lock:
+            count = self._running.get(name, 0)
+            if count >= self.most:
+                return False
+            self._running[name] = count + 1
+            return True
+
+    def leave(self, name: str) -> None:
+        """One less."""
+        with self._lock:
+            count = self._running.pop(name) - 1
+            if count:
+                self._running[name] = count
+
+
 class Limiter:
     """Counts requests by name (a key id, an address). Windows begin with the first request."""
 

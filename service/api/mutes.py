@@ -17,9 +17,9 @@ from service.api.paging import PageDep
 from service.api.params import Choice, Filters, FilterSet, LangParam, ids, value_of, without
 from service.api.problems import bad_body, not_found, unknown_name
 from service.api.router import Router
-from service.api.rule_texts import rule_name
 from service.api.violation_actions import read_until
 from service.domain.instant import iso
+from service.rules.words import rule_name
 from service.store import mutes as store
 from service.store.audit import record
 from service.store.handles import Connection

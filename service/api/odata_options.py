@@ -6,9 +6,9 @@ from datetime import date
 from typing import Any
 from urllib.parse import parse_qsl
 
-from service.api.bi_refs import days_of
 from service.api.odata_filter import Moment, Node, parse, refused
 from service.api.problems import bad_parameter, near, problem, shown
+from service.kpi.bi_rows import days_of
 from service.store.bi import filters
 from service.store.bi.scene import Scene
 from service.store.bi.tables import Column, Table

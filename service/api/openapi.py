@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service import __version__
+from service.api.examples import add_examples
 from service.api.openapi_parts import HOOK_PATHS, INFO, SECURITY, TAGS, problem_responses
 from service.api.router import Route
 from service.api.schemas import Problem
@@ -67,6 +68,7 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
     if rule is not None and "requestBody" not in operation:
         content: dict[str, Any] = {kind: {"schema": {}} for kind in rule.types}
         operation["requestBody"] = {"required": not rule.optional, "content": content}
+    add_examples(operation)
 
 
 def _complete_parameter(parameter: dict[str, Any]) -> None:

@@ -45,11 +45,13 @@ _PROBLEM_TEXTS = {
     403: "The key has not the scope",
     404: "Nothing here for this key",
     409: "The state of the object does not allow it",
+    410: "The cursor is older than what is kept",
     412: "`If-Match` names an older version",
     413: "The address or the body is too large",
     415: "The body is of another type",
     422: "The Idempotency-Key was used with another body",
     429: "Too many requests; see Retry-After",
+    501: "This installation cannot do that",
     503: "The service cannot answer now; see Retry-After",
 }
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
@@ -62,6 +64,10 @@ def problem_responses(route: "Route") -> dict[str, Any]:
     statuses = {400, 401, 403, 413, 429, 503}
     if "{" in route.path or route.path.startswith("/v1/rules/"):  # ?account= names an object too
         statuses.add(404)
+    if route.path == "/v1/changes":
+        statuses.add(410)
+    if route.path.endswith(".parquet"):
+        statuses.add(501)
     if route.body_rule is not None:
         statuses.add(415)
     if "GET" not in route.verbs:

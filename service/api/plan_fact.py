@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from service.api.auth import require
 from service.api.conditional import fresh
-from service.api.deps import CallDep, json_answer
+from service.api.deps import CallDep
+from service.api.flat_csv import FormDep
 from service.api.names import Names, visible_names
 from service.api.params import AsOf, LangParam, ListParam
 from service.api.problems import bad_parameter, unknown_name
@@ -26,11 +27,13 @@ from service.store.handles import Connection
 router = Router(prefix="/v1", tags=["Plans"])
 READ = [Depends(require("kpi:read"))]
 By = planfact.By
+COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a file without rows
 
 
 @router.get("/plan-fact", dependencies=READ)
 def plan_fact(
     call: CallDep,
+    form: FormDep,
     period: Annotated[str | None, Query(examples=["2026-11"])] = None,
     metrics: ListParam = None,
     by: By = "account",
@@ -59,7 +62,8 @@ def plan_fact(
             if account is None or found.id in account
             for line in _lines(connection, found, chosen, span, by, now)
         ]
-    return json_answer({"data": rows, "next_cursor": None, "next": None})
+    document = {"data": rows, "next_cursor": None, "next": None}
+    return form.answer(document, f"plan-fact-{span.name}", COLUMNS)
 
 
 def _plannable(metrics: tuple[str, ...] | None) -> list[Metric]:

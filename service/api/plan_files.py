@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from service.api.auth import require
 from service.api.bodies import accepts
+from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import visible_configs
 from service.api.params import FlagParam
@@ -125,6 +126,7 @@ def _table(call: Call, account: str | None, period: str | None) -> list[list[Any
     if period is not None and span is None:
         raise bad_parameter("period", f"{period[:40]!r} is no period; write for example 2026-11.")
     with call.read() as connection:
+        fresh(call, connection)  # a workbook tells when it was made: its bytes are no tag
         visible = [a for a in visible_configs(call, connection) if account in (None, a)]
         rows: list[dict[str, Any]] = []
         for name in visible:

@@ -6,6 +6,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from service.alerts.plan_events import tell_approved
 from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import CallDep, json_answer
@@ -16,7 +17,7 @@ from service.api.problems import bad_body, problem, unknown_name
 from service.api.router import Router
 from service.domain.instant import iso
 from service.kpi.metrics import METRICS
-from service.kpi.planstates import Move, State, WrongState, move
+from service.kpi.planstates import Move, State, WrongState, move, rows_within
 from service.store import plans as store
 
 router = Router(prefix="/v1", tags=["Plans"])
@@ -81,6 +82,14 @@ def _moved(call: CallDep, body: Plans, state: State, reason: str) -> Response:
         if changed:
             after = {"period": period.name, "metrics": body.metrics, "reason": reason}
             note(call, connection, [body.account], f"plans.{state}", after)
+            if state == "approved":
+                rows = rows_within(connection, body.account, period, body.metrics)
+                metrics = sorted({row["metric"] for row in rows})
+                told = store.revisions_of(connection, [body.account])[body.account]
+                tell_approved(
+                    connection, body.account, period.name, metrics, told, call.caller.key_id,
+                    call.now,
+                )  # fmt: skip
     return json_answer({"status": state, "changed": changed, "account": body.account,
                         "period": period.name})  # fmt: skip
 

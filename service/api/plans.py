@@ -7,8 +7,10 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from service.alerts.plan_events import tell_approved
+from service.api import plan_tags
 from service.api.auth import require
-from service.api.conditional import fresh
+from service.api.conditional import use_tag
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, full_id, visible_names
 from service.api.params import Choice, ListParam, read_period
@@ -83,9 +85,9 @@ def list_plans(
     """Plans as they stand; a week, quarter or year that is asked for is the sum of its parts."""
     spans = [_span(name) for name in period or ()]
     with call.read() as connection:
-        fresh(call, connection)
         visible = visible_names(call, connection)
         names = {a: n for a, n in visible.items() if account is None or a in account}
+        use_tag(call.request, plan_tags.tag(connection, names))
         equal = {"metric": metric, "period": period}
         chosen = {name: values for name, values in equal.items() if values is not None}
         rows = store.plans(connection, list(names), **chosen) if names else []
@@ -152,12 +154,31 @@ def put_plans(call: CallDep, body: PlanRows) -> Response:
     with call.write() as connection:
         names = visible_names(call, connection)
         rows = checked(names, body)
+        touched = {row["account_id"] for row in rows}
+        plan_tags.check(call.request, connection, {a: names[a] for a in touched})
         results = write_rows(call, connection, names, rows, body.reason)
         counts = counted(results)
         if counts["unchanged"] < len(rows):
-            note(call, connection, {row["account_id"] for row in rows}, "plans.written", counts)
+            note(call, connection, touched, "plans.written", counts)
+            if body.status == "approved":
+                _tell_approved(call, connection, rows, results)
         data = [_stored(connection, row) for row in rows]
     return json_answer({**counts, "data": data})
+
+
+def _tell_approved(
+    call: Call, connection: Connection, rows: Sequence[Mapping[str, Any]], results: Sequence[str]
+) -> None:
+    groups: dict[tuple[str, str], set[str]] = {}
+    for row, result in zip(rows, results, strict=True):
+        if result in ("created", "updated"):
+            groups.setdefault((row["account_id"], row["period"]), set()).add(row["metric"])
+    told = store.revisions_of(connection, sorted({account for account, _ in groups}))
+    for (account, period), metrics in sorted(groups.items()):
+        tell_approved(
+            connection, account, period, sorted(metrics), told[account], call.caller.key_id,
+            call.now,
+        )  # fmt: skip
 
 
 def counted(results: Sequence[str]) -> dict[str, int]:

@@ -21,12 +21,21 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Message
 
 from service import log
-from service.api import bodies, conditional, idempotency
+from service.api import bodies, conditional, deps, idempotency
 from service.api.auth import Require, check_scope
 from service.api.params import is_id
-from service.api.problems import answer, fault, from_faults, near, not_found, shown, unavailable
+from service.api.problems import (
+    answer,
+    fault,
+    from_faults,
+    near,
+    not_found,
+    problem,
+    shown,
+    unavailable,
+)
 from service.errors import ApiError
-from service.store.reads.faults import is_unavailable
+from service.store.reads.faults import is_too_long, is_unavailable
 
 _LOG = log.get(__name__)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -163,6 +172,9 @@ class Route(APIRoute):
             in_body = any(entry["loc"][0] == "body" for entry in errors)
             mixed = "invalid_body" if in_body else "invalid_parameter"
             return from_faults(bodies.faults_of(errors, model), mixed)
+        if is_too_long(error):
+            detail = f"The query ran longer than {deps.QUERY_SECONDS:g} s; ask for less."
+            return problem("query_timeout", detail)
         if is_unavailable(error):
             _LOG.error("database_unavailable", error=type(error).__name__)
             return unavailable()

@@ -19,7 +19,6 @@ from service.api.params import LangParam
 from service.api.problems import bad_body, not_found
 from service.api.router import Router
 from service.api.rule_check import refuse, verdict
-from service.api.rule_texts import advice, rule_name, span_text
 from service.api.schemas import Instant, Listed, Wire
 from service.api.settings_document import YAML_TYPES
 from service.api.yaml_bodies import read_text
@@ -27,6 +26,7 @@ from service.domain.instant import iso
 from service.errors import ConfigError
 from service.rules.book import Rule, Window, builtin_rules, parse_rules
 from service.rules.schema import RuleModel
+from service.rules.words import advice, rule_name, span_text
 from service.store import health, rule_files
 from service.store.accounts import load_configs
 from service.store.handles import Connection

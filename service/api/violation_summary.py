@@ -6,8 +6,8 @@ from typing import Any
 
 from service.api.deps import Call
 from service.api.names import Names, full_id, rules_of
-from service.api.rule_texts import rule_name
 from service.domain.instant import Instant, iso
+from service.rules.words import rule_name
 from service.store.handles import Connection
 from service.store.reads.violations import Question, grouped
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from service.api.deps import Call
 from service.api.names import Names, full_id, money
-from service.api.rule_texts import rule_name
 from service.domain.bulk import Stretch
 from service.domain.instant import Instant, iso
 from service.domain.mutes import seconds_until
+from service.rules.words import rule_name
 from service.store import bulks
 from service.store.handles import Connection
 from service.store.mutes import SECOND_LAYER

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from service.api.rule_texts import advice
 from service.api.violation_views import Viewer
 from service.domain.config import Config
 from service.domain.instant import Instant, iso
@@ -12,6 +11,7 @@ from service.rules.attributes import ATTRIBUTES, Attribute
 from service.rules.explain import clock, skipped_days
 from service.rules.schema import RuleModel
 from service.rules.texts import Names, render_title
+from service.rules.words import advice
 
 Row = Mapping[str, Any]
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from service.api.auth import require
 from service.api.conditional import fresh, tag_of, use_tag
 from service.api.deps import Call, CallDep, json_answer
+from service.api.flat_csv import FormDep
 from service.api.names import Names, chosen, rules_of, team_members, visible_names
 from service.api.paging import PageDep, SortParam, read_sort
 from service.api.params import (
@@ -146,6 +147,7 @@ def list_violations(
 def summarize_violations(
     call: CallDep,
     filters: FilterDep,
+    form: FormDep,
     by: ListParam = None,
     status: StatusParam = None,
     as_of: AsOf = None,
@@ -169,7 +171,8 @@ def summarize_violations(
         _fresh(call, connection, names, moving=as_of is None)
         rows = rows_by(call, connection, names, question, groups)
     meta = {"as_of": iso(at)}
-    return json_answer({"data": rows, "meta": meta, "next_cursor": None, "next": None})
+    document = {"data": rows, "meta": meta, "next_cursor": None, "next": None}
+    return form.answer(document, "violations", (*groups, "count", "amount", "currency"))
 
 
 @router.get("/violations/{violation_id}", response_model=ViolationDetail, dependencies=_READ)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import account, base, keys, plan, rules, secret
+from service.cli import account, base, bi, keys, plan, rules, secret
 from service.cli.guard import guarded
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(keys.app, name="key")
 app.add_typer(rules.app, name="rules")
 app.add_typer(plan.app, name="plan")
 app.add_typer(secret.app, name="secret")
+app.add_typer(bi.app, name="bi")
 account.register(app)
 
 Json = Annotated[bool, typer.Option("--json", help="data for programs")]

@@ -139,7 +139,8 @@ def compare(
     if value is not None:
         left = Fraction(value) - done
         needed = Fraction(0) if left <= 0 else left / at.left_days if at.left_days else None
-    status = _status(value, done, plan.expected, grain, at, step)
+    judge = _status_of_limit if metric.direction == "down" else _status
+    status = judge(value, done, plan.expected, grain, at, step)
     return PlanFact(value, fact, plan.expected, rate, needed, status, working)
 
 
@@ -168,13 +169,47 @@ def _status(
     return "on_pace"
 
 
+def _status_of_limit(
+    plan: int | None,
+    fact: Fraction,
+    expected: Fraction | None,
+    grain: str,
+    at: Progress,
+    step: int,
+) -> str:
+    """Less is better: the plan is what may not be exceeded (signs turned, 8.3).
+
+    It is missed as soon as it is exceeded, and done when the period is over without that.
+    """
+    if not plan or expected is None:
+        return "no_plan"
+    if fact > plan:
+        return "missed"
+    if at.today >= len(at.days):
+        return "done"
+    if grain != "day" and (expected < Fraction(plan, 10) or at.passed_days < 2):
+        return "too_early"
+    if fact <= expected * Fraction(95, 100) and expected - fact >= step:
+        return "ahead"
+    if fact > expected * Fraction(120, 100) and fact - expected >= 2 * step:
+        return "far_behind"
+    if fact > expected * Fraction(105, 100) and fact - expected >= step:
+        return "behind"
+    return "on_pace"
+
+
 def _status_of_norm(metric: Metric, plan: int | None, fact: float | None, cases: int) -> str:
-    if not plan:
+    """Ratios: at least 95 % and 80 % of the target, turned where less is better; levels: limits."""
+    if plan is None or (not plan and metric.kind != "level"):
         return "no_plan"
     if fact is None or (metric.kind == "ratio" and cases < NORM_MIN):
         return "too_early"
     if metric.kind == "level":
         return "over" if fact > plan else "ok"
+    if metric.direction == "down":
+        if fact <= plan:
+            return "done"
+        return "far_behind" if plan < fact * 0.8 else "behind" if plan < fact * 0.95 else "on_pace"
     if fact >= plan:
         return "done"
     return "far_behind" if fact < plan * 0.8 else "behind" if fact < plan * 0.95 else "on_pace"
@@ -246,11 +281,32 @@ def plan_of(
 def _norm_of(book: PlanBook, metric: Metric, period: Period, scope: Scope | None) -> Plan:
     if scope is None:
         return Plan()
+    if metric.kind == "level":
+        return _limit_of(book, metric, period, scope)
     parts = book.norm_of_parts(metric, period, scope)
     if parts is not None:
         return Plan(int(parts + Fraction(1, 2)))
     row = book.norm(metric, period, scope)
     return Plan(row["value"], None, row["version"]) if row else Plan()
+
+
+def _limit_of(book: PlanBook, metric: Metric, period: Period, scope: Scope) -> Plan:
+    """A level's limit: a seller has his own, else the copied one; above, the sum of the sellers'.
+
+    What is said for a team or the account as a whole is copied to each seller (8.1).
+    """
+    team, seller = scope
+    if seller:
+        row = book.norm(metric, period, scope)
+        return Plan(row["value"], None, row["version"]) if row else Plan()
+    config = book.config
+    members = config.teams[team].sellers if team in config.teams else ()
+    sellers = members if team else [one.id for one in config.directory.sellers if one.active]
+    rows = [book.norm(metric, period, ("", one)) for one in sellers]
+    known = [row for row in rows if row is not None]
+    if not known:
+        return Plan()
+    return Plan(sum(int(row["value"]) for row in known), None, max(row["version"] for row in known))
 
 
 def plans_of_spans(

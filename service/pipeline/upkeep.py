@@ -5,11 +5,13 @@ import time
 import structlog
 
 from service import metrics
-from service.domain.instant import to_datetime
+from service.domain.instant import Instant, to_datetime
+from service.kpi.planclose import AUTHOR, close_over
 from service.pipeline import verify
 from service.pipeline.office import Office
-from service.store import accounts, idempotency, inbox
+from service.store import accounts, audit, idempotency, inbox, revisions
 from service.store.engine import reading, transaction
+from service.store.handles import Connection
 
 SWEEP_SECONDS = 3600  # of the account's time
 NIGHT_SECONDS = 20 * 3600  # sellers, teams and sums are proven once in so long, and at night
@@ -51,8 +53,19 @@ class Upkeep:
         for account_id in known:
             with transaction(office.engine) as connection:
                 inbox.forget(connection, account_id, before)
+                revisions.keep_mark(connection, account_id, now)
+                self._close_plans(connection, account_id, now)
         with transaction(office.engine) as connection:
             idempotency.prune(connection, now)
+
+    def _close_plans(self, connection: Connection, account_id: str, now: Instant) -> None:
+        """Approved plans of a month are closed after the 3rd working day of the next one."""
+        closed = close_over(connection, self._office.config(connection, account_id), now)
+        if closed:
+            audit.record(
+                connection, AUTHOR, "plans.closed", now, account_id=account_id,
+                after={"periods": closed},
+            )  # fmt: skip
 
     def patrol(self) -> None:
         """Derive the next timelines again and compare; `dozor_derive_drift` counts what differs.

@@ -20,13 +20,13 @@ from service.domain.directory import Directory
 from service.domain.instant import Instant
 from service.errors import ConfigError
 from service.store.absences import leaves
+from service.store.records import LevelDirty
 from service.store.tables import (
     IS_OPEN,
     Account,
     AccountSettings,
     DirectoryRow,
     Inbox,
-    LevelDirty,
     TouchedRow,
 )
 
@@ -53,6 +53,7 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     last_event_at: Instant | None
     data_version: int
     config_version: int
+    config_revision: int
     judged_version: int
     judged_cursor: str | None
     judged_done: int
@@ -172,6 +173,7 @@ def bump(connection: Connection, account_id: str, *, config: bool = False) -> No
     values: dict[str, Any] = {"data_version": _ACCOUNT.c.data_version + 1}
     if config:
         values |= {"config_version": _ACCOUNT.c.config_version + 1, "judged_cursor": None}
+        values |= {"config_revision": _ACCOUNT.c.data_version + 1}
         values |= {"judged_done": 0, "judged_total": 0}
     change(connection, account_id, **values)
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Table, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.instant import Instant
+from service.store import revisions
 from service.store.chunks import chunks
 from service.store.engine import is_sqlite
 from service.store.records import Alert
@@ -53,7 +54,7 @@ def claim(connection: Connection, row: Mapping[str, Any], event: str, now: Insta
     )
     if connection.execute(known).first() is not None:
         return False
-    plain = {k: v for k, v in row.items() if k not in {"account_id", "due_at"}}
+    plain = {k: v for k, v in row.items() if k not in {"account_id", "due_at", "revision"}}
     values = {
         "account_id": row["account_id"], "violation_id": row["id"], "event": event, "at": now,
         "rule": row["rule"], "subject_kind": row["subject_kind"],
@@ -98,11 +99,12 @@ def look_again(
     by_instant: dict[Instant | None, list[str]] = {}
     for violation_id, at in marks:
         by_instant.setdefault(at, []).append(violation_id)
+    revision = revisions.take(connection, account_id) if by_instant else 0
     for at, ids in by_instant.items():
         for part in chunks(ids):
             query = (
                 update(_VIOLATION)
                 .where(_VIOLATION.c.account_id == account_id, _VIOLATION.c.id.in_(part))
-                .values(due_at=at)
+                .values(due_at=at, revision=revision)
             )
             connection.execute(query)

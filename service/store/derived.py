@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, select, update
 
-from service.store import rollups
+from service.store import revisions, rollups
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
 from service.store.tables import Contribution, Deal, Task, Violation
@@ -26,10 +26,11 @@ _CONTRIBUTION_REST = (
     "at", "day", "seller", "pipeline", "stage", "source", "value", "currency", "slot",
 )  # fmt: skip
 _WORK_MARK = "due_at"  # when the tick looks: no part of what is derived
+_NOT_DERIVED = ("account_id", "revision")
 
 
 def _own_columns(table: Table) -> list[Any]:
-    return [column for column in table.columns if column.name != "account_id"]
+    return [column for column in table.columns if column.name not in _NOT_DERIVED]
 
 
 _VIOLATION_COLUMNS, _DEAL_COLUMNS, _TASK_COLUMNS = map(_own_columns, (_VIOLATION, _DEAL, _TASK))
@@ -161,12 +162,15 @@ def _differ_contributions(timeline: str, old: Derived, new: Derived, into: Diffe
 
 
 def write(connection: Connection, account_id: str, difference: Difference) -> None:
-    """Apply a difference: rows, images, rollups."""
-    _write_violations(connection, account_id, difference)
+    """Apply a difference: rows, images, rollups; all of it is one step of the change feed."""
+    if difference.is_empty:
+        return
+    revision = revisions.take(connection, account_id)
+    _write_violations(connection, account_id, difference, revision)
     _write_contributions(connection, account_id, difference)
-    rollups.move(connection, account_id, difference.added, difference.removed)
+    rollups.move(connection, account_id, difference.added, difference.removed, revision)
     for table, rows in ((_DEAL, difference.deals), (_TASK, difference.tasks)):
-        keyed = [{"account_id": account_id, **row} for row in rows]
+        keyed = [{"account_id": account_id, **row, "revision": revision} for row in rows]
         names = [c.name for c in table.columns if not c.primary_key]
         insert_or_update(connection, table, keyed, update=names)
     written = {row["id"] for row in difference.tasks}
@@ -174,13 +178,16 @@ def write(connection: Connection, account_id: str, difference: Difference) -> No
         (_DEAL, difference.gone_deals),
         (_TASK, [tid for tid in difference.gone_tasks if tid not in written]),
     ):
+        revisions.bury(connection, account_id, table.name, gone, revision)
         for part in chunks(gone):
             connection.execute(
                 delete(table).where(table.c.account_id == account_id, table.c.id.in_(part))
             )
 
 
-def _write_violations(connection: Connection, account_id: str, difference: Difference) -> None:
+def _write_violations(
+    connection: Connection, account_id: str, difference: Difference, revision: int
+) -> None:
     gone = [row["id"] for row in difference.vanished]
     for part in chunks(gone):
         connection.execute(
@@ -188,7 +195,8 @@ def _write_violations(connection: Connection, account_id: str, difference: Diffe
                 _VIOLATION.c.account_id == account_id, _VIOLATION.c.id.in_(part)
             )
         )
-    rows = [{"account_id": account_id, **row} for row in difference.opened]
+    revisions.bury(connection, account_id, "violation", gone, revision)
+    rows = [{"account_id": account_id, **row, "revision": revision} for row in difference.opened]
     names = [c.name for c in _VIOLATION.columns if not c.primary_key]
     insert_or_update(connection, _VIOLATION, rows, update=names)
     if difference.changed:
@@ -199,7 +207,11 @@ def _write_violations(connection: Connection, account_id: str, difference: Diffe
             .values(values)
         )
         connection.execute(
-            query, [{f"v_{k}": v for k, v in row.items()} for row in difference.changed]
+            query,
+            [
+                {f"v_{k}": v for k, v in row.items()} | {"v_revision": revision}
+                for row in difference.changed
+            ],
         )
 
 

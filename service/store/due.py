@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, exists, func, or_, select, text, update
 
 from service.domain.instant import Instant
-from service.store.records import TimelineDirty
-from service.store.tables import IS_OPEN, Account, Inbox, LevelDirty, TouchedRow
+from service.store.records import LevelDirty, TimelineDirty
+from service.store.tables import IS_OPEN, Account, Inbox, TouchedRow
 
 _ACCOUNT = Account.__table__  # type: ignore[attr-defined]
 _INBOX = Inbox.__table__  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ SQLite runs in WAL with `synchronous=FULL`: what was committed is on the disk. T
 write begin with BEGIN IMMEDIATE there, so that two writers queue instead of failing.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy.engine import make_url
 from service.store.turns import turns_of
 
 BUSY_MILLISECONDS = 15_000
+STEPS_BETWEEN_LOOKS = 10_000  # a fraction of a millisecond
 
 
 def open_engine(url: str, *, pool_size: int = 10) -> Engine:
@@ -78,19 +80,44 @@ def _turn(engine: Engine) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One consistent snapshot to read from; nothing is written."""
+def reading(engine: Engine, seconds: float | None = None) -> Iterator[Connection]:
+    """One consistent snapshot to read from; nothing is written.
+
+    Args:
+        engine: the database.
+        seconds: a query that runs longer is stopped (on SQLite: all queries together); the error is
+            one of which `reads.faults.is_too_long` is true.
+    """
     with engine.connect() as connection:
         if is_sqlite(connection):
             connection.execute(text("BEGIN"))
+            if seconds is not None:
+                _stop_after(connection, seconds)
         else:
             connection = connection.execution_options(  # noqa: PLW2901 - the same connection
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
+            if seconds is not None:
+                milliseconds = max(1, round(seconds * 1000))
+                connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds}"))
         try:
             yield connection
         finally:
+            if seconds is not None and is_sqlite(connection):
+                _stop_after(connection, None)
             connection.rollback()
+
+
+def _stop_after(connection: Connection, seconds: float | None) -> None:
+    """Let SQLite look at the time every so many steps of its machine (None: no more)."""
+    driver = connection.connection.driver_connection
+    if driver is None:
+        return
+    if seconds is None:
+        driver.set_progress_handler(None, 0)
+        return
+    end = time.monotonic() + seconds
+    driver.set_progress_handler(lambda: int(time.monotonic() > end), STEPS_BETWEEN_LOOKS)
 
 
 def begin(connection: Connection) -> None:

@@ -8,12 +8,11 @@ from sqlalchemy import Connection, Table, delete, func, or_, select, text
 from service.domain.instant import Instant
 from service.domain.violation import SECOND_KINDS
 from service.store.engine import insert_or_update
-from service.store.records import PlanVersion
+from service.store.records import LevelDirty, PlanVersion
 from service.store.tables import (
     IS_LEVEL,
     STEPPED,
     Contribution,
-    LevelDirty,
     RollupDay,
     RollupMonth,
     Violation,
@@ -203,7 +202,7 @@ def _rows(connection: Connection, query: Any) -> list[dict[str, Any]]:
     found = []
     for row in connection.execute(query).mappings():
         plain = dict(row)
-        del plain["account_id"]
+        del plain["account_id"], plain["revision"]
         found.append(plain)
     return found
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert as insert_into
 
 from service.domain.instant import Instant
 from service.domain.mutes import OF_SUBJECT, SCOPE, Mute, Mutes
-from service.store import dirty
+from service.store import dirty, revisions
 from service.store.chunks import chunks
 from service.store.ids import new_id
 from service.store.records import IS_MUTE, MuteRow, Remark
@@ -67,7 +67,7 @@ def add(
         "ends_at": until, "reason": reason, "author": author, "ended_by": None,
     }  # fmt: skip
     connection.execute(insert_into(_MUTE), [row])
-    dirty.mark(connection, account_id, in_scope(connection, account_id, scope, now))
+    _tell(connection, account_id, scope, now)
     return str(row["id"])
 
 
@@ -78,7 +78,15 @@ def end(connection: Connection, row: Row, author: str, now: Instant) -> None:
     where = and_(_MUTE.c.account_id == account_id, _MUTE.c.id == row["id"], _MUTE.c.ends_at > now)
     ended = connection.execute(update(_MUTE).where(where).values(ends_at=now, ended_by=author))
     if ended.rowcount:
-        dirty.mark(connection, account_id, in_scope(connection, account_id, scope_of(row), now))
+        _tell(connection, account_id, scope_of(row), now)
+
+
+def _tell(connection: Connection, account_id: str, scope: Mapping[str, str], now: Instant) -> None:
+    """Timelines in scope are derived again; the change feed tells the violations that are open."""
+    dirty.mark(connection, account_id, in_scope(connection, account_id, scope, now))
+    same = [_V.c[name] == value for name, value in scope.items() if value]
+    lasting = or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > now)
+    revisions.tell_violations(connection, account_id, lasting, *same)
 
 
 def in_scope(
@@ -142,6 +150,11 @@ def touching(
 
 def covers(at: Instant) -> Any:
     """Whether a mute of a scope holds for the violation of the outer query at `at`."""
-    same = [or_(_MUTE.c[name] == "", _MUTE.c[name] == _V.c[name]) for name in SCOPE]
-    mine = and_(_MUTE.c.account_id == _V.c.account_id, _MUTE.c.at <= at, _MUTE.c.ends_at > at)
-    return select(literal(1)).where(mine, *same).correlate(_V).exists()
+    now = and_(_MUTE.c.at <= at, _MUTE.c.ends_at > at)
+    return select(literal(1)).where(now, *in_scope_of(_V)).correlate(_V).exists()
+
+
+def in_scope_of(violation: Any) -> list[Any]:
+    """That a mute is of a violation, whenever."""
+    same = [or_(_MUTE.c[name] == "", _MUTE.c[name] == violation.c[name]) for name in SCOPE]
+    return [_MUTE.c.account_id == violation.c.account_id, *same]

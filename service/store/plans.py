@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, update
 
 from service.domain.instant import Instant
-from service.store import levels
-from service.store.records import Plan, PlanVersion
+from service.store import levels, revisions
+from service.store.records import Gone, Plan, PlanVersion
 from service.store.tables import Account
 
 _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
+_GONE: Table = Gone.__table__  # type: ignore[attr-defined]
 _PLAN: Table = Plan.__table__  # type: ignore[attr-defined]
 _VERSION: Table = PlanVersion.__table__  # type: ignore[attr-defined]
 KEY = ("account_id", "metric", "period", "team", "seller")
@@ -23,8 +24,7 @@ def hold(connection: Connection, account_id: str) -> None:
     Plans must agree with each other, so whoever writes reads the others first. (SQLite has one
     writer anyway.)
     """
-    query = select(_ACCOUNT.c.account_id).where(_ACCOUNT.c.account_id == account_id)
-    connection.execute(query.with_for_update())
+    revisions.take(connection, account_id)
 
 
 def plans(connection: Connection, accounts: Sequence[str], **equal: Sequence[str]) -> list[Row]:
@@ -56,20 +56,44 @@ def put(connection: Connection, row: Row, author: str, reason: str, now: Instant
         gone = {**known, "value": None, "version": known["version"] + 1}
         _keep(connection, gone, author, reason, now)
         connection.execute(delete(_PLAN).where(_is(_PLAN, key)))
+        name = ".".join(key[column] for column in KEY[1:])
+        revision = int(connection.scalar(select(_reached(row))) or 0)
+        revisions.bury(connection, row["account_id"], "plan", [name], revision)
         return "removed"
     told = {name: row[name] for name in ("value", "currency", "status", "locked")}
     if known is None:
         made = {**key, **told, "version": _next_version(connection, key)}
-        connection.execute(insert(_PLAN), [{**made, "at": now, "author": author}])
+        told_by = {"at": now, "author": author, "revision": _reached(row)}
+        connection.execute(insert(_PLAN).values({**made, **told_by}))
         _keep(connection, made, author, reason, now)
         return "created"
     if all(known[name] == value for name, value in told.items()):
         return "unchanged"
     changed = {**told, "version": known["version"] + 1}
     where = update(_PLAN).where(_is(_PLAN, key))
-    connection.execute(where.values(**changed, at=now, author=author))
+    connection.execute(where.values(**changed, at=now, author=author, revision=_reached(row)))
     _keep(connection, {**key, **changed}, author, reason, now)
     return "updated"
+
+
+def revisions_of(connection: Connection, accounts: Sequence[str]) -> dict[str, int]:
+    """The data version of the last change of each account's plans, removals too."""
+    found = dict.fromkeys(accounts, 0)
+    gone = select(_GONE.c.account_id, func.max(_GONE.c.revision)).where(_GONE.c.type == "plan")
+    for table, query in (
+        (_PLAN, select(_PLAN.c.account_id, func.max(_PLAN.c.revision))),
+        (_GONE, gone),
+    ):
+        mine = query.where(table.c.account_id.in_(accounts)).group_by(table.c.account_id)
+        for account, revision in connection.execute(mine):
+            found[account] = max(found[account], int(revision))
+    return found
+
+
+def _reached(row: Row) -> Any:
+    """The data version that `hold` has taken for this transaction."""
+    mine = _ACCOUNT.c.account_id == row["account_id"]
+    return select(_ACCOUNT.c.data_version).where(mine).scalar_subquery()
 
 
 def _next_version(connection: Connection, key: Mapping[str, str]) -> int:

@@ -98,6 +98,15 @@ class TimelineDirty(SQLModel, table=True):
     generation: int = number(default=1)
 
 
+class LevelDirty(SQLModel, table=True):
+    """Sellers whose levels have to be judged again, from which instant on."""
+
+    __tablename__ = "level_dirty"
+    account_id: str = account_column()
+    seller: str = key_column()
+    from_at: int = instant()
+
+
 class RuleFileRow(SQLModel, table=True):
     """A version of an account's own rule file, with who, when and why."""
 
@@ -128,6 +137,8 @@ class Plan(SQLModel, table=True):
     version: int = 1
     at: int = instant()
     author: str
+    revision: int = number(default=0)
+    __table_args__ = (Index("ix_plan_revision", "account_id", "revision"),)
 
 
 class PlanVersion(SQLModel, table=True):
@@ -145,6 +156,44 @@ class PlanVersion(SQLModel, table=True):
     reason: str = ""
     at: int = instant()
     author: str
+
+
+class Gone(SQLModel, table=True):
+    """A row that is there no more, for the change feed; forgotten after a month."""
+
+    __tablename__ = "gone"
+    account_id: str = account_column()
+    type: str = key_column(16)  # deal | task | violation | plan | kpi_day
+    id: str = key_column(200)
+    revision: int = number()
+    __table_args__ = (Index("ix_gone_revision", "account_id", "revision", "type", "id"),)
+
+
+class RevisionMark(SQLModel, table=True):
+    """How far an account's data version had come on a day: what is older can be told."""
+
+    __tablename__ = "revision_mark"
+    account_id: str = account_column()
+    day: int = number_key()  # since 1970
+    revision: int = number()
+
+
+class BiRef(SQLModel, table=True):
+    """Reference rows of the BI views: names, calendars, rules of an account as one document."""
+
+    __tablename__ = "bi_ref"
+    account_id: str = account_column()
+    kind: str = key_column(16)
+    rows: Any = json_column()
+    at: int = instant()
+
+
+class BiGrant(SQLModel, table=True):
+    """Which accounts a database role sees through the BI views; `*` = all."""
+
+    __tablename__ = "bi_grant"
+    account_id: str = account_column()
+    role: str = key_column(63)
 
 
 class Alert(SQLModel, table=True):

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, insert, or_, select, update
 
 from service.domain.instant import Instant
 from service.domain.mutes import Mute
-from service.store import dirty, mutes
-from service.store.accounts import bump
+from service.store import dirty, mutes, revisions
 from service.store.audit import record
 from service.store.ids import new_id
 from service.store.records import Remark
@@ -211,7 +210,7 @@ def say(
         request_id=author.request_id,
         address=author.address,
     )
-    bump(connection, row["account_id"])
+    revisions.tell_violations(connection, row["account_id"], ids=[row["id"]])
 
 
 def _end(connection: Connection, row: Row, said: Said, now: Instant) -> None:

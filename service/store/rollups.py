@@ -3,8 +3,20 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, bindparam, cast, delete, func, insert, select
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Table,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
+from service.store import revisions
 from service.store.engine import insert_or_update
 from service.store.tables import Contribution, RollupDay, RollupMonth, RollupTotal
 
@@ -58,11 +70,17 @@ def differences(connection: Connection, account_id: str) -> Iterator[tuple[str, 
 
 
 def rebuild(connection: Connection, account_id: str) -> None:
-    """Make the rollups anew from the contributions."""
+    """Make the rollups anew from the contributions; the change feed tells all days again."""
+    revision = revisions.take(connection, account_id)
+    query = select(_DAY.c.metric, _DAY.c.day, _DAY.c.seller).distinct()
+    old = connection.execute(query.where(_DAY.c.account_id == account_id)).all()
+    revisions.bury(connection, account_id, revisions.DAY, map(revisions.day_id, old), revision)
     for _, table, period, places in _ROLLUPS:
         connection.execute(delete(table).where(table.c.account_id == account_id))
         sums = _sums(account_id, period, places)
         connection.execute(insert(table).from_select(_names(period, places), sums))
+    told = update(_DAY).where(_DAY.c.account_id == account_id).values(revision=revision)
+    connection.execute(told)
 
 
 def move(
@@ -70,8 +88,9 @@ def move(
     account_id: str,
     added: Sequence[Moved],
     removed: Sequence[Moved],
+    revision: int,
 ) -> None:
-    """Keep the rollups equal to the contributions that came and went."""
+    """Keep the rollups equal to the contributions that came and went; days tell the revision."""
     days: dict[tuple[Any, ...], list[int]] = {}
     for sign, rows in ((1, added), (-1, removed)):
         for _, key, rest in rows:
@@ -90,7 +109,10 @@ def move(
         (_TOTAL, ("metric", "day", "currency"), totals),
     ):
         moved = {key: cell for key, cell in cells.items() if cell != [0, 0]}
-        _add_to_rollup(connection, account_id, table, columns, moved)
+        told = revision if table is _DAY else None
+        _add_to_rollup(connection, account_id, table, columns, moved, told)
+    gone = [key[:3] for key, (_, n) in days.items() if n < 0]
+    revisions.bury(connection, account_id, revisions.DAY, map(revisions.day_id, gone), revision)
 
 
 _Cells = Mapping[tuple[Any, ...], Sequence[int]]
@@ -113,6 +135,7 @@ def _add_to_rollup(
     table: Table,
     columns: tuple[str, ...],
     cells: _Cells,
+    revision: int | None,
 ) -> None:
     """Add (value, n) to cells of a rollup; a cell that nothing contributes to any more goes."""
     if not cells:
@@ -121,7 +144,10 @@ def _add_to_rollup(
         {"account_id": account_id, **dict(zip(columns, key, strict=True)), "value": v, "n": n}
         for key, (v, n) in sorted(cells.items())
     ]
-    insert_or_update(connection, table, rows, update=(), add=("value", "n"))
+    told: tuple[str, ...] = ()
+    if revision is not None:
+        rows, told = [{**row, "revision": revision} for row in rows], ("revision",)
+    insert_or_update(connection, table, rows, update=told, add=("value", "n"))
     if any(n < 0 for _, n in cells.values()):
         keys = [
             {f"k_{c}": part for c, part in zip(columns, key, strict=True)}

@@ -74,15 +74,7 @@ class Account(SQLModel, table=True):
     drift: int = number(default=0)  # timelines whose stored results a patrol contradicted
     hooks_lost: int = number(default=0)  # changes that only reconciliation brought
     mute_version: int = number(default=0)  # grows with mutes: what was derived before is stale
-
-
-class LevelDirty(SQLModel, table=True):
-    """Sellers whose levels have to be judged again, from which instant on."""
-
-    __tablename__ = "level_dirty"
-    account_id: str = account_column()
-    seller: str = key_column()
-    from_at: int = instant()
+    config_revision: int = number(default=0)  # data version of the last change of settings
 
 
 class Heard(SQLModel, table=True):
@@ -208,10 +200,12 @@ class Deal(SQLModel, table=True):
     last_touch_at: int | None = instant(nullable=True)
     has_contact: bool = False
     deleted: bool = False
+    revision: int = number(default=0)  # data version of the last change (change feed)
     presence: Any = json_column()  # when it was open: [start, end, pipeline, seller] each
     __table_args__ = (
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),
+        Index("ix_deal_revision", "account_id", "revision", "id"),
     )
 
 
@@ -234,7 +228,9 @@ class Task(SQLModel, table=True):
     updated_at: int = instant()
     has_result: bool = False
     moves: int = 0
+    revision: int = number(default=0)
     __table_args__ = (
+        Index("ix_task_revision", "account_id", "revision", "id"),
         Index("ix_task_timeline", "account_id", "timeline"),
         Index("ix_task_seller", "account_id", "seller", "is_open"),
     )
@@ -269,7 +265,9 @@ class Violation(SQLModel, table=True):
     values: Any = json_column()  # {attribute: value} that proved it, and texts for the title
     muted: Any = json_column()  # [[start, end], ...] inside the interval, apart and in order
     due_at: int | None = instant(nullable=True)  # when the tick has to look at it (work mark)
+    revision: int = number(default=0)
     __table_args__ = (
+        Index("ix_violation_revision", "account_id", "revision", "id"),
         Index("ix_violation_timeline", "account_id", "timeline"),
         Index(
             "ix_violation_open",
@@ -366,7 +364,11 @@ class RollupDay(SQLModel, table=True):
     pipeline: str = key_column()
     value: int = number()
     n: int = number()
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    revision: int = number(default=0)
+    __table_args__ = (
+        Index("ix_rollup_day_revision", "account_id", "revision", "metric", "day", "seller"),
+        {"sqlite_with_rowid": False},
+    )
 
 
 class RollupTotal(SQLModel, table=True):

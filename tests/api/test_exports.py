@@ -201,3 +201,38 @@ def test_bad_wishes_are_refused_by_name(api: Api, path: str, code: str, paramete
 def test_unknown_tables_are_not_there(api: Api) -> None:
     assert api.client().get("/v1/exports/secrets.csv").status_code == 404
     assert api.client().get("/v1/exports/deals.docx").status_code == 404
+
+
+def test_a_violation_is_updated_by_what_is_said_of_it(both: Api) -> None:
+    client = both.client(accounts=("romashka",))
+    vio, ended = f"vio_{1:026d}", f"vio_{3:026d}"
+
+    def told(name: str = vio) -> str:
+        rows = {row["id"]: row["updated_at"] for row in table(client, "violations")}
+        return str(rows[name])
+
+    assert told() == "2026-11-23T06:00:00Z"  # its breach
+    past = told(ended)
+    steps = (
+        ("post", f"violations/{vio}/ack", {"comment": "a"}),
+        ("delete", f"violations/{vio}/ack", None),
+        ("post", f"violations/{vio}/mute", {"until": "2026-11-23T07:30:00Z", "reason": "b"}),
+        ("post", "mutes", {"account": "romashka", "seller": "romashka.7", "reason": "c",
+                           "until": "2026-11-24T07:00:00Z"}),
+    )  # fmt: skip
+    for minute, (method, path, body) in enumerate(steps, 1):
+        both.clock.set(f"2026-11-23T07:0{minute}:00Z")
+        answer = client.request(method, f"/v1/{path}", json=body)
+        assert answer.status_code in (200, 201), answer.text
+        assert told() == f"2026-11-23T07:0{minute}:00Z"
+    for now, updated in (
+        ("2026-11-23T07:29:59Z", "2026-11-23T07:04:00Z"),
+        ("2026-11-23T07:30:00Z", "2026-11-23T07:30:00Z"),  # its own mute ran out
+        ("2026-11-24T08:00:00Z", "2026-11-24T07:00:00Z"),  # so did the wider one
+    ):
+        both.clock.set(now)
+        assert told() == updated
+    assert told(ended) == past  # what was over before the mute is not touched by it
+    query = {"$filter": "updated_at ge 2026-11-24T07:00:00Z", "$select": "id"}
+    rows = client.get("/odata/v4/violations", params=query).json()["value"]
+    assert vio in {row["id"] for row in rows}

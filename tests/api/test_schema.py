@@ -11,8 +11,16 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from service.api import openapi
+from service.kpi.tables import TABLES
 from tests.api.conftest import Api
 from tests.api.test_conventions import PATHS
+
+SAME = {  # the same parameters as the table's CSV; one table of each is enough
+    f"/v1/exports/{name}.{ending}"
+    for name in TABLES
+    for ending in ("ndjson", "xlsx", "parquet")
+    if name != "deals"
+}
 
 
 def fits(schema: dict[str, Any], wanted: dict[str, Any], value: Any) -> None:
@@ -83,7 +91,7 @@ def test_made_up_requests_never_fail_inside(api: Api, mode: GenerationMode) -> N
     tried = 0
     for result in loaded.get_all_operations():
         operation = result.ok()  # type: ignore[union-attr]
-        if operation.path.startswith("/hooks/"):
+        if operation.path.startswith("/hooks/") or operation.path in SAME:
             continue
         tried += _try_operation(api, document, operation, mode, headers)
     assert tried > 100

@@ -36,7 +36,11 @@ def snapshot(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     with engine.connect() as connection:
         for name in DERIVED:
             table = SQLModel.metadata.tables[name]
-            columns = [c for c in table.columns if c.name != "due_at" or name == "task"]
+            columns = [
+                c
+                for c in table.columns
+                if c.name != "revision" and (c.name != "due_at" or name == "task")
+            ]
             query = select(*columns).order_by(*table.primary_key.columns)
             found[name] = [tuple(map(str, row)) for row in connection.execute(query)]
     return found

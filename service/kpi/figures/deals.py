@@ -49,6 +49,6 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "deals_open", "Сделки в работе", "Open deals",
-        "open deals at the end of the period", kind="level", direction="neutral",
+        "open deals at the end of the period", kind="level", direction="neutral", plannable=True,
     ),
 )  # fmt: skip

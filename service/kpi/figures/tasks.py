@@ -31,10 +31,11 @@ FIGURES: tuple[Metric, ...] = (
     Metric(
         "tasks_overdue", "Просрочено задач", "Tasks overdue",
         "open intervals of the rule task-overdue at the end of the period", kind="level",
-        subject_kind="task", direction="down",
+        subject_kind="task", direction="down", plannable=True,
     ),
     Metric(
         "became_overdue", "Стали просроченными", "Became overdue",
         "breaches of the rule task-overdue in the period", subject_kind="task", direction="down",
+        plannable=True,
     ),
 )  # fmt: skip

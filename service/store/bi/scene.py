@@ -54,7 +54,7 @@ class Scene:
                 return func.json_extract(rows.c.value, f"$.{key}")
             return func.jsonb_extract_path_text(cast(rows.c.value, JSONB), key)
 
-        columns = [_typed(read(key), kind).label(key) for key, kind in fields.items()]
+        columns = [typed(read(key), kind).label(key) for key, kind in fields.items()]
         return select(*columns).select_from(rows).cte(f"ref_{name}")
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
@@ -74,7 +74,8 @@ class Scene:
         return case((instant.is_(None), None), else_=(instant + shift) // DAY)
 
 
-def _typed(value: Element, kind: Kind) -> Element:
+def typed(value: Element, kind: Kind) -> Element:
+    """A text that was read out of JSON, as its kind."""
     if kind == "String":
         return cast(value, String)
     if kind == "Boolean":

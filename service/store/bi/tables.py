@@ -12,7 +12,7 @@ from sqlalchemy import and_, case, func, literal, null, or_, select
 
 from service.store.bi.scene import Element, Kind, Scene, major
 from service.store.bulks import is_bulk
-from service.store.reads.violations import is_marked
+from service.store.reads.violations import is_marked, last_said
 from service.store.tables import Deal, Task, Violation
 
 _D: Any = Deal.__table__  # type: ignore[attr-defined]
@@ -300,11 +300,15 @@ def _subject_name(scene: Scene) -> Element:
 
 
 def _changed(scene: Scene) -> Element:
-    return case(
-        (_V.c.resolved_at <= scene.at, _V.c.resolved_at),
-        (_V.c.breach_at <= scene.at, _V.c.breach_at),
+    """The latest of: its status, what was said of it, mutes that began or ended."""
+    at = scene.at
+    status = case(
+        (_V.c.resolved_at <= at, _V.c.resolved_at),
+        (_V.c.breach_at <= at, _V.c.breach_at),
         else_=_V.c.held_since,
     )
+    ways = [status, *(func.coalesce(one, 0) for one in last_said(at))]
+    return func.max(*ways) if scene.sqlite else func.greatest(*ways)
 
 
 _VA = _V.c.account_id
@@ -334,7 +338,7 @@ VIOLATIONS = Table(
         _day("breach_date", "local day of the breach", _VA, _V.c.breach_at),
         _moment("resolved_at", "ended at", _V.c.resolved_at),
         _day("resolved_date", "local day of the end", _VA, _V.c.resolved_at),
-        Column("updated_at", "DateTimeOffset", "last change of its status", _changed),
+        Column("updated_at", "DateTimeOffset", "last change, said or of status", _changed),
         Column("muted", "Boolean", "muted now", lambda scene: is_marked("mute", scene.at)),
         Column("bulk", "Boolean", "begun by a bulk change", lambda _: is_bulk()),
         Column("acked", "Boolean", "acknowledged", lambda scene: is_marked("ack", scene.at)),

@@ -186,6 +186,34 @@ def is_marked(action: str, at: Instant) -> Element:
     return or_(found, mutes.covers(at)) if action == "mute" else found
 
 
+def last_said(at: Instant) -> list[Element]:
+    """Instants up to `at` at which something was said of a violation, or ended (outer query).
+
+    Remarks on it, the ends of its own mutes, the beginnings and ends of wider ones that met it.
+    """
+    same = (
+        _R.c.account_id == _V.c.account_id,
+        _R.c.rule == _V.c.rule,
+        _R.c.subject_kind == _V.c.subject_kind,
+        _R.c.subject_id == _V.c.subject_id,
+        _R.c.violation_id == _V.c.id,
+    )
+    met = (
+        *mutes.in_scope_of(_V),
+        or_(_V.c.resolved_at.is_(None), _MUTE.c.at < _V.c.resolved_at),
+    )
+    asked = (
+        (_R.c.at, (*same, _R.c.at <= at)),
+        (_R.c.until, (*same, _R.c.until <= at)),
+        (_MUTE.c.at, (*met, _MUTE.c.at <= at)),
+        (_MUTE.c.ends_at, (*met, _MUTE.c.ends_at <= at)),
+    )
+    return [
+        select(func.max(column)).where(*where).correlate(_V).scalar_subquery()
+        for column, where in asked
+    ]
+
+
 def _where(question: Question) -> list[Element]:
     at = question.at
     states: dict[str, Element] = {

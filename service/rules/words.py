@@ -1,4 +1,4 @@
-"""What the API says about rules in words."""
+"""What is said about rules in words."""
 
 import re
 

@@ -1,0 +1,92 @@
+"""What has changed in an account since a place in its history, oldest first."""
+
+from collections.abc import Sequence
+from heapq import merge
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, String, and_, cast, literal, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from service.store.engine import is_sqlite
+from service.store.records import Gone, Plan
+from service.store.tables import Deal, RollupDay, Task, Violation
+
+_GONE: Any = Gone.__table__  # type: ignore[attr-defined]
+_PLAN: Any = Plan.__table__  # type: ignore[attr-defined]
+_DAY: Any = RollupDay.__table__  # type: ignore[attr-defined]
+_BY_ID: dict[str, Any] = {
+    "deal": Deal.__table__,  # type: ignore[attr-defined]
+    "task": Task.__table__,  # type: ignore[attr-defined]
+    "violation": Violation.__table__,  # type: ignore[attr-defined]
+}
+
+
+class Place(NamedTuple):
+    """A place in an account's history: after this change. Ids are texts without the account."""
+
+    revision: int
+    type: str
+    id: str
+
+
+BEGINNING = Place(-1, "", "")
+
+
+def changes(
+    connection: Connection,
+    account_id: str,
+    types: Sequence[str],
+    after: Place,
+    limit: int,
+    days: Sequence[str] = (),
+) -> list[Place]:
+    """At most `limit` changes after a place.
+
+    Args:
+        connection: the snapshot.
+        account_id: whose.
+        types: of deal, task, violation, plan, kpi_day.
+        after: where the reader is.
+        limit: most rows.
+        days: the metrics that `kpi_day` tells of.
+    """
+    found: list[list[Place]] = []
+    for kind in sorted(types):
+        for parts in _parts(kind, account_id, days):
+            revision, name, conditions = parts
+            if not is_sqlite(connection):  # as Python compares, whatever the database's language
+                name = name.collate("C")
+            query = select(revision, name).where(*conditions, _later(kind, revision, name, after))
+            query = query.distinct().order_by(revision, name).limit(limit)
+            rows = [Place(int(row[0]), kind, str(row[1])) for row in connection.execute(query)]
+            found.append(rows)
+    whole = list(dict.fromkeys(merge(*found)))
+    return whole[:limit]
+
+
+def _parts(kind: str, account_id: str, days: Sequence[str]) -> list[tuple[Any, Any, list[Any]]]:
+    """(revision, id, conditions) of what is there and of what is gone."""
+    gone = (_GONE.c.revision, _GONE.c.id, [_GONE.c.account_id == account_id, _GONE.c.type == kind])
+    if kind in _BY_ID:
+        table = _BY_ID[kind]
+        return [(table.c.revision, table.c.id, [table.c.account_id == account_id]), gone]
+    if kind == "plan":
+        name: Any = _PLAN.c.metric
+        for column in ("period", "team", "seller"):
+            name = name.concat(".").concat(_PLAN.c[column])
+        return [(_PLAN.c.revision, name, [_PLAN.c.account_id == account_id]), gone]
+    name = cast(_DAY.c.day, String).concat(".").concat(_DAY.c.metric).concat(".")
+    name = name.concat(_DAY.c.seller)
+    mine = [_DAY.c.account_id == account_id, _DAY.c.metric.in_(days)]
+    return [(_DAY.c.revision, name, mine), gone]
+
+
+def _later(kind: str, revision: Any, name: Any, after: Place) -> ColumnElement[bool]:
+    """Strictly after a place, in the order (revision, type, id)."""
+    same = name > after.id
+    if kind != after.type:
+        same = literal(kind > after.type)
+    found: ColumnElement[bool] = or_(
+        revision > after.revision, and_(revision == after.revision, same)
+    )
+    return found
