@@ -5,9 +5,9 @@ from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
 from service.kpi import views
-from service.store import records, tables
+from service.store import records, served, tables
 
-_ = (records, tables)
+_ = (records, served, tables)
 
 connection = context.config.attributes.get("connection")
 if connection is None:

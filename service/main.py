@@ -53,7 +53,8 @@ from service.clock import Clock
 from service.domain.ports import Adapter
 from service.errors import ApiError, ConfigError
 from service.files import read_text
-from service.rules.book import RuleBook, load_book
+from service.rules.book import RuleBook
+from service.rules.loading import load_book
 from service.settings import Settings
 from service.store.handles import Engine
 

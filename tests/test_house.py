@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.kpi.metrics import METRICS
-from service.rules.book import builtin_rules
+from service.rules.loading import builtin_rules
 from service.rules.paper import table
 from service.settings import PREFIX, Settings
 

@@ -5,7 +5,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.clock import Clock
-from service.domain.config import parse_document
 from service.domain.directory import (
     CustomField,
     Directory,
@@ -17,9 +16,10 @@ from service.domain.directory import (
 )
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
+from service.domain.named import parse_document
 from service.pipeline import apply
 from service.pipeline.office import Office
-from service.rules.book import load_book
+from service.rules.loading import load_book
 from service.secrets import SecretBox
 from service.settings import Settings
 from service.store import accounts

@@ -5,8 +5,8 @@ from typing import Any
 
 from service.api.names import Names
 from service.domain.account import Absence, SellerSettings
-from service.domain.config import Config, parse_document
-from service.domain.named import read_date
+from service.domain.config import Config
+from service.domain.named import parse_document, read_date
 from service.domain.period import to_day
 from service.errors import ConfigError
 from service.store.accounts import settings_history

@@ -16,7 +16,7 @@ from service.api.problems import fault, from_faults
 from service.api.yaml_bodies import place_of, read_text
 from service.errors import ApiError, ConfigError
 from service.files import load_yaml
-from service.rules.book import read_rules
+from service.rules.loading import read_rules
 from service.rules.reading import plain_of, position
 from service.rules.schema import RuleFile
 

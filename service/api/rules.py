@@ -24,7 +24,8 @@ from service.api.settings_document import YAML_TYPES
 from service.api.yaml_bodies import read_text
 from service.domain.instant import iso
 from service.errors import ConfigError
-from service.rules.book import Rule, Window, builtin_rules, parse_rules
+from service.rules.book import Rule, Window
+from service.rules.loading import builtin_rules, parse_rules
 from service.rules.schema import RuleModel
 from service.rules.words import advice, rule_name, span_text
 from service.store import health, rule_files

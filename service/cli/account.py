@@ -14,7 +14,7 @@ from service import authorise, connect
 from service import check as checks
 from service.cli import access, base, versions
 from service.domain.account import AccountDocument
-from service.domain.config import parse_document
+from service.domain.named import parse_document
 from service.errors import ConfigError, SourceUnavailable
 from service.files import load_yaml, read_text
 from service.pipeline import verify as checking

@@ -105,7 +105,7 @@ def openapi(
     from service.api.openapi import build, dump
     from service.clock import Clock
     from service.main import create_app
-    from service.rules.book import load_book
+    from service.rules.loading import load_book
     from service.settings import Settings
     from service.store.engine import open_engine
 

@@ -16,7 +16,7 @@ from service.errors import ConfigError
 from service.files import read_text
 from service.pipeline import explaining, proposing, rulebooks, trial
 from service.rules import paper
-from service.rules.book import builtin_rules, parse_rules, read_rules
+from service.rules.loading import builtin_rules, parse_rules, read_rules
 from service.rules.schema import Change, RuleModel, changed, rule_schema
 from service.rules.testing import run_tests
 from service.store.engine import reading

@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
-from pydantic import ValidationError
 
 from service.domain.absences import Leave, with_leaves
 from service.domain.account import AccountDocument, PipelineSettings, SellerSettings
 from service.domain.calendar import WorkCalendar, make_calendar
 from service.domain.directory import Directory, Pipeline, StageKind, fixed_kind
 from service.domain.instant import Instant
-from service.domain.named import find, first_fault, read_date
+from service.domain.named import find, read_date
 from service.domain.standards import DEFAULT_LIMITS, Standards
 from service.errors import ConfigError
 
@@ -384,18 +383,6 @@ class Config:
         if self.document.telephony is not None:
             return self.document.telephony
         return bool(self.directory.telephony)
-
-
-def parse_document(raw: Any) -> AccountDocument:
-    """Read a settings document (parsed YAML or JSON).
-
-    Raises:
-        ConfigError: one sentence that names the field.
-    """
-    try:
-        return AccountDocument.model_validate(raw if raw is not None else {})
-    except ValidationError as error:
-        raise ConfigError(first_fault(error)) from None
 
 
 def resolve(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import date
 from difflib import get_close_matches
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -70,3 +71,15 @@ def _known_names() -> list[str]:
     for model in (AccountDocument, SellerSettings, PipelineSettings):
         names += [f.alias or n for n, f in model.model_fields.items()]
     return names
+
+
+def parse_document(raw: Any) -> AccountDocument:
+    """Read a settings document (parsed YAML or JSON).
+
+    Raises:
+        ConfigError: one sentence that names the field.
+    """
+    try:
+        return AccountDocument.model_validate(raw if raw is not None else {})
+    except ValidationError as error:
+        raise ConfigError(first_fault(error)) from None

@@ -20,7 +20,8 @@ from service.http import limits_of, make_portal_http
 from service.pipeline.breaker import Breaker
 from service.pipeline.budget import SharedLimiter
 from service.pipeline.vault import AccountVault
-from service.rules.book import RuleBook, Window, load_book
+from service.rules.book import RuleBook, Window
+from service.rules.loading import load_book
 from service.rules.shelf import Shelf
 from service.secrets import SecretBox, new_client_key
 from service.settings import Settings

@@ -10,7 +10,7 @@ from service.errors import ConfigError
 from service.files import read_text
 from service.pipeline.office import Office
 from service.pipeline.rulebooks import NONE
-from service.rules.book import builtin_rules, read_rules
+from service.rules.loading import builtin_rules, read_rules
 from service.rules.schema import RuleModel
 from service.store import accounts, rule_files
 from service.store.audit import record

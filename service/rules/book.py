@@ -1,16 +1,14 @@
 """The rule book: rules loaded, checked and compiled; and what of it is in force for an account."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache, cached_property, partial
+from functools import cached_property
 from hashlib import blake2b
-from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
 from service.domain.account import RuleSettings
 from service.domain.config import Config
@@ -18,20 +16,11 @@ from service.domain.instant import Instant
 from service.domain.span import Span
 from service.domain.steps import ACTIONS, ALWAYS
 from service.errors import ConfigError
-from service.files import load_yaml
 from service.rules.attributes import ATTRIBUTES, STREAMS, Attribute
 from service.rules.expression import Condition
 from service.rules.fitting import ByValue, merge_params, spans
-from service.rules.forms import SECOND, check_form
-from service.rules.reading import (
-    Fault,
-    Reading,
-    faults_of_shape,
-    plain_of,
-    position,
-    sound_ones,
-)
-from service.rules.schema import RuleFile, RuleModel
+from service.rules.forms import SECOND
+from service.rules.schema import RuleModel
 
 
 @dataclass(frozen=True)
@@ -279,105 +268,6 @@ class RuleBook:
             except ConfigError as error:
                 raise ConfigError(f"{model.id}: {name}: {error}") from None
         return self._compiled[key]
-
-
-def parse_rules(text: str, name: str) -> list[RuleModel]:
-    """Read a rule file: shapes, names, conditions.
-
-    Raises:
-        ConfigError: file, line and column of the first fault, and the nearest known name.
-    """
-    read = read_rules(text, name)
-    for fault in (*read.shape, *read.meaning):
-        raise ConfigError(fault.said(name))
-    return read.models
-
-
-def read_rules(text: str, name: str) -> Reading:
-    """Read a rule file; a fault in one rule hides none in another.
-
-    Raises:
-        ConfigError: it is no YAML.
-    """
-    document = load_yaml(text, name, "rt")
-    plain = plain_of(document)
-    read = Reading([], [], [])
-    try:
-        found = dict(enumerate(RuleFile.model_validate(plain).rules))
-    except ValidationError as error:
-        found = sound_ones(plain)
-        read.shape.extend(faults_of_shape(error, document))
-    seen: set[str] = set()
-    for index, model in found.items():
-        faults = list(_faults_of(model, index, seen, document))
-        read.meaning.extend(faults)
-        if not faults:
-            read.models.append(model)
-    return read
-
-
-def _faults_of(model: RuleModel, index: int, seen: set[str], document: Any) -> Iterator[Fault]:
-    def compiled(part: str) -> None:
-        try:
-            Condition(getattr(model, part), ATTRIBUTES[model.on], model.params)
-        except ConfigError as error:
-            raise ConfigError(f"{part}: {error}" if part != "when" else str(error)) from None
-
-    parts = ("when", *(["critical_when"] if model.critical_when else []))
-    for check in (partial(_check, model, seen), *(partial(compiled, part) for part in parts)):
-        try:
-            check()
-        except ConfigError as error:
-            named = str(error).partition(":")[0]
-            path = ("rules", index, named if named in _NAMED else "when")
-            where = ".".join(str(part) for part in path)
-            yield Fault(*position(document, path), where, f"{model.id}: {error}")
-
-
-_NAMED = {
-    "id",
-    "since",
-    "form",
-    "level",
-    "above",
-    "below",
-    "critical_when",
-    "for",
-}  # fields that a fault of meaning begins with
-
-
-def _check(model: RuleModel, seen: set[str]) -> None:
-    if model.id in seen:
-        raise ConfigError("id: it stands twice in the file")
-    seen.add(model.id)
-    for name in model.since_names:
-        attribute = ATTRIBUTES[model.on].get(name)
-        if attribute is None or attribute.type != "instant":
-            instants = [a.name for a in ATTRIBUTES[model.on].values() if a.type == "instant"]
-            near = get_close_matches(name, instants, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"since: {name!r} is no instant of a {model.on}{hint}")
-    check_form(model)
-
-
-@cache
-def builtin_rules() -> list[RuleModel]:
-    """The rules that Dozor ships: `service/rules/catalogue`, file by file."""
-    folder = resources.files("service.rules").joinpath("catalogue")
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    return [
-        model
-        for file in files
-        for model in parse_rules(file.read_text(encoding="utf-8"), file.name)
-    ]
-
-
-def load_book(extra: str | None = None, name: str = "") -> RuleBook:
-    """The built-in rules, overridden or extended by the text of a rule file."""
-    models = {model.id: model for model in builtin_rules()}
-    if extra is not None:
-        models |= {model.id: model for model in parse_rules(extra, name)}
-    return RuleBook(list(models.values()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
 from service.errors import ConfigError
-from service.rules.book import RuleBook, Window, parse_rules, read_rules
+from service.rules.book import RuleBook, Window
+from service.rules.loading import parse_rules, read_rules
 from service.rules.schema import RuleModel
 
 MOST_KEPT = 2000

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from service.domain.config import Config, parse_document, resolve
+from service.domain.config import Config, resolve
 from service.domain.directory import (
     CustomField,
     Directory,
@@ -24,6 +24,7 @@ from service.domain.directory import (
 )
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant, to_datetime
+from service.domain.named import parse_document
 from service.domain.period import day_start, local_day
 from service.domain.siblings import older_than, sibling_of
 from service.domain.steps import call_parts, level_steps
@@ -31,11 +32,12 @@ from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.violation import Found
 from service.domain.worlds import world_of
-from service.rules.book import RuleBook, Window, builtin_rules
+from service.rules.book import RuleBook, Window
 from service.rules.expression import ConditionFailed
 from service.rules.forms import SECOND
 from service.rules.holders import Event, Track
 from service.rules.judge import judge
+from service.rules.loading import builtin_rules
 from service.rules.norms import PLAN, SALES
 from service.rules.schema import RuleModel, RuleTest
 from service.rules.second import HEARD, holders_of, judge_second, parts_of

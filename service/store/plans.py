@@ -7,7 +7,8 @@ from sqlalchemy import Connection, Table, and_, delete, func, insert, select, up
 
 from service.domain.instant import Instant
 from service.store import levels, revisions
-from service.store.records import Gone, Plan, PlanVersion
+from service.store.records import Plan, PlanVersion
+from service.store.served import Gone
 from service.store.tables import Account
 
 _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]

@@ -158,44 +158,6 @@ class PlanVersion(SQLModel, table=True):
     author: str
 
 
-class Gone(SQLModel, table=True):
-    """A row that is there no more, for the change feed; forgotten after a month."""
-
-    __tablename__ = "gone"
-    account_id: str = account_column()
-    type: str = key_column(16)  # deal | task | violation | plan | kpi_day
-    id: str = key_column(200)
-    revision: int = number()
-    __table_args__ = (Index("ix_gone_revision", "account_id", "revision", "type", "id"),)
-
-
-class RevisionMark(SQLModel, table=True):
-    """How far an account's data version had come on a day: what is older can be told."""
-
-    __tablename__ = "revision_mark"
-    account_id: str = account_column()
-    day: int = number_key()  # since 1970
-    revision: int = number()
-
-
-class BiRef(SQLModel, table=True):
-    """Reference rows of the BI views: names, calendars, rules of an account as one document."""
-
-    __tablename__ = "bi_ref"
-    account_id: str = account_column()
-    kind: str = key_column(16)
-    rows: Any = json_column()
-    at: int = instant()
-
-
-class BiGrant(SQLModel, table=True):
-    """Which accounts a database role sees through the BI views; `*` = all."""
-
-    __tablename__ = "bi_grant"
-    account_id: str = account_column()
-    role: str = key_column(63)
-
-
 class Alert(SQLModel, table=True):
     """A message to one receiver (the outbox). `key` is its idempotency key."""
 

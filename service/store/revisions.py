@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, delete, func, select, update
 from service.domain.instant import Instant
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
-from service.store.records import Gone, RevisionMark
+from service.store.served import Gone, RevisionMark
 from service.store.tables import Account, Violation
 
 _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]

@@ -17,10 +17,11 @@ from sqlalchemy import Engine, insert
 from service import log
 from service.clock import Clock
 from service.crm import ADAPTERS
-from service.domain.config import parse_document
 from service.domain.directory import Directory, Pipeline, Seller, Stage, StageKind
+from service.domain.named import parse_document
 from service.main import create_app
-from service.rules.book import RuleBook, load_book
+from service.rules.book import RuleBook
+from service.rules.loading import load_book
 from service.settings import Settings
 from service.store import accounts
 from service.store.engine import open_engine, transaction

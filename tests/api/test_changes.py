@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from service.domain.facts import Fact
 from service.store import plans, revisions
 from service.store.engine import reading, transaction
-from service.store.records import Gone
+from service.store.served import Gone
 from service.store.tables import Deal
 from tests.api.conftest import Api, Start, at, deal_row
 from tests.api.test_exports import figures, table

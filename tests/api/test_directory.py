@@ -2,7 +2,7 @@
 
 from sqlalchemy import update
 
-from service.domain.config import parse_document
+from service.domain.named import parse_document
 from service.store import accounts, budgets
 from service.store import facts as fact_store
 from service.store.engine import transaction

@@ -4,14 +4,16 @@ import gc
 import random
 import time
 
-from service.domain.config import Config, parse_document
+from service.domain.config import Config
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER
+from service.domain.named import parse_document
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.pipeline.derive import derive
-from service.rules.book import Window, load_book
+from service.rules.book import Window
 from service.rules.judge import judge
+from service.rules.loading import load_book
 from tests import world
 from tests.bench.report import Line, median, under
 

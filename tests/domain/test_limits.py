@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from service.cli.document import as_yaml
-from service.domain.config import Config, parse_document, resolve
+from service.domain.config import Config, resolve
+from service.domain.named import parse_document
 from tests.world import ACCOUNT, DIRECTORY, moment
 
 DOCUMENT: dict[str, Any] = {

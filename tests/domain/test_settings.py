@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from service.domain.config import parse_document, resolve
+from service.domain.config import resolve
 from service.domain.directory import TaskKind
+from service.domain.named import parse_document
 from service.errors import ConfigError
-from service.rules.book import load_book
+from service.rules.loading import load_book
 from service.settings import load_settings
 from tests import world
 

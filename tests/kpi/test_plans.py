@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.config import Config, parse_document
+from service.domain.config import Config
+from service.domain.named import parse_document
 from service.domain.period import Period, periods
 from service.kpi import gap, planfact
 from service.kpi.decompose import Excess, Share, cumulative, fill, over_scope, over_time

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.domain.config import parse_document
+from service.domain.named import parse_document
 from service.pipeline import rejudge, tick, verify
 from service.pipeline.office import Office
 from service.store import absences, accounts

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
-from service.domain.config import parse_document
 from service.domain.facts import Fact
+from service.domain.named import parse_document
 from service.pipeline import tick, verify
 from service.pipeline.office import Office
 from service.store import accounts, bulks

@@ -11,7 +11,7 @@ from service.errors import ConfigError
 from service.pipeline import rejudge, rulebooks, tick, verify
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
-from service.rules.book import builtin_rules
+from service.rules.loading import builtin_rules
 from service.store import accounts, facts, rule_files
 from service.store.engine import reading, transaction
 from service.store.records import Alert

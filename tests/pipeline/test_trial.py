@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from service.errors import ConfigError
 from service.pipeline.office import Office
 from service.pipeline.trial import Trial, try_rules
-from service.rules.book import RuleBook, builtin_rules
+from service.rules.book import RuleBook
+from service.rules.loading import builtin_rules
 from service.rules.schema import ByStage, RuleModel
 from service.store.engine import transaction
 from service.store.tables import Violation

@@ -22,17 +22,19 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from service.domain.account import SellerSettings
-from service.domain.config import Config, parse_document, resolve
+from service.domain.config import Config, resolve
 from service.domain.directory import Directory, LossReason, Pipeline, Seller, Stage, StageKind
 from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant
+from service.domain.named import parse_document
 from service.domain.span import Span
 from service.domain.story import Story, deal_is_judged
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.rules.attributes import ATTRIBUTES, CallState
-from service.rules.book import Rule, RuleBook, Window, builtin_rules
+from service.rules.book import Rule, RuleBook, Window
 from service.rules.judge import judge
+from service.rules.loading import builtin_rules
 from service.store import accounts
 from service.store.engine import reading, transaction
 from service.store.tables import Violation

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from service.domain.instant import FOREVER
-from service.rules.book import builtin_rules
+from service.rules.loading import builtin_rules
 from service.rules.schema import RuleTest
 from service.rules.testing import intervals
 from tests import world

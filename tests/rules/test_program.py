@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from service.domain.config import Config, parse_document
+from service.domain.config import Config
+from service.domain.named import parse_document
 from service.rules.attribute import Attribute, plain
-from service.rules.book import Rule, load_book
+from service.rules.book import Rule
 from service.rules.clause import read_clause, split
 from service.rules.expression import Condition, ConditionFailed
+from service.rules.loading import load_book
 from service.rules.program import Program
 from service.rules.segments import Segment
 from tests import world

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from service.domain.config import parse_document, resolve
+from service.domain.config import resolve
 from service.domain.instant import FOREVER
+from service.domain.named import parse_document
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
-from service.rules.book import Rule, RuleBook, Window, builtin_rules
+from service.rules.book import Rule, RuleBook, Window
 from service.rules.judge import judge
+from service.rules.loading import builtin_rules
 from service.rules.proposing import Proposer, waits
 from service.rules.segments import subjects
 from tests import world

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from service.domain.config import parse_document, resolve
+from service.domain.config import resolve
 from service.domain.directory import Directory
+from service.domain.named import parse_document
 from service.errors import ConfigError
-from service.rules.book import RuleBook, builtin_rules, load_book, parse_rules
+from service.rules.book import RuleBook
+from service.rules.loading import builtin_rules, load_book, parse_rules
 from service.rules.schema import RuleTest
 from service.rules.testing import Outcome, intervals, run_tests
 

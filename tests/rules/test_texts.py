@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.pipeline.derive import violation_row
-from service.rules.book import builtin_rules
+from service.rules.loading import builtin_rules
 from service.rules.schema import RuleModel
 from service.rules.testing import intervals
 from service.rules.texts import PLACEHOLDERS, Names, advice, render_title

@@ -11,9 +11,10 @@ from sqlalchemy import select
 from service.alerts import policy
 from service.clock import Clock
 from service.domain.calendar import make_calendar
-from service.domain.config import Config, parse_document, resolve
+from service.domain.config import Config, resolve
 from service.domain.facts import Fact
 from service.domain.instant import FOREVER, Instant, to_datetime
+from service.domain.named import parse_document
 from service.domain.span import Span
 from service.domain.timeline import fold
 from service.domain.violation import Found
@@ -21,8 +22,9 @@ from service.domain.worlds import world_of
 from service.errors import ConfigError
 from service.pipeline import tick
 from service.pipeline.office import Office
-from service.rules.book import RuleBook, Window, load_book, parse_rules
+from service.rules.book import RuleBook, Window
 from service.rules.judge import judge
+from service.rules.loading import load_book, parse_rules
 from service.rules.schema import RuleTest
 from service.rules.testing import intervals
 from service.store import accounts

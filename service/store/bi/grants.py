@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select, text
 
 from service.errors import ConfigError
 from service.store.engine import is_sqlite
-from service.store.records import BiGrant
+from service.store.served import BiGrant
 
 ALL = "*"
 TIMEOUT = "60s"

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Table, select
 
 from service.domain.instant import Instant
 from service.store.engine import insert_or_update
-from service.store.records import BiRef
+from service.store.served import BiRef
 
 _REF: Table = BiRef.__table__  # type: ignore[attr-defined]
 Rows = Sequence[Mapping[str, Any]]

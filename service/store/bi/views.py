@@ -35,7 +35,7 @@ from service.domain.money import exponent
 from service.store.bi import grants
 from service.store.bi.scene import ODD, PLAIN, Element, Kind, Scene, typed
 from service.store.bi.tables import Column, Table
-from service.store.records import BiGrant, BiRef
+from service.store.served import BiGrant, BiRef
 from service.store.tables import Account
 
 PREFIX = "bi_"

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, String, and_, cast, literal, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.store.engine import is_sqlite
-from service.store.records import Gone, Plan
+from service.store.records import Plan
+from service.store.served import Gone
 from service.store.tables import Deal, RollupDay, Task, Violation
 
 _GONE: Any = Gone.__table__  # type: ignore[attr-defined]
