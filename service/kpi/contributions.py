@@ -50,7 +50,7 @@ def contribute(
     rows += [
         Contribution(
             step.metric, step.kind, step.subject, step.key, step.at, step.seller, step.pipeline,
-            step.stage, step.source, step.delta, "", step.slot,
+            step.stage, step.source, step.delta, step.currency, step.slot,
         )
         for step in level_steps(story, found, config, levels)
     ]  # fmt: skip
