@@ -1,5 +1,6 @@
 """What an account holds to be late, hot, mandatory, junk; and which facts it has connected."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from service.domain.config import Config
 
 MINOR = 100
+_PROPOSAL = re.compile(r"\bкп\b|коммерческ\w* предложени|предложени\w* отправ|proposal|quote",
+                       re.IGNORECASE)  # fmt: skip
 JUNK_VALUES = frozenset(
     {"тест", "test", "нет", "no", "123", "1234", "12345", "111", "000", "xxx", "ххх", "n/a", "нд"}
 )
@@ -114,6 +117,16 @@ class Standards:
         large = self._hot_amounts.get(pipeline)
         return (
             amount >= large if large is not None else amount > 0 and self.is_late(pipeline, stage)
+        )
+
+    @cached_property
+    def proposal_stages(self) -> frozenset[Place]:
+        """Stages at which a proposal goes out to the client, as their names say."""
+        return frozenset(
+            (pipeline.id, stage.id)
+            for pipeline in self._config.directory.pipelines
+            for stage in pipeline.stages
+            if stage.kind is StageKind.OPEN and _PROPOSAL.search(stage.name)
         )
 
     @cached_property

@@ -181,6 +181,7 @@ class NoteSeen:
     author: str
     counts: bool  # long enough to be a trace
     text: str = ""
+    id: str = ""
 
 
 @dataclass
@@ -217,6 +218,7 @@ class Story:
     notes: list[NoteSeen] = field(default_factory=list)
     lead: list[LeadState] = field(default_factory=list)
     edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom
+    handovers: list[tuple[Instant, str, str]] = field(default_factory=list)  # when, from, to
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
     is_repeat: bool = False  # the client had a deal before
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with

@@ -79,8 +79,8 @@ class Told:
         if lend:
             merged |= self._lent_notes
         found = [
-            _note(body["created_at"], body.get("author") or "", body.get("text") or "")
-            for body in merged.values()
+            _note(note_id, body["created_at"], body.get("author") or "", body.get("text") or "")
+            for note_id, body in merged.items()
             if not body.get("deleted")
             and body.get("created_at") is not None
             and self._world.is_human(body.get("author"))
@@ -117,8 +117,8 @@ class Told:
         return self._traces
 
 
-def _note(at: Instant, author: str, text: str) -> NoteSeen:
-    return NoteSeen(at, author, is_note(text), text)
+def _note(note_id: str, at: Instant, author: str, text: str) -> NoteSeen:
+    return NoteSeen(at, author, is_note(text), text, note_id)
 
 
 def _results(states: Sequence[TaskState]) -> list[Trace]:

@@ -7,31 +7,19 @@ differences between neighbouring segments; both corrections of a win belong to t
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
-from service.domain.steps import ALWAYS, call_parts, level_steps
-from service.domain.story import DealState, Story, TaskState, deal_is_judged
+from service.domain.steps import ALWAYS, level_steps
+from service.domain.story import DealState, Story, deal_is_judged
 from service.domain.violation import Found
+from service.kpi.callparts import of_calls, of_notes
+from service.kpi.contribution import Contribution, state_at
+from service.kpi.efforts import of_efforts
+from service.kpi.taskparts import of_tasks
 
-
-class Contribution(NamedTuple):
-    """One addend of a figure."""
-
-    metric: str
-    subject_kind: str
-    subject_id: str
-    key: str
-    at: Instant
-    seller: str
-    pipeline: str
-    stage: str
-    source: str
-    value: int
-    currency: str = ""
-    slot: str = ""  # of a level that is counted apart (steps.BY_SLOT)
+__all__ = ["Contribution", "contribute"]
 
 
 def contribute(
@@ -43,9 +31,9 @@ def contribute(
         rows += _deal(story, config)
     if story.lead:
         rows += _inquiry(story, config)
-    for task_id, states in story.tasks.items():
-        rows += _task(story, task_id, states, config)
-    rows += _calls(story, config)
+    rows += of_tasks(story, config)
+    rows += of_calls(story, config)
+    rows += of_notes(story, config)
     rows += _overdue(found)
     rows += [
         Contribution(
@@ -68,9 +56,10 @@ def _deal(story: Story, config: Config) -> Iterator[Contribution]:
     states = [s for s in story.deal if s.kind is not StageKind.INCOMING]
     if born is None or not states:
         return
-    first = _at(story.deal, born) or states[0]
+    first = state_at(story.deal, born) or states[0]
     yield _row(story, "deals_created", "born", born, first, 1)
     yield from _inquiry_of_deal(story, first, born, config)
+    yield from of_efforts(story, states, config)
     if any(s.is_closed for s in states):
         yield from _outcomes(story, states, config)
 
@@ -105,15 +94,6 @@ def _row(
         metric, "deal", story.id, key, at, state.responsible, state.pipeline, state.stage,
         state.source or "", value,
     )  # fmt: skip
-
-
-def _at(states: Sequence[DealState], at: Instant) -> DealState | None:
-    found = None
-    for state in states:
-        if state.at > at:
-            break
-        found = state
-    return found
 
 
 def _inquiry_of_deal(
@@ -170,60 +150,6 @@ def _inquiry(story: Story, config: Config) -> Iterator[Contribution]:
         "inquiries", "lead", story.id, "inquiry", last.created_at, last.responsible,
         last.pipeline, "", last.source or "", 1,
     )  # fmt: skip
-
-
-# --- tasks ----------------------------------------------------------------------------------------
-
-
-def _task(
-    story: Story, task_id: str, states: Sequence[TaskState], config: Config
-) -> Iterator[Contribution]:
-    last = states[-1]
-    if last.deleted or (story.deal and not deal_is_judged(story.deal[-1], config)):
-        return
-
-    def row(metric: str, key: str, at: Instant, seller: str, value: int) -> Contribution:
-        deal = _at(story.deal, at) or (story.deal[0] if story.deal else None)
-        place = (deal.pipeline, deal.stage, deal.source or "") if deal else ("", "", "")
-        return Contribution(metric, "task", task_id, key, at, seller, *place, value)
-
-    if last.created_at is not None:
-        yield row("tasks_set", "set", last.created_at, states[0].responsible, 1)
-    done = False
-    for state in states:
-        if state.is_open == done:
-            done = not state.is_open
-            yield row("tasks_done", str(state.at), state.at, state.responsible, 1 if done else -1)
-    due = None if last.is_deferred else last.due_at
-    if due is not None:
-        seller = _responsible_at(states, due)
-        yield row("tasks_due", "due", due, seller, 1)
-        if last.closed_at is not None and last.closed_at <= due:
-            yield row("tasks_due_done", "due", due, seller, 1)
-
-
-def _responsible_at(states: Sequence[TaskState], at: Instant) -> str:
-    seller = states[0].responsible
-    for state in states:
-        if state.at > at:
-            break
-        seller = state.responsible
-    return seller
-
-
-# --- calls ----------------------------------------------------------------------------------------
-
-
-def _calls(story: Story, config: Config) -> Iterator[Contribution]:
-    if story.deal and not deal_is_judged(story.deal[-1], config):
-        return
-    for call in story.calls:
-        deal = _at(story.deal, call.started_at) or (story.deal[0] if story.deal else None)
-        place = (deal.pipeline, deal.stage, deal.source or "") if deal else ("", "", "")
-        for metric, value in call_parts(call).items():
-            yield Contribution(
-                metric, "call", call.id, "call", call.started_at, call.author, *place, value
-            )
 
 
 # --- overdue tasks --------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""One addend of a figure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.domain.instant import Instant
+from service.domain.story import DealState, Story
+
+
+class Contribution(NamedTuple):
+    """One addend of a figure."""
+
+    metric: str
+    subject_kind: str
+    subject_id: str
+    key: str
+    at: Instant
+    seller: str
+    pipeline: str
+    stage: str
+    source: str
+    value: int
+    currency: str = ""
+    slot: str = ""  # of a level that is counted apart (steps.BY_SLOT)
+
+
+def state_at(states: Sequence[DealState], at: Instant) -> DealState | None:
+    """The state that holds at an instant."""
+    found = None
+    for state in states:
+        if state.at > at:
+            break
+        found = state
+    return found
+
+
+def place_at(story: Story, at: Instant) -> tuple[str, str, str]:
+    """(pipeline, stage, source) of the deal at an instant; before its beginning: at it."""
+    deal = state_at(story.deal, at) or (story.deal[0] if story.deal else None)
+    return (deal.pipeline, deal.stage, deal.source or "") if deal else ("", "", "")
