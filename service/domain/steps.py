@@ -21,6 +21,7 @@ LOSSES_SECONDS = 3600
 INQUIRIES = Span(1, "wd")
 ALWAYS = frozenset({"deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost"})
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
+APART = "-"  # the slot of what is read from the contributions alone; in no rollup
 BY_SLOT = frozenset({"tasks_on_day", "deals_in_pipeline"})  # apart by `slot`; in no rollup
 LEVELS = (
     "deals_open", "deals_load", "hot_deals", "tasks_open", "inquiries_given", "inquiries_waiting",

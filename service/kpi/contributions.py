@@ -15,6 +15,7 @@ from service.domain.instant import FOREVER, Instant
 from service.domain.steps import ALWAYS, call_parts, level_steps
 from service.domain.story import DealState, Story, TaskState, deal_is_judged
 from service.domain.violation import Found
+from service.kpi.parts import APART, RANKED, UNROLLED
 
 
 class Contribution(NamedTuple):
@@ -32,6 +33,8 @@ class Contribution(NamedTuple):
     value: int
     currency: str = ""
     slot: str = ""  # of a level that is counted apart (steps.BY_SLOT)
+    reason: str = ""  # of a loss or a refusal
+    age: int = 0  # of a cohort's part: seconds until it came to that
 
 
 def contribute(
@@ -54,7 +57,11 @@ def contribute(
         )
         for step in level_steps(story, found, config, levels)
     ]  # fmt: skip
-    return [row for row in rows if row.value]
+    return [
+        row._replace(slot=APART) if row.metric in UNROLLED else row
+        for row in rows
+        if row.value or row.metric in RANKED
+    ]
 
 
 # --- deals ----------------------------------------------------------------------------------------
@@ -77,6 +84,7 @@ def _deal(story: Story, config: Config) -> Iterator[Contribution]:
 
 def _outcomes(story: Story, states: Sequence[DealState], config: Config) -> Iterator[Contribution]:
     """Won, lost and their money, of a deal that was closed at least once."""
+    yield from _cycle(story, states)
     yield from _outcome(story, "deals_won", states, lambda s: s.kind is StageKind.WON)
     yield from _outcome(story, "deals_lost", states, lambda s: s.kind is StageKind.LOST)
     spam = config.spam_reasons
@@ -148,6 +156,16 @@ def _outcome(
                 who.currency if money else "",
             )  # fmt: skip
         before, previous, owner = value, state, closing
+
+
+def _cycle(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
+    """Seconds from birth to the win that stands now."""
+    last, born = states[-1], states[-1].born_at
+    if last.kind is not StageKind.WON or born is None or last.closed_at is None:
+        return
+    won = next(s for s in states if s.at >= last.closed_at)
+    if won.at >= born:
+        yield _row(story, "cycle", "win", won.at, won, won.at - born)
 
 
 def _closes(previous: DealState | None, state: DealState) -> bool:

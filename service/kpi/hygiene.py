@@ -50,7 +50,7 @@ def of_sellers(
     cut = Cut(at, local_day(at, config.timezone))
     opened = {
         group[0]: value
-        for (_, group), value in bases(
+        for (_, group, _), value in bases(
             connection, Ask(config.account_id, (_OPEN,), ("seller",)), first, cut
         ).items()
     }

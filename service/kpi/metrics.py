@@ -3,8 +3,9 @@
 from service.kpi.figures import activity, deals, inflow, tasks
 from service.kpi.metric import ALL_GRAINS, DIMENSIONS, Metric
 
-__all__ = ["ALL_GRAINS", "DIMENSIONS", "METRICS", "Metric"]
+__all__ = ["ALL_GRAINS", "DIMENSIONS", "METRICS", "STRICT", "Metric"]
 
 METRICS: dict[str, Metric] = {
     figure.slug: figure for part in (inflow, deals, activity, tasks) for figure in part.FIGURES
 }
+STRICT: dict[str, str] = {}

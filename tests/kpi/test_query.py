@@ -14,7 +14,7 @@ from service.domain.period import Period, to_date
 from service.kpi import query as kpi
 from service.kpi.decompose import cumulative, largest_remainder
 from service.kpi.metrics import METRICS
-from service.kpi.query import Question
+from service.kpi.question import Question
 from service.pipeline.office import Office
 from service.store import tables
 from service.store.engine import reading
@@ -33,7 +33,7 @@ def ask(
     )  # fmt: skip
     with reading(office.engine) as connection:
         configs = {world.ACCOUNT: office.config(connection, world.ACCOUNT)}
-        table = kpi.tabulate(question, kpi.gather(connection, configs, question), configs)
+        table = kpi.answer(connection, configs, question)
     return table.rows, table.totals
 
 

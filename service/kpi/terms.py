@@ -1,0 +1,128 @@
+"""Figures from sums: what a figure has to have added up, and how it is worked out from that."""
+
+from collections.abc import Callable, Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
+
+from service.kpi.metric import FEW, Metric, Number
+from service.kpi.metrics import METRICS, STRICT
+from service.kpi.parts import CORRECTED, restated
+from service.kpi.question import Question, Spread, Term
+
+Get = Callable[[Term], int]
+
+
+def terms_of(metric: Metric, question: Question) -> tuple[Term, ...]:
+    """All sums that a figure needs (a percentile and a derived figure need none)."""
+    if metric.kind == "ratio":
+        found = [*_above(metric, question), *_below(metric, question)]
+        if horizon_of(metric, question):
+            found += [term._replace(horizon=0) for term in _below(metric, question)]
+        return tuple(found)
+    return _plain(metric, question)
+
+
+def horizon_of(metric: Metric, question: Question) -> int:
+    """The age at which the members of a cohort are looked at; 0 = so far."""
+    if not metric.cohort:
+        return 0
+    return metric.horizon or question.within
+
+
+def numerator_of(metric: Metric, question: Question) -> Metric:
+    """The figure above the line of a ratio."""
+    name = metric.numerator
+    return METRICS[STRICT.get(name, name) if question.strict else name]
+
+
+def denominator_of(metric: Metric, question: Question) -> tuple[Metric, ...]:
+    """The figures below it."""
+    names = metric.denominator
+    return tuple(METRICS[STRICT.get(n, n) if question.strict else n] for n in names)
+
+
+def _plain(metric: Metric, question: Question) -> tuple[Term, ...]:
+    if metric.kind not in {"sum", "level"}:
+        return ()
+    parts = list(metric.parts)
+    if question.restate:
+        parts += [restated(part) for part in parts if part in CORRECTED]
+    return tuple(Term(part, metric.kind == "level") for part in parts)
+
+
+def _above(metric: Metric, question: Question) -> tuple[Term, ...]:
+    horizon = horizon_of(metric, question)
+    within = question.within if metric.cohort and not metric.horizon else 0
+    terms = _plain(numerator_of(metric, question), question)
+    return tuple(term._replace(horizon=horizon, within=within) for term in terms)
+
+
+def _below(metric: Metric, question: Question) -> tuple[Term, ...]:
+    horizon = horizon_of(metric, question)
+    return tuple(
+        term._replace(horizon=horizon)
+        for below in denominator_of(metric, question)
+        for term in _plain(below, question)
+    )
+
+
+class Told(NamedTuple):
+    """A figure's value, what stands beside it, and the two sums of a ratio."""
+
+    value: Number
+    notes: dict[str, Number]
+    above: Number = None
+    below: Number = None
+
+
+def ratio(metric: Metric, question: Question, get: Get) -> Told:
+    """A ratio from its sums; a denominator of 0 gives null."""
+    above = sum(map(get, _above(metric, question)))
+    below = sum(map(get, _below(metric, question)))
+    notes: dict[str, Number] = {}
+    if horizon_of(metric, question):
+        known = sum(get(term._replace(horizon=0)) for term in _below(metric, question))
+        notes["immature"] = known - below
+    return Told(divided(metric, above, below), notes, above, below)
+
+
+def divided(metric: Metric, above: int, below: int) -> Number:
+    """The quotient: money to the minor unit, half up; else 6 decimals; null below 0 or by it."""
+    if below <= 0:
+        return None
+    if metric.unit in {"money", "seconds"}:
+        return int((Decimal(above) / below).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return float(round(Decimal(above) / below, 6))
+
+
+def added(metric: Metric, question: Question, get: Get) -> int:
+    """A sum or level from its terms."""
+    return sum(map(get, _plain(metric, question)))
+
+
+def ranked(metric: Metric, spread: Spread | None) -> Told:
+    """A percentile with its n, mean and other percentiles; null under `FEW` (kpis.md 1.8)."""
+    first, *others = metric.percents
+    n = spread.n if spread is not None else 0
+    if spread is None or n < FEW:
+        return Told(None, {"count": n, "mean": None, **{f"p{p}": None for p in others}})
+    mean = int((Decimal(spread.total) / n).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    notes: dict[str, Number] = {"count": n, "mean": mean}
+    return Told(spread.ranked[first], notes | {f"p{p}": spread.ranked[p] for p in others})
+
+
+def notes_of(metric: Metric, question: Question) -> tuple[str, ...]:
+    """Names of what is always shown beside a figure."""
+    own: tuple[str, ...] = ()
+    if metric.kind == "percentile":
+        own = ("count", "mean", *(f"p{p}" for p in metric.percents[1:]))
+    if metric.kind == "derived":
+        own = metric.factors
+    if metric.kind == "ratio" and horizon_of(metric, question):
+        own = ("immature",)
+    return (*own, *(name for name, _ in metric.beside))
+
+
+def all_terms(metrics: Iterable[Metric], question: Question) -> tuple[Term, ...]:
+    """All sums that several figures need."""
+    return tuple(dict.fromkeys(t for metric in metrics for t in terms_of(metric, question)))
