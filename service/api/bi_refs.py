@@ -8,6 +8,7 @@ from service.api.deps import Call
 from service.api.names import Names, full_id, stage_full_id
 from service.api.rule_texts import rule_name
 from service.domain.period import Period, local_date
+from service.kpi.metric import KINDS
 from service.kpi.metrics import METRICS
 from service.store import plans
 from service.store.bi.reader import first_instant
@@ -120,11 +121,11 @@ def _metrics(own: Names, lang: str) -> Iterator[Row]:
     for metric in METRICS.values():
         yield {
             "id": f"{own.id}.{metric.slug}", "account_id": own.id, "metric": metric.slug,
-            "title": metric.title(lang), "kind": metric.kind, "unit": metric.unit,
-            "formula": metric.formula, "direction": metric.direction,
+            "title": metric.title(lang), "kind": KINDS.get(metric.kind, metric.kind),
+            "unit": metric.unit, "formula": metric.formula, "direction": metric.direction,
             "numerator": metric.numerator or None,
             "denominator": ",".join(metric.denominator) or None,
-            "part": None if metric.kind == "ratio" else metric.part or metric.slug,
+            "part": ",".join(metric.parts) or None,
         }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from service.domain.instant import iso
 from service.domain.period import local_day
 from service.kpi import sums
 from service.kpi.metrics import METRICS, Metric
-from service.kpi.query import Question, own_filters
+from service.kpi.question import Question, own_filters
 from service.store.handles import Connection
 from service.store.reads.subjects import deal_names, task_titles
 

@@ -27,8 +27,9 @@ from service.api.params import (
 from service.api.problems import bad_parameter, unknown_name
 from service.api.router import Router
 from service.domain.period import Grain
+from service.kpi.metric import KINDS
 from service.kpi.metrics import ALL_GRAINS, METRICS, Metric
-from service.kpi.query import Question
+from service.kpi.question import Question
 
 router = Router(prefix="/v1", tags=["KPIs"])
 READ = [Depends(require("kpi:read"))]
@@ -39,6 +40,35 @@ FromParam = Annotated[Day, Query(alias="from", description="first local day")]
 ToParam = Annotated[Day, Query(alias="to", description="last local day, inclusive")]
 Compare = Literal["previous_period", "previous_year"]
 MoneyParam = Annotated[Literal["minor", "major"], Query(description="units of money")]
+Reopen = Literal["net", "restate"]
+ReopenParam = Annotated[
+    Reopen, Query(description="restate: undone wins and losses count where they stood")
+]
+
+
+def read_age(value: Any) -> int:
+    """`30d` as seconds (0 = none).
+
+    Raises:
+        ValueError: the text is no number of days from 1 to 730.
+    """
+    text = str(value or "")
+    if not text or value == 0:
+        return 0
+    if not text.endswith("d") or not text[:-1].isdecimal() or not 1 <= int(text[:-1]) <= 730:
+        msg = f"{text[:20]!r} is no age; write for example 30d (1d to 730d)"
+        raise ValueError(msg)
+    return int(text[:-1]) * 86_400
+
+
+WithinParam = Annotated[
+    int,
+    BeforeValidator(read_age),
+    Query(
+        description="members of a cohort are looked at at this age; the younger ones are left out",
+        json_schema_extra={"type": "string", "examples": ["30d"]},
+    ),
+]
 RowsParam = Annotated[int, Query(ge=1, le=MOST_ROWS)]
 
 
@@ -61,6 +91,11 @@ class KpiQuery(BaseModel):
     sort: list[str] = []
     money: Literal["minor", "major"] = "minor"
     limit: int = Field(MOST_ROWS, ge=1, le=MOST_ROWS)
+    reopen: Reopen = "net"
+    within: Annotated[int, BeforeValidator(read_age)] = Field(
+        0, json_schema_extra={"type": "string", "examples": ["30d"]}
+    )
+    strict: bool = False
 
 
 def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
@@ -71,7 +106,7 @@ def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
         "description": f"{metric.en}: {metric.formula}",
         "formula": metric.formula,
         "unit": metric.unit,
-        "kind": metric.kind,
+        "kind": KINDS.get(metric.kind, metric.kind),
         "direction": metric.direction,
         "missing": metric.missing,
         "dimensions": list(metric.dimensions),
@@ -81,6 +116,11 @@ def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
         "plannable": metric.plannable,
         "numerator": metric.numerator or None,
         "denominator": list(metric.denominator) or None,
+        "factors": list(metric.factors) or None,
+        "beside": dict(metric.beside) or None,
+        "percentiles": list(metric.percents) if metric.kind == "percentile" else None,
+        "cohort": metric.cohort,
+        "horizon_seconds": metric.horizon or None,
         "version": metric.version,
     }
 
@@ -108,6 +148,9 @@ def query_by_address(
     sort: ListParam = None,
     money: MoneyParam = "minor",
     limit: RowsParam = MOST_ROWS,
+    reopen: ReopenParam = "net",
+    within: WithinParam = 0,
+    strict: FlagParam = None,
     lang: LangParam = None,
 ) -> Response:
     """Figures by period and group."""
@@ -118,7 +161,7 @@ def query_by_address(
     asked = Asked(
         metrics, dimensions or (), grain, first, last,
         tuple(sorted((f.field, f.op, f.value) for f in filters)), compare, include or (), as_of,
-        bool(totals), sort or (), money, limit,
+        bool(totals), sort or (), money, limit, reopen, within, bool(strict),
     )  # fmt: skip
     return _response(call, asked)
 
@@ -136,7 +179,8 @@ def query_by_body(call: CallDep, body: KpiQuery, lang: LangParam = None) -> Resp
     asked = Asked(
         tuple(body.metrics), tuple(body.dimensions), body.grain, body.from_, body.to,
         tuple(sorted(filters)), body.compare, tuple(body.include), body.as_of, body.totals,
-        tuple(body.sort), body.money, body.limit, by_body=True,
+        tuple(body.sort), body.money, body.limit, body.reopen, body.within, body.strict,
+        by_body=True,
     )  # fmt: skip
     return _response(call, asked)
 

@@ -20,7 +20,7 @@ from service.kpi import planfact
 from service.kpi.forecast import METHOD, Forecasts, figures
 from service.kpi.metrics import METRICS, Metric
 from service.kpi.planwrite import book_of
-from service.kpi.query import Question
+from service.kpi.question import Question
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Plans"])

@@ -28,6 +28,7 @@ ALWAYS = frozenset({
 })  # fmt: skip
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
 SHOWN_OF_VIOLATIONS = {"deals_stuck": "deal-stuck"}  # no rule watches this level
+APART = "-"  # the slot of what is read from the contributions alone; in no rollup
 BY_SLOT = frozenset({"tasks_on_day", "deals_in_pipeline"})  # apart by `slot`; in no rollup
 LEVELS = (
     "deals_open", "deals_load", "hot_deals", "tasks_open", "inquiries_given", "inquiries_waiting",

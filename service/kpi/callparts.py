@@ -86,7 +86,8 @@ def _missed(
     yield _row("missed_calls", call, seller, place, 1)
     over = config.calendar(seller or None).add(call.started_at, RETURNED_WITHIN)
     if not _is_returned(story, call.started_at, over, config):
-        yield _row("calls_unreturned", call, seller, place, 1)
+        age = over - call.started_at
+        yield _row("calls_unreturned", call, seller, place, 1)._replace(age=age)
 
 
 def _is_returned(story: Story, start: Instant, over: Instant, config: Config) -> bool:

@@ -22,6 +22,8 @@ class Contribution(NamedTuple):
     value: int
     currency: str = ""
     slot: str = ""  # of a level that is counted apart (steps.BY_SLOT)
+    reason: str = ""  # of a loss or a refusal
+    age: int = 0  # of a cohort's part: seconds until it came to that
 
 
 def state_at(states: Sequence[DealState], at: Instant) -> DealState | None:

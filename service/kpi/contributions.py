@@ -17,6 +17,7 @@ from service.domain.violation import Found
 from service.kpi.callparts import of_calls, of_notes
 from service.kpi.contribution import Contribution, state_at
 from service.kpi.efforts import of_efforts
+from service.kpi.parts import APART, RANKED, UNROLLED
 from service.kpi.taskparts import of_tasks
 
 __all__ = ["Contribution", "contribute"]
@@ -42,7 +43,11 @@ def contribute(
         )
         for step in level_steps(story, found, config, levels)
     ]  # fmt: skip
-    return [row for row in rows if row.value]
+    return [
+        row._replace(slot=APART) if row.metric in UNROLLED else row
+        for row in rows
+        if row.value or row.metric in RANKED
+    ]
 
 
 # --- deals ----------------------------------------------------------------------------------------
@@ -66,6 +71,7 @@ def _deal(story: Story, config: Config) -> Iterator[Contribution]:
 
 def _outcomes(story: Story, states: Sequence[DealState], config: Config) -> Iterator[Contribution]:
     """Won, lost and their money, of a deal that was closed at least once."""
+    yield from _cycle(story, states)
     yield from _outcome(story, "deals_won", states, lambda s: s.kind is StageKind.WON)
     yield from _outcome(story, "deals_lost", states, lambda s: s.kind is StageKind.LOST)
     spam = config.spam_reasons
@@ -128,6 +134,16 @@ def _outcome(
                 who.currency if money else "",
             )  # fmt: skip
         before, previous, owner = value, state, closing
+
+
+def _cycle(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
+    """Seconds from birth to the win that stands now."""
+    last, born = states[-1], states[-1].born_at
+    if last.kind is not StageKind.WON or born is None or last.closed_at is None:
+        return
+    won = next(s for s in states if s.at >= last.closed_at)
+    if won.at >= born:
+        yield _row(story, "cycle", "win", won.at, won, won.at - born)
 
 
 def _closes(previous: DealState | None, state: DealState) -> bool:

@@ -21,7 +21,7 @@ from service.domain.span import Span
 from service.kpi import query as kpi
 from service.kpi.metrics import Metric
 from service.kpi.planfact import By
-from service.kpi.query import Question
+from service.kpi.question import Question
 
 METHOD = "run_rate"
 MOST_MONTHS, LEAST_MONTHS = 12, 6
@@ -35,7 +35,7 @@ def figures(
 ) -> dict[tuple[str, str | None], dict[str, Any]]:
     """Values by (first day of the period, group), in the account's currency."""
     configs = {config.account_id: config}
-    table = kpi.tabulate(question, kpi.gather(connection, configs, question), configs)
+    table = kpi.answer(connection, configs, question)
     return {
         (row.get("period", question.first).isoformat(), row[by] if by != "account" else None): row[
             "values"

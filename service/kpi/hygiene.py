@@ -109,7 +109,7 @@ def ledgers(
 
     cut = Cut(at, local_day(at, config.timezone))
     ask = Ask(config.account_id, (_OPEN,), ("seller", "pipeline"))
-    for (_, (seller, pipeline)), value in bases(connection, ask, first, cut).items():
+    for (_, (seller, pipeline), _), value in bases(connection, ask, first, cut).items():
         if value:
             sum_up(of(seller).before, [(("", pipeline), value)])
     for seller, key, value in _costing(connection, config.account_id, first, at):

@@ -12,9 +12,7 @@ PARTS = frozenset({WEIGHT, COST})
 
 def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """Tenths of deal-seconds by seller, pipeline, period (and rule, of the cost)."""
-    found = ledgers(
-        reach.connection, reach.config, reach.first, reach.last, reach.cut.at
-    )
+    found = ledgers(reach.connection, reach.config, reach.first, reach.last, reach.cut.at)
     for seller, ledger in found.items():
         taken = ledger.over(reach.spans, reach.cut.at)
         for number, (cells, _) in enumerate(taken):
@@ -22,8 +20,10 @@ def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
             for (rule, pipeline), value in sorted(cells.cells.items()):
                 part = COST if rule else WEIGHT
                 whole = value if rule else value * WHOLE
-                if part in parts and whole and reach.admits(
-                    {"seller": seller, "pipeline": pipeline}
+                if (
+                    part in parts
+                    and whole
+                    and reach.admits({"seller": seller, "pipeline": pipeline})
                 ):
                     yield Piece(
                         part, number, start, end, whole, seller, pipeline=pipeline, rule=rule

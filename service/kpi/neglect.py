@@ -5,7 +5,6 @@ counts for the seller at its breach; what was muted counts nowhere.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table, or_, select
@@ -87,12 +86,11 @@ def breaches(reach: Reach, rule: str | None = None) -> Iterator[Breach]:
         told: list[Any] = list(row)
         ended = FOREVER if told[9] is None else int(told[9])
         if int(told[8]) < ended:
-            yield Breach(*told[:8], int(told[8]), ended, told[10], told[11] or ())
+            told[9], told[11] = ended, told[11] or ()
+            yield Breach._make(told)
 
 
-def _piece(
-    part: str, number: int, one: Breach, start: Instant, end: Instant, value: int
-) -> Piece:
+def _piece(part: str, number: int, one: Breach, start: Instant, end: Instant, value: int) -> Piece:
     return Piece(
         part, number, start, end, value, one.seller, one.kind, one.subject, one.deal,
         one.pipeline, one.stage, one.rule, one.severity,

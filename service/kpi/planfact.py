@@ -15,7 +15,7 @@ from service.kpi.metrics import METRICS, Metric
 from service.kpi.plantree import WHOLE, PlanBook, Scope, scope_of
 from service.kpi.plantree import expected as expected_by
 from service.kpi.planwrite import book_of
-from service.kpi.query import Question
+from service.kpi.question import Question
 
 NORM_MIN = 5  # a ratio on fewer cases than this says nothing
 
@@ -175,9 +175,10 @@ def _status_of_norm(metric: Metric, plan: int | None, fact: float | None, cases:
         return "too_early"
     if metric.kind == "level":
         return "over" if fact > plan else "ok"
-    if fact >= plan:
+    good, norm = (plan, fact) if metric.direction == "down" else (fact, plan)
+    if good >= norm:
         return "done"
-    return "far_behind" if fact < plan * 0.8 else "behind" if fact < plan * 0.95 else "on_pace"
+    return "far_behind" if good < norm * 0.8 else "behind" if good < norm * 0.95 else "on_pace"
 
 
 # --- plans of lines -------------------------------------------------------------------------------
@@ -246,7 +247,7 @@ def plan_of(
 def _norm_of(book: PlanBook, metric: Metric, period: Period, scope: Scope | None) -> Plan:
     if scope is None:
         return Plan()
-    parts = book.norm_of_parts(metric, period, scope)
+    parts = book.norm_of_parts(metric, period, scope) if metric.kind == "ratio" else None
     if parts is not None:
         return Plan(int(parts + Fraction(1, 2)))
     row = book.norm(metric, period, scope)

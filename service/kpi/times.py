@@ -37,9 +37,7 @@ def integrals(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
         ask = Ask(reach.config.account_id, (level,), ("seller", "pipeline"), reach.filters)
         running = {
             (group[0], group[1]): value
-            for (_, group, _), value in bases(
-                reach.connection, ask, reach.first, reach.cut
-            ).items()
+            for (_, group, _), value in bases(reach.connection, ask, reach.first, reach.cut).items()
         }
         steps = _steps(reach, level)
         for place in sorted(running.keys() | steps.keys()):

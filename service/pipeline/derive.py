@@ -84,7 +84,7 @@ def contribution_row(row: Contribution, config: Config) -> tuple[tuple[str, ...]
     day = local_day(row.at, config.timezone)
     return key, (
         row.at, day, row.seller, row.pipeline, row.stage, row.source, row.value, row.currency,
-        row.slot,
+        row.slot, row.reason, row.age,
     )  # fmt: skip
 
 

@@ -212,6 +212,7 @@ class Deal(SQLModel, table=True):
     __table_args__ = (
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),
+        Index("ix_deal_closed", "account_id", "closed_at"),
     )
 
 
@@ -327,6 +328,8 @@ class Contribution(SQLModel, table=True):
     value: int = number()
     currency: str
     slot: str = ""  # of a level that is counted apart; in no rollup
+    reason: str = ""  # of a loss or a refusal: its id
+    age: int = number(default=0)  # of a cohort's part: seconds until it came to that
     __table_args__ = (
         Index(
             "ix_contribution_day",

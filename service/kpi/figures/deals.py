@@ -48,6 +48,12 @@ FIGURES: tuple[Metric, ...] = (
         denominator=("deals_won", "lost_target"), plannable=True,
     ),
     Metric(
+        "cycle", "Цикл сделки", "Sales cycle",
+        "seconds from birth to win of deals won in the period; reopened ones from their birth",
+        kind="percentile", unit="seconds", percents=(50, 75), direction="down", plannable=True,
+        attributed_to="responsible at the win",
+    ),
+    Metric(
         "deals_open", "Сделки в работе", "Open deals",
         "open deals at the end of the period", kind="level", direction="neutral",
     ),

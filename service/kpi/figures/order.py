@@ -104,7 +104,7 @@ FIGURES: tuple[Metric, ...] = (
     Metric(
         "load_spread", "Неравномерность", "Load spread",
         "highest less lowest load among the sellers, in points, at the end of the period; null "
-        "under 2 sellers", kind="spread", unit="points", direction="down", subject_kind="seller",
+        "under 2 sellers", kind="derived", unit="points", direction="down", subject_kind="seller",
         dimensions=("account", "team"), attributed_to="the seller",
     ),
     Metric(

@@ -158,8 +158,9 @@ def _meetings(book: Book, window: Window, tally: Tally) -> None:
     for history in book.tasks.values():
         last = history[-1][1]
         begin, end = last.get("starts_at"), last.get("ends_at")
-        given_up = last.get("closed_at") is not None and begin and last["closed_at"] <= begin
-        if last["task_kind"] == "2" and begin and not last.get("deleted") and not given_up:
+        if last["task_kind"] != "2" or begin is None or end is None or last.get("deleted"):
+            continue
+        if last.get("closed_at") is None or last["closed_at"] > begin:
             seconds = max(0, min(end, window.end) - max(begin, window.start))
             tally.add("selling_time_share", last["responsible"], seconds)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
+
 from service.domain.directory import Directory, TaskKind
 from service.domain.facts import Fact, Kind
 from tests import world
@@ -20,8 +22,9 @@ DOCUMENT: dict[str, Any] = {
     },
     "rules": {"deal-stuck": {"for": "1wd"}},
 }
-DIRECTORY: Directory = world.DIRECTORY.model_copy(
-    update={"task_kinds": (TaskKind(id="1", name="Звонок"), TaskKind(id="2", name="Встреча"))}
+DIRECTORY: Directory = msgspec.structs.replace(
+    world.DIRECTORY,
+    task_kinds=(TaskKind(id="1", name="Звонок"), TaskKind(id="2", name="Встреча")),
 )
 SAYS = "Отправить договор на подпись до пятницы"
 NOTHING = "ок"
@@ -65,7 +68,7 @@ def _deal(chance: _Chance, deal: str) -> Iterator[Fact]:
         yield Fact(Kind.DEAL, deal, at(13, 500), {"deleted": True, "author": "7"})
     for number in range(chance.randrange(4)):
         yield from _task(chance, f"{deal}0{number}", deal, born)
-    for number in range(chance.randrange(6)):
+    for number in range(chance.randrange(9)):
         yield from _calls(chance, f"c{deal}.{number}", deal, born)
     for number, moment in enumerate(chance.moments(chance.randrange(4), born)):
         text = chance.choice(["Клиент просит счёт и договор", NOTHING])
@@ -129,6 +132,11 @@ def _calls(chance: _Chance, call: str, deal: str, born: int) -> Iterator[Fact]:
                 "author": chance.choice([*SELLERS, "0"]),
             }  # fmt: skip
             yield Fact(Kind.CALL, f"{call}.{number}", started + seconds, body)
+            if chance.random() < 0.4:
+                written = started + chance.choice([250, 3900])
+                note = {"deal": deal, "author": body["author"], "created_at": written,
+                        "text": "Договорились созвониться в среду"}  # fmt: skip
+                yield Fact(Kind.NOTE, f"n{call}.{number}", written, note)
 
 
 # --- working time, in its own way -----------------------------------------------------------------

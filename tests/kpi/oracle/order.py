@@ -1,6 +1,7 @@
 """Order and load counted from bare facts and stored violations (kpis.md 6)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tests.kpi.oracle.activity import Counted, Tally
 from tests.kpi.oracle.bureau import LIMITS, OPEN, SELLERS, Book, Window, day_of, image, worked
@@ -29,7 +30,7 @@ def _hygiene(book: Book, deal: str, rows: Sequence[Row], window: Window, tally: 
     cut = sorted(e for e in edges if window.start <= e <= window.end)
     weight: dict[str, int] = {}
     cost: dict[str, int] = {}
-    for left, right in zip(cut, cut[1:], strict=False):
+    for left, right in pairwise(cut):
         now = image(book.deals[deal], left)
         if left < book.deals[deal][0][0] or now["stage"] not in OPEN:
             continue
@@ -107,5 +108,3 @@ def spread(book: Book, window: Window) -> float | None:
     _levels(book, window, tally)
     loads = [100 * held / limit for held, limit in tally.found.get("load", {}).values()]
     return max(loads) - min(loads) if len(loads) > 1 else None
-
-

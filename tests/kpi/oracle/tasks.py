@@ -1,6 +1,7 @@
-"""Tasks counted from bare facts (kpis.md 5), and levels of violations that move with the subject."""
+"""Tasks counted from bare facts (kpis.md 5), and levels of violations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tests.kpi.oracle.activity import Counted, Tally
@@ -63,45 +64,42 @@ def _task(book: Book, history: History, window: Window, tally: Tally) -> None:
 
 def _is_traced(book: Book, last: Image, closed: int) -> bool:
     """A note, result, talk, move of the deal or next task from an hour before the end on."""
-    deal, since = last["deal"], closed - 3600
+    return any(moment >= closed - 3600 for moment in _signs(book, last))
+
+
+def _signs(book: Book, last: Image) -> Iterator[int]:
+    """Whatever says what came of a task, on its deal."""
+    deal = last["deal"]
     for note in book.notes.values():
         if note["deal"] == deal and len(note["text"]) > 10 and is_human(note["author"]):
-            if note["created_at"] >= since:
-                return True
+            yield note["created_at"]
     for _, call in book.calls_of(deal):
         if call["answered"] and call["seconds"] >= 10 and is_human(call["author"]):
-            if call["started_at"] >= since:
-                return True
-    before = None
-    for moment, told in book.deals[deal]:
-        if before is not None and told["stage"] != before and moment >= since:
-            return True
-        before = told["stage"]
-    return _other_tasks(book, last, deal, since)
-
-
-def _other_tasks(book: Book, last: Image, deal: str, since: int) -> bool:
+            yield call["started_at"]
+    for (_, before), (moment, told) in pairwise(book.deals[deal]):
+        if told["stage"] != before["stage"]:
+            yield moment
     for history in book.tasks.values():
-        other = history[0][1]
-        if other["deal"] != deal:
-            continue
-        is_own = history[-1][1] is last
-        if other["text"] == SAYS and not is_own and other["created_at"] >= since:
-            if is_human(other["created_by"]):
-                return True
-        for moment, told in history:
-            if told.get("result") and not told["is_open"]:
-                by = told["closed_by"] or told["responsible"]
-                if moment >= since and is_human(by):
-                    return True
-                break
-    return False
+        if history[0][1]["deal"] == deal:
+            yield from _of_task(history, history[-1][1] is last)
+
+
+def _of_task(history: History, is_own: bool) -> Iterator[int]:
+    """A task that says what to do, and the result of any task."""
+    first = history[0][1]
+    if first["text"] == SAYS and not is_own and is_human(first["created_by"]):
+        yield first["created_at"]
+    for moment, told in history:
+        if told.get("result") and not told["is_open"]:
+            if is_human(told["closed_by"] or told["responsible"]):
+                yield moment
+            return
 
 
 def _postponed(history: History) -> list[int]:
     seller = history[-1][1]["responsible"]
     found: list[int] = []
-    for (_, before), (moment, told) in zip(history, history[1:], strict=False):
+    for (_, before), (moment, told) in pairwise(history):
         if told["due_at"] <= before["due_at"] or not is_human(told["author"]):
             continue
         if found and moment - found[-1] <= 600:
@@ -132,7 +130,7 @@ def cuts(book: Book, deal: str, window: Window) -> list[int]:
 
 def _deal(book: Book, deal: str, history: History, window: Window, tally: Tally) -> None:
     edges = cuts(book, deal, window)
-    for left, right in zip(edges, edges[1:], strict=False):
+    for left, right in pairwise(edges):
         now = image(history, left)
         if left >= history[0][0] and now["stage"] in OPEN:
             seconds = worked(now["responsible"], left, right)
@@ -165,6 +163,6 @@ def _violation(book: Book, row: Row, window: Window, tally: Tally) -> None:
         edges |= {m for m, _ in history if min(edges) < m < max(edges)}
         cut = sorted(edges)
         if row["breach_at"] < window.end and end > window.start:
-            for left, right in zip(cut, cut[1:], strict=False):
+            for left, right in pairwise(cut):
                 who = image(history, left)["responsible"]
                 tally.add("overdue_hours", who, worked(who, left, right))

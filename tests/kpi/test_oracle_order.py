@@ -1,0 +1,137 @@
+"""Activity, tasks, order and load against a second way of counting, on random departments."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from service.kpi import query as kpi
+from service.kpi.metric import Metric
+from service.kpi.metrics import METRICS
+from service.kpi.question import Question
+from service.pipeline.office import Office
+from service.store import tables
+from service.store.engine import reading
+from tests import world
+from tests.kpi.oracle import activity, order, tasks
+from tests.kpi.oracle.activity import Counted
+from tests.kpi.oracle.bureau import DIRECTORY, DOCUMENT, FIRST, LAST, Book, Window, at, bureau
+
+Lived = tuple[Book, Office, list[dict[str, Any]]]
+SCALE = {
+    "minutes_per_sale": Fraction(1, 60), "overdue_hours": Fraction(1, 3600),
+    "violation_hours": Fraction(1, 3600), "overload_hours": Fraction(1, 3600),
+    "hygiene_index": Fraction(100),
+}  # fmt: skip
+WHOLE = {"average_talk"}
+COUNTED = (
+    "calls", "dials", "talk_seconds", "talks", "reach_rate", "average_talk", "missed_calls",
+    "missed_unreturned", "talk_documented", "touches_per_sale", "calls_per_deal",
+    "minutes_per_sale", "proposals", "proposals_per_sale", "notes", "meetings", "active_days",
+    "selling_time_share", "tasks_set", "tasks_set_by_robot", "tasks_done", "tasks_on_time",
+    "tasks_on_time_first_deadline", "tasks_quality", "tasks_quality_with_result",
+    "tasks_quality_with_text", "postponement_rate", "tasks_overdue", "overdue_hours",
+    "deals_without_task", "deals_without_task_share", "next_step_coverage", "hygiene_index",
+    "violations_opened", "violations_open", "violation_hours", "overload_hours", "deals_stuck",
+    "deals_stuck_value", "reassignments", "reassignments_to", "card_completeness", "load",
+    "deals_per_seller", "deals_open",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def lived(
+    request: pytest.FixtureRequest, tmp_path_factory: Any, sqlite_template: Any
+) -> Iterator[Lived]:
+    import shutil
+
+    path = tmp_path_factory.mktemp("bureau") / "dozor.db"
+    shutil.copy(sqlite_template, path)
+    yield from live(f"sqlite:///{path}", request.param)
+
+
+def live(url: str, seed: int) -> Iterator[Lived]:
+    office = world.make_office(url, "2026-03-31 12:00")
+    world.connect_account(office, directory=DIRECTORY, document=DOCUMENT, connected="2026-02-01")
+    facts = bureau(seed)
+    world.tell(office, facts)
+    table = tables.Violation.__table__  # type: ignore[attr-defined]
+    with office.engine.connect() as connection:
+        rows = [dict(row) for row in connection.execute(select(table)).mappings()]
+    yield Book.of(facts), office, rows
+    office.close()
+
+
+def windows() -> list[tuple[str | None, Window]]:
+    late = at(30, 0)
+    found: list[tuple[str | None, Window]] = [(None, Window(FIRST, LAST, late))]
+    found += [("day", Window(on, on, late)) for n in range(14) if (on := FIRST + timedelta(days=n))]
+    half = at(8, 245)  # a Tuesday afternoon
+    found.append((None, Window(FIRST, LAST, half)))
+    found.append(("week", Window(FIRST + timedelta(days=7), LAST, half)))
+    return found
+
+
+def ask(office: Office, window: Window, grain: str | None, by: tuple[str, ...]) -> Any:
+    metrics = tuple(METRICS[slug] for slug in COUNTED)
+    question = Question(
+        metrics, by, window.first, window.last, grain, (), window.seen,  # type: ignore[arg-type]
+        window.seen >= at(30, 0),
+    )  # fmt: skip
+    with reading(office.engine) as connection:
+        configs = {world.ACCOUNT: office.config(connection, world.ACCOUNT)}
+        return kpi.answer(connection, configs, question)
+
+
+def expected(metric: Metric, cells: list[list[int]], n: int) -> float | None:
+    above, below = sum(c[0] for c in cells), sum(c[1] for c in cells)
+    scale = SCALE.get(metric.slug, Fraction(1))
+    if metric.slug == "hygiene_index" and n < 5:
+        return None
+    if metric.kind != "ratio":
+        return float(above * scale)
+    if below <= 0:
+        return None
+    value = above * scale / below
+    return float(int(value + Fraction(1, 2))) if metric.slug in WHOLE else float(value)
+
+
+def close(found: Any, wanted: float | None) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    return bool(abs(found - wanted) < 2e-6 * max(1.0, abs(wanted)))
+
+
+@pytest.mark.parametrize("number", range(len(windows())))
+def test_figures_are_what_the_facts_say(lived: Lived, number: int) -> None:
+    book, office, rows = lived
+    grain, window = windows()[number]
+    counted: Counted = {}
+    for found in (
+        activity.count(book, window), tasks.count(book, rows, window),
+        order.count(book, rows, window),
+    ):  # fmt: skip
+        for slug, sellers in found.items():
+            for seller, cell in sellers.items():
+                known = counted.setdefault(slug, {}).setdefault(seller, [0, 0])
+                known[0] += cell[0]
+                known[1] += cell[1]
+    by_seller = ask(office, window, grain, ("seller",))
+    whole = ask(office, window, grain, ())
+    wrong: list[Any] = []
+    for slug in COUNTED:
+        metric, cells = METRICS[slug], counted.get(slug, {})
+        opened = {s: c[0] for s, c in counted.get("deals_open", {}).items()}
+        wanted = expected(metric, list(cells.values()), sum(opened.values()))
+        places = (whole.rows, whole.totals, by_seller.totals)
+        said = [place[0]["values"][slug] for place in places]
+        wrong += [(slug, None, value, wanted) for value in said if not close(value, wanted)]
+        for row in by_seller.rows:
+            seller = (row["seller"] or "").removeprefix("romashka.")
+            own = [cells[seller]] if seller in cells else []
+            wanted = expected(metric, own, opened.get(seller, 0))
+            if not close(row["values"][slug], wanted):
+                wrong.append((slug, seller, row["values"][slug], wanted))
+    assert wrong == []
