@@ -26,6 +26,7 @@ from service.store.reads.versions import versions
 MOST_METRICS, MOST_DIMENSIONS, MOST_ROWS, MOST_CELLS = 20, 4, 10_000, 100_000
 LONGEST_DAYS = {"day": 5 * 366, "week": 5 * 366}
 LONGEST = 25 * 366
+FILTERED = (*DIMENSIONS[:6], "rule", "severity")
 NAMED = ("account", "seller", "team", "pipeline", "stage")
 
 
@@ -88,11 +89,19 @@ def _check_names(asked: Asked) -> None:
     for place, names, known, what in (
         ("metrics", asked.metrics, tuple(METRICS), "metric"),
         ("dimensions", asked.dimensions, DIMENSIONS, "dimension"),
-        ("filters", tuple(name for name, _, _ in asked.filters), DIMENSIONS[:6], "filter"),
+        ("filters", tuple(name for name, _, _ in asked.filters), FILTERED, "filter"),
     ):
         for name in names:
             if name not in known:
                 raise asked.stranger(place, name, known, what)
+    for slug in asked.metrics:
+        for place, names in (
+            ("dimensions", asked.dimensions),
+            ("filters", tuple(name for name, _, _ in asked.filters)),
+        ):
+            for name in names:
+                if name not in (*METRICS[slug].dimensions, "currency"):
+                    raise asked.refuse(place, f"{slug} is not known by {name}.")
 
 
 def answer(call: Call, asked: Asked) -> Any:

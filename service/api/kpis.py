@@ -34,7 +34,7 @@ from service.kpi.question import Question
 router = Router(prefix="/v1", tags=["KPIs"])
 READ = [Depends(require("kpi:read"))]
 FILTERS = FilterSet(*(ids(name) for name in ("account", "seller", "team", "pipeline", "stage")),
-                    ids("source"))  # fmt: skip
+                    *(ids(name) for name in ("source", "rule", "severity")))  # fmt: skip
 Day = Annotated[date | None, BeforeValidator(read_date)]
 FromParam = Annotated[Day, Query(alias="from", description="first local day")]
 ToParam = Annotated[Day, Query(alias="to", description="last local day, inclusive")]
@@ -210,7 +210,7 @@ def list_subjects(
     as_of: AsOf = None,
     lang: LangParam = None,
 ) -> Response:
-    """The contributions behind a figure; `meta.sum` equals it."""
+    """What a figure is made of; `meta.sum` equals it. Time opens into pieces with `until`."""
     if slug not in METRICS:
         raise unknown_name(slug, METRICS, "metric", parameter="slug")
     if first is None or last is None:
@@ -222,6 +222,5 @@ def list_subjects(
     chosen = tuple(sorted((f.field, f.op, f.value) for f in filters))
     asked = Asked((slug,), (), None, first, last, chosen, None, (), None, False, (), "minor", 1)
     check(asked)
-    start = date(1970, 1, 1) if metric.kind == "level" else first
-    question = Question((metric,), (), start, last, None, chosen, min(walk.as_of, call.now))
+    question = Question((metric,), (), first, last, None, chosen, min(walk.as_of, call.now))
     return answer_subjects(call, walk, question, part)

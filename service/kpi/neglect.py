@@ -73,7 +73,7 @@ def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
 
 def breaches(reach: Reach, rule: str | None = None) -> Iterator[Breach]:
     """All violations that touch the periods, as far as the cut. Index: ix_violation_past."""
-    start, end = reach.edges[0][0], min(reach.ends[-1], reach.cut.at)
+    start, end = min(reach.edges[0][0], *reach.ends), reach.ends[-1]
     query = (
         select(*(_V.c[name] for name in _COLUMNS))
         .where(_V.c.account_id == reach.config.account_id, _V.c.breach_at <= end)

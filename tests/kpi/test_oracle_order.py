@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from service.kpi import query as kpi
+from service.kpi.drill import Opened
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.question import Question
+from service.kpi.terms import scaled
 from service.pipeline.office import Office
 from service.store import tables
 from service.store.engine import reading
@@ -67,7 +69,8 @@ def live(url: str, seed: int) -> Iterator[Lived]:
 def windows() -> list[tuple[str | None, Window]]:
     late = at(30, 0)
     found: list[tuple[str | None, Window]] = [(None, Window(FIRST, LAST, late))]
-    found += [("day", Window(on, on, late)) for n in range(14) if (on := FIRST + timedelta(days=n))]
+    days = [FIRST + timedelta(days=n) for n in range(14)]
+    found += [("day", Window(on, on, late)) for on in days]
     half = at(8, 245)  # a Tuesday afternoon
     found.append((None, Window(FIRST, LAST, half)))
     found.append(("week", Window(FIRST + timedelta(days=7), LAST, half)))
@@ -135,3 +138,36 @@ def test_figures_are_what_the_facts_say(lived: Lived, number: int) -> None:
             if not close(row["values"][slug], wanted):
                 wrong.append((slug, seller, row["values"][slug], wanted))
     assert wrong == []
+
+
+def components(metric: Metric) -> list[Metric]:
+    if metric.kind != "ratio":
+        return [metric]
+    return [METRICS[name] for name in (metric.numerator, *metric.denominator)]
+
+
+OPENED = list(dict.fromkeys(part for slug in COUNTED for part in components(METRICS[slug])))
+
+
+@pytest.mark.parametrize("number", [0, 3, 15, 16])
+def test_figures_open_into_what_they_are_made_of(lived: Lived, number: int) -> None:
+    _, office, _ = lived
+    _, window = windows()[number]
+    question = Question(
+        tuple(OPENED), (), window.first, window.last, None, (), window.seen,
+        window.seen >= at(30, 0),
+    )  # fmt: skip
+    with reading(office.engine) as connection:
+        config = office.config(connection, world.ACCOUNT)
+        told = kpi.answer(connection, {world.ACCOUNT: config}, question).rows[0]["values"]
+        for metric in OPENED:
+            opened = Opened(connection, config, question, (), metric)
+            total = opened.total()
+            rows, after = [], None
+            while page := opened.rows(after, 7):
+                rows += page
+                last = page[-1]
+                after = [last["at"], last["metric"], last["subject_id"], last["key"]]
+            assert len({(r["at"], r["subject_id"], r["key"]) for r in rows}) == len(rows)
+            assert sum(row["value"] for row in rows) == sum(total.values())
+            assert close(scaled(metric, sum(total.values())), told[metric.slug]), metric.slug
