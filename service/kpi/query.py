@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.domain.config import Config
-from service.kpi import derived
-from service.kpi.derived import Made
+from service.kpi import ways
+from service.kpi.derived import Ground, Made
 from service.kpi.gathering import gather_terms
 from service.kpi.metric import Metric
 from service.kpi.question import Cells, Key, Question, Term, own_filters
 from service.kpi.spreads import gather_spread
-from service.kpi.terms import Get, Told, added, all_terms, ranked, ratio
+from service.kpi.terms import Get, Told, added, all_terms, notes_of, ranked, ratio
 
 __all__ = ["Question", "Table", "answer"]
 
@@ -47,11 +47,9 @@ class _Scene:
 def answer(connection: Connection, configs: Mapping[str, Config], question: Question) -> Table:
     """All figures of a question."""
     cells = _gather(connection, configs, question)
-    ground = derived.Ground(
-        connection, configs, question, lambda other: answer(connection, configs, other)
-    )
+    ground = Ground(connection, configs, question, lambda other: answer(connection, configs, other))
     made = {
-        metric.slug: derived.make(ground, metric)
+        metric.slug: ways.make(ground, metric)
         for metric in question.needed
         if metric.kind == "derived"
     }
@@ -131,7 +129,7 @@ class _Figure:
             found = made.wholes.get(self._currency)
             if self._key is not None:
                 found = made.rows.get(self._key)
-            return found or Told(made.missing, dict.fromkeys(metric.factors))
+            return found or Told(made.missing, dict.fromkeys(notes_of(metric, scene.question)))
         return Told(added(metric, scene.question, self._get), {})
 
 

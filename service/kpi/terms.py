@@ -44,10 +44,15 @@ def denominator_of(metric: Metric, question: Question) -> tuple[Metric, ...]:
 def _plain(metric: Metric, question: Question) -> tuple[Term, ...]:
     if metric.kind not in {"sum", "level"}:
         return ()
-    parts = list(metric.parts)
+    parts = list(parts_of(metric, question))
     if question.restate:
         parts += [restated(part) for part in parts if part in CORRECTED]
     return tuple(Term(part, metric.kind == "level") for part in parts)
+
+
+def parts_of(metric: Metric, question: Question) -> tuple[str, ...]:
+    """The parts of a figure; where stages are told apart, those that know them."""
+    return (metric.staged,) if metric.staged and question.by_stage else metric.parts
 
 
 def _above(metric: Metric, question: Question) -> tuple[Term, ...]:
@@ -59,8 +64,9 @@ def _above(metric: Metric, question: Question) -> tuple[Term, ...]:
 
 def _below(metric: Metric, question: Question) -> tuple[Term, ...]:
     horizon = horizon_of(metric, question)
+    within = question.within if metric.cohort and not metric.horizon else 0
     return tuple(
-        term._replace(horizon=horizon)
+        term._replace(horizon=horizon, within=within)
         for below in denominator_of(metric, question)
         for term in _plain(below, question)
     )
@@ -117,7 +123,7 @@ def notes_of(metric: Metric, question: Question) -> tuple[str, ...]:
     if metric.kind == "percentile":
         own = ("count", "mean", *(f"p{p}" for p in metric.percents[1:]))
     if metric.kind == "derived":
-        own = metric.factors
+        own = metric.factors if metric.notes is None else metric.notes
     if metric.kind == "ratio" and horizon_of(metric, question):
         own = ("immature",)
     return (*own, *(name for name, _ in metric.beside))
