@@ -219,6 +219,7 @@ def upgrade() -> None:
     sa.Column('has_contact', sa.Boolean(), nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False),
     sa.Column('presence', service.store.types.Json(), nullable=False),
+    sa.Column('wins', service.store.types.Json(), nullable=True),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:

@@ -343,8 +343,10 @@ class _Builder:
 
 def note_unit(metric: Metric, name: str) -> Metric | None:
     """The figure whose unit a companion has; None = it is a count."""
-    if name in {"count", "immature"}:
+    if name in {"count", "immature", "stages_by_mean"}:
         return None
+    if name == "plan_left":
+        return METRICS["receipts"]
     return METRICS.get(dict(metric.beside).get(name, name), metric)
 
 

@@ -12,9 +12,8 @@ from service.domain.history import Change, settle
 from service.domain.instant import Instant
 from service.domain.story import DealState, Story, TaskState, World
 from service.domain.subjects import last_told
-from service.domain.told import Told
+from service.domain.told import TALK_MIN_SECONDS, Told
 
-TALK_MIN_SECONDS = 10
 DISTRIBUTION_SECONDS = 1800
 HANDOVER_SECONDS = 14 * 86_400
 

@@ -173,6 +173,15 @@ class Call:
         return self.started_at + self.seconds
 
 
+class Touch(NamedTuple):
+    """Somebody tried to reach the client (an outgoing call), or they talked."""
+
+    at: Instant
+    until: Instant
+    author: str
+    talk: bool
+
+
 @dataclass(frozen=True, slots=True)
 class NoteSeen:
     """A note that a person wrote."""
@@ -215,6 +224,7 @@ class Story:
     deal: list[DealState] = field(default_factory=list)
     tasks: dict[str, list[TaskState]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    touches: list[Touch] = field(default_factory=list)  # of a deal or inquiry, lent ones too
     notes: list[NoteSeen] = field(default_factory=list)
     lead: list[LeadState] = field(default_factory=list)
     edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom

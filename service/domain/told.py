@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
-from service.domain.story import Call, NoteSeen, Story, TaskState, World
+from service.domain.story import Call, NoteSeen, Story, TaskState, Touch, World
 from service.domain.subjects import fold_task
 from service.domain.words import is_meaningful, is_note
+
+TALK_MIN_SECONDS = 10
 
 
 class Trace(NamedTuple):
@@ -136,3 +138,13 @@ def _merge(facts: Sequence[Fact], kind: Kind) -> dict[str, dict[str, Any]]:
         if fact.kind is kind:
             merged.setdefault(fact.id, {}).update(fact.body)
     return merged
+
+
+def touches(calls: Sequence[Call], world: World) -> list[Touch]:
+    """Attempts and talks among calls, in order."""
+    return [
+        Touch(call.started_at, call.ended_at, call.author, talk)
+        for call in calls
+        if (talk := call.answered and call.seconds >= TALK_MIN_SECONDS)
+        or (call.outgoing and world.is_human(call.author))
+    ]

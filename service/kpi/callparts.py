@@ -8,8 +8,8 @@ as calls go costs no more than before.
 from collections.abc import Iterator
 from itertools import pairwise
 
+from service.domain.told import TALK_MIN_SECONDS
 from service.domain.config import Config
-from service.domain.dealfold import TALK_MIN_SECONDS
 from service.domain.dealsteps import ONE_ATTEMPT_SECONDS
 from service.domain.instant import Instant
 from service.domain.span import Span

@@ -1,4 +1,4 @@
-"""One addend of a figure."""
+"""One addend of a figure, and how it is made from a deal's picture."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,8 +26,18 @@ class Contribution(NamedTuple):
     age: int = 0  # of a cohort's part: seconds until it came to that
 
 
+def of_deal(
+    story: Story, metric: str, key: str, at: Instant, state: DealState, value: int, age: int = 0
+) -> Contribution:
+    """A deal's contribution at `at`, for whom and where its picture says."""
+    return Contribution(
+        metric, "deal", story.id, key, at, state.responsible, state.pipeline, state.stage,
+        state.source or "", value, age=age,
+    )  # fmt: skip
+
+
 def state_at(states: Sequence[DealState], at: Instant) -> DealState | None:
-    """The state that holds at an instant."""
+    """The picture that holds at an instant; None = before the first."""
     found = None
     for state in states:
         if state.at > at:

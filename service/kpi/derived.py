@@ -1,20 +1,19 @@
 """Figures that are worked out from other figures, at every level anew.
 
-The plain way: the factors of the same group and period (or of the days before its end, `trailing`)
-go through the figure's recipe. What needs more (plans, probabilities) has a way of its own in
-`WAYS`.
+What they are derived from, and the plain way: the factors of the same group go through the recipe.
+Other ways are in `ways`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.kpi.metric import Metric, Number
-from service.kpi.metrics import METRICS
+from service.kpi.odds import Chances
 from service.kpi.question import Key, Question
 from service.kpi.terms import Told
 
@@ -39,28 +38,7 @@ class Ground:
     configs: Mapping[str, Config]
     question: Question
     answer: Callable[[Question], "Table"]
-
-
-Way = Callable[[Ground, Metric], Made]
-WAYS: dict[str, Way] = {}
-
-
-def make(ground: Ground, metric: Metric) -> Made:
-    """A derived figure, in its own way or the plain one."""
-    way = WAYS.get(metric.slug)
-    if way is not None:
-        return way(ground, metric)
-    factors = ground.question.about(METRICS[name] for name in metric.factors)
-    if not metric.trailing:
-        return from_table(metric, factors, ground.answer(factors))
-    made = Made()
-    back = timedelta(days=metric.trailing - 1)
-    for number, (_, last) in enumerate(ground.question.spans()):
-        question = factors.over(last - back, last)
-        one = from_table(metric, question, ground.answer(question))
-        made.rows |= {(number, key[1], key[2]): told for key, told in one.rows.items()}
-        made.wholes = one.wholes
-    return made
+    chances: dict[tuple[str, date], Chances] = field(default_factory=dict)
 
 
 def from_table(metric: Metric, question: Question, table: "Table") -> Made:

@@ -44,7 +44,7 @@ def _apart(ask: Ask, question: Question) -> Iterable[Ask]:
 
 def _cut(config: Config, question: Question, horizon: int) -> Cut:
     at = question.as_of - horizon
-    return Cut(at, local_day(at, config.timezone), question.live)
+    return Cut(at, local_day(at, config.timezone), question.live, question.as_of)
 
 
 def _flows(

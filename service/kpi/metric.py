@@ -37,10 +37,11 @@ class Metric:
 
     `adds`: instead of one part, several; `takes`: parts that are taken off; `scale`: what the sums
     are multiplied by. A ratio and a derived figure name other figures (`numerator`, `denominator`,
-    `factors`); `beside`: figures that are always shown with it, as (name, figure). A percentile
-    ranks the values of its part, or their `age` (`ranks`), by `percents`, the first of which is the
-    figure; `of_level`: the ages, at the period's end, of the subjects that this level counts.
-    `trailing`: factors are of so many days up to the period's end.
+    `factors`); `beside`: figures that are always shown with it, as (name, figure); `notes`: what a
+    derived one tells beside it, if not its factors. A percentile ranks the values of its part, or
+    their `age` (`ranks`), by `percents`, the first of which is the figure; `of_level`: the ages, at
+    the period's end, of the subjects that this level counts; `staged`: the part of a level that
+    knows stages. `trailing`: factors are of so many days up to the period's end.
     """
 
     slug: str
@@ -61,7 +62,9 @@ class Metric:
     percents: tuple[int, ...] = (50,)
     ranks: Literal["value", "age"] = "value"
     of_level: str = ""
+    staged: str = ""
     factors: tuple[str, ...] = ()
+    notes: tuple[str, ...] | None = None
     recipe: Recipe | None = None
     trailing: int = 0  # days
     beside: tuple[tuple[str, str], ...] = ()

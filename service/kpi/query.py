@@ -12,19 +12,16 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.domain.config import Config
-from service.kpi import derived, sources
-from service.kpi.derived import Made
+from service.kpi import sources, ways
+from service.kpi.derived import Ground, Made
 from service.kpi.gathering import gather_terms
-from service.kpi.loadspread import load_spread
 from service.kpi.metric import Metric
 from service.kpi.question import Cells, Key, Question, Term, own_filters
 from service.kpi.reach import Reach
 from service.kpi.spreads import gather_spread
-from service.kpi.terms import Get, Told, added, all_terms, ranked, ratio
+from service.kpi.terms import Get, Told, added, all_terms, notes_of, ranked, ratio
 
 __all__ = ["Question", "Table", "answer"]
-
-derived.WAYS["load_spread"] = load_spread
 
 
 @dataclass
@@ -51,11 +48,9 @@ class _Scene:
 def answer(connection: Connection, configs: Mapping[str, Config], question: Question) -> Table:
     """All figures of a question."""
     cells = _gather(connection, configs, question)
-    ground = derived.Ground(
-        connection, configs, question, lambda other: answer(connection, configs, other)
-    )
+    ground = Ground(connection, configs, question, lambda other: answer(connection, configs, other))
     made = {
-        metric.slug: derived.make(ground, metric)
+        metric.slug: ways.make(ground, metric)
         for metric in question.needed
         if metric.kind == "derived"
     }
@@ -143,7 +138,7 @@ class _Figure:
             found = made.wholes.get(self._currency)
             if self._key is not None:
                 found = made.rows.get(self._key)
-            return found or Told(made.missing, dict.fromkeys(metric.factors))
+            return found or Told(made.missing, dict.fromkeys(notes_of(metric, scene.question)))
         return Told(added(metric, scene.question, self._get), {})
 
 

@@ -55,6 +55,11 @@ class Question:
         """Whether currency is an implicit dimension."""
         return any(is_of_money(metric) for metric in self.needed)
 
+    @property
+    def by_stage(self) -> bool:
+        """Whether stages are told apart or chosen."""
+        return "stage" in self.dimensions or any(name == "stage" for name, _, _ in self.filters)
+
     def spans(self) -> list[tuple[date, date]]:
         """First and last day of each period, cut by the question's span."""
         if self.grain is None:

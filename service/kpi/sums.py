@@ -29,12 +29,14 @@ _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
 class Cut:
     """The instant that an answer knows of, and the local day that it lies in.
 
-    `live`: it is the present one, so nothing that is known lies behind it.
+    `live`: it is the present one, so nothing that is known lies behind it. `known`: of a cohort
+    whose younger members are left out (`at` is earlier) the instant that it is looked at.
     """
 
     at: Instant
     day: int
     live: bool = False
+    known: Instant = 0  # what came later than this is not looked at; 0 = `at`
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Ask:
         columns = _CONTRIBUTION.c
         found = [columns.at <= cut.at, *_conditions(_CONTRIBUTION, self)]
         if not AGED.isdisjoint(self.parts):
-            found.append(columns.at + columns.age <= cut.at)
+            found.append(columns.at + columns.age <= (cut.known or cut.at))
         if self.within:
             found.append(columns.age <= self.within)
         return found
@@ -186,6 +188,23 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
         query = query.where(columns.timeline.in_(unsettled(ask.account_id, before, cut)))
     rows = connection.execute(query)
     return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
+
+
+def steps(
+    connection: Connection, ask: Ask, first: date, last: date, cut: Cut
+) -> Iterator[tuple[Instant, tuple[str, ...], int]]:
+    """(instant, group, change) of levels in a span of days."""
+    columns = _CONTRIBUTION.c
+    chosen = [columns[column] for column in ask.columns]
+    query = (
+        select(columns.at, *chosen, func.sum(columns.value))
+        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
+        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
+        .where(*ask.conditions(cut))
+        .group_by(columns.at, *chosen)
+    )
+    for row in connection.execute(query):
+        yield int(row[0]), tuple(row[1:-1]), int(row[-1])
 
 
 def unsettled(account_id: str, on: date, cut: Cut) -> Any:

@@ -10,7 +10,6 @@ from service.kpi.parts import CORRECTED, restated
 from service.kpi.question import Question, Spread, Term
 
 Get = Callable[[Term], int]
-OWN_NOTES = {"load_spread": ("highest", "lowest")}  # of derived figures without factors
 
 
 def terms_of(metric: Metric, question: Question) -> tuple[Term, ...]:
@@ -49,7 +48,7 @@ def denominator_of(metric: Metric, question: Question) -> tuple[Metric, ...]:
 def _plain(metric: Metric, question: Question) -> tuple[Term, ...]:
     if metric.kind not in {"sum", "level"}:
         return ()
-    parts = list(metric.parts)
+    parts = list(parts_of(metric, question))
     if question.restate:
         parts += [restated(part) for part in parts if part in CORRECTED]
     level, off = metric.kind == "level", metric.takes
@@ -58,6 +57,11 @@ def _plain(metric: Metric, question: Question) -> tuple[Term, ...]:
 
 def _sum(get: Get, terms: Iterable[Term]) -> int:
     return sum(term.sign * get(term._replace(sign=1)) for term in terms)
+
+
+def parts_of(metric: Metric, question: Question) -> tuple[str, ...]:
+    """The parts of a figure; where stages are told apart, those that know them."""
+    return (metric.staged,) if metric.staged and question.by_stage else metric.parts
 
 
 def _above(metric: Metric, question: Question) -> tuple[Term, ...]:
@@ -69,8 +73,9 @@ def _above(metric: Metric, question: Question) -> tuple[Term, ...]:
 
 def _below(metric: Metric, question: Question) -> tuple[Term, ...]:
     horizon = horizon_of(metric, question)
+    within = question.within if metric.cohort and not metric.horizon else 0
     return tuple(
-        term._replace(horizon=horizon)
+        term._replace(horizon=horizon, within=within)
         for below in denominator_of(metric, question)
         for term in _plain(below, question)
     )
@@ -140,7 +145,7 @@ def notes_of(metric: Metric, question: Question) -> tuple[str, ...]:
     if metric.kind == "percentile":
         own = ("count", "mean", *(f"p{p}" for p in metric.percents[1:]))
     if metric.kind == "derived":
-        own = metric.factors or OWN_NOTES.get(metric.slug, ())
+        own = metric.factors if metric.notes is None else metric.notes
     if metric.kind == "ratio" and horizon_of(metric, question):
         own = ("immature",)
     return (*own, *(name for name, _ in metric.beside))

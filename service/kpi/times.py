@@ -24,6 +24,8 @@ _LEVELS = {
     "time:tasks_overdue": "tasks_overdue",
     "time:deals_open": "deals_open",
     "time:deals_uncovered": "deals_uncovered",
+    "time:card_required": "card_required",
+    "time:card_missing": "card_missing",
     MEETINGS: "meetings",
 }
 TIMES = frozenset(_LEVELS)

@@ -209,6 +209,7 @@ class Deal(SQLModel, table=True):
     has_contact: bool = False
     deleted: bool = False
     presence: Any = json_column()  # when it was open: [start, end, pipeline, seller] each
+    wins: Any = json_column(nullable=True)  # when it was won: [start, end] each
     __table_args__ = (
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),

@@ -74,6 +74,24 @@ FIGURES: tuple[Metric, ...] = (
         denominator=("card_required",), plannable=True,
     ),
     Metric(
+        "card_required_hours", "Часы обязательных полей", "Required field-hours",
+        "required fields of open deals x working hours of the responsible",
+        part="time:card_required", unit="hours", scale=_HOUR, direction="neutral",
+        attributed_to=_DURING, dimensions=_TIMED,
+    ),
+    Metric(
+        "card_filled_hours", "Часы заполненных полей", "Filled field-hours",
+        "filled required fields of open deals x working hours of the responsible",
+        adds=("time:card_required",), takes=("time:card_missing",), unit="hours", scale=_HOUR,
+        attributed_to=_DURING, dimensions=_TIMED,
+    ),
+    Metric(
+        "card_completeness_avg", "Заполненность карточек в среднем", "Card completeness, average",
+        "filled required fields / required fields over open deals and working time", kind="ratio",
+        unit="ratio", numerator="card_filled_hours", denominator=("card_required_hours",),
+        attributed_to=_DURING, dimensions=_TIMED,
+    ),
+    Metric(
         "load_weight", "Взвешенные сделки", "Weighted deals",
         "open deals, weighted by stage where weights are set, of sellers who have a limit, at the "
         "end of the period", kind="level", direction="neutral", dimensions=_PEOPLE,
@@ -104,8 +122,9 @@ FIGURES: tuple[Metric, ...] = (
     Metric(
         "load_spread", "Неравномерность", "Load spread",
         "highest less lowest load among the sellers, in points, at the end of the period; null "
-        "under 2 sellers", kind="derived", unit="points", direction="down", subject_kind="seller",
-        dimensions=("account", "team"), attributed_to="the seller",
+        "under 2 sellers", kind="derived", notes=("highest", "lowest"), unit="points",
+        direction="down", subject_kind="seller", dimensions=("account", "team"),
+        attributed_to="the seller",
     ),
     Metric(
         "overload_hours", "Часы перегруза", "Overload hours",
@@ -117,6 +136,11 @@ FIGURES: tuple[Metric, ...] = (
         "deals_stuck", "Зависшие сделки", "Stuck deals",
         "open intervals of the rule deal-stuck at the end of the period", kind="level",
         direction="down", plannable=True,
+    ),
+    Metric(
+        "deals_stuck_avg", "Зависшие сделки в среднем", "Stuck deals, average",
+        "stuck deals, mean over the account's working time of the period", kind="derived",
+        unit="number", factors=("deals_stuck",), notes=(), direction="down",
     ),
     Metric(
         "deals_stuck_value", "Сумма зависших сделок", "Value of stuck deals",

@@ -61,6 +61,11 @@ FIGURES: tuple[Metric, ...] = (
         subject_kind="task", direction="down", plannable=True,
     ),
     Metric(
+        "tasks_overdue_avg", "Просрочено задач в среднем", "Tasks overdue, average",
+        "tasks overdue, mean over the account's working time of the period", kind="derived",
+        unit="number", factors=("tasks_overdue",), notes=(), subject_kind="task", direction="down",
+    ),
+    Metric(
         "became_overdue", "Стали просроченными", "Became overdue",
         "breaches of the rule task-overdue in the period", subject_kind="task", direction="down",
     ),
@@ -125,6 +130,11 @@ FIGURES: tuple[Metric, ...] = (
         "deals_without_task", "Сделки без задач", "Deals without a task",
         "open intervals of the rule deal-no-task at the end of the period", kind="level",
         direction="down", plannable=True,
+    ),
+    Metric(
+        "deals_without_task_avg", "Сделки без задач в среднем", "Deals without a task, average",
+        "deals without a task, mean over the account's working time of the period",
+        kind="derived", unit="number", factors=("deals_without_task",), notes=(), direction="down",
     ),
     Metric(
         "deals_without_task_share", "Доля сделок без задач", "Share of deals without a task",
