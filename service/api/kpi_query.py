@@ -254,7 +254,8 @@ class _Builder:
         first = row.get("period", self._question.first)
         planned = plans.get((metric.slug, first, groups[0] if groups else None))
         shown[f"{metric.slug}__plan"] = self._money(metric, planned, row["currency"])
-        percent = None if not planned or value is None else round(value / planned, 6)
+        measured = None if value is None else value * metric.plan_scale
+        percent = None if not planned or measured is None else round(measured / planned, 6)
         shown[f"{metric.slug}__percent"] = percent
 
     def total(self, total: Mapping[str, Any]) -> dict[str, Any]:

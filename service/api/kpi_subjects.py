@@ -10,7 +10,7 @@ from service.api.names import Names, full_id, visible_names
 from service.api.paging import Walk
 from service.api.rule_texts import rule_name
 from service.domain.instant import iso
-from service.kpi.drill import Opened
+from service.kpi.addends import Addends
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.question import Question, own_filters
@@ -54,7 +54,7 @@ def _read(
         own = own_filters(found.config, question)
         if own is None:
             continue
-        opened = [Opened(connection, found.config, question, own, metric) for metric in figures]
+        opened = [Addends(connection, found.config, question, own, metric) for metric in figures]
         for one in opened:
             for currency, value in one.total().items():
                 total[currency] = total.get(currency, 0) + value

@@ -8,13 +8,13 @@ as calls go costs no more than before.
 from collections.abc import Iterator
 from itertools import pairwise
 
-from service.domain.told import TALK_MIN_SECONDS
 from service.domain.config import Config
 from service.domain.dealsteps import ONE_ATTEMPT_SECONDS
 from service.domain.instant import Instant
 from service.domain.span import Span
 from service.domain.steps import call_parts
 from service.domain.story import Call, Story, deal_is_judged
+from service.domain.told import TALK_MIN_SECONDS
 from service.kpi.contribution import Contribution, place_at, state_at
 
 LONG_SECONDS = 30  # a talk that long has to be documented

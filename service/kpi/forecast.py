@@ -98,7 +98,7 @@ class Forecasts:
     def _question(self, first: Period, last: Period, at: Instant, *, whole: bool) -> Question:
         dimensions = () if self.by == "account" else (self.by,)
         grain: Grain | None = None if whole else "month"
-        metrics = tuple(m for m in self.metrics if m.kind == "sum")
+        metrics = tuple(m for m in self.metrics if m.kind == "sum" and m.plannable)
         return Question(metrics, dimensions, first.first, last.last, grain, (), at)
 
     def _at(self, month: Period, share: Fraction) -> Figures:

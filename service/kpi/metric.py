@@ -93,6 +93,11 @@ class Metric:
         return (self.adds or (self.of_level or self.part or self.slug,)) + self.takes
 
     @property
+    def plan_scale(self) -> int:
+        """What the figure is multiplied by to stand beside its plan: shares are planned in %."""
+        return 100 if self.unit == "ratio" else 1
+
+    @property
     def components(self) -> tuple[str, ...]:
         """The figures that it is made of."""
         if self.kind == "ratio":

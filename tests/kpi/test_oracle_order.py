@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from service.kpi import query as kpi
-from service.kpi.drill import Opened
+from service.kpi.addends import Addends
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.question import Question
@@ -140,6 +140,65 @@ def test_figures_are_what_the_facts_say(lived: Lived, number: int) -> None:
     assert wrong == []
 
 
+def values_of(
+    office: Office, window: Window, slugs: tuple[str, ...], by: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    question = Question(
+        tuple(METRICS[slug] for slug in slugs), by, window.first, window.last, None, (),
+        window.seen, window.seen >= at(30, 0),
+    )  # fmt: skip
+    with reading(office.engine) as connection:
+        configs = {world.ACCOUNT: office.config(connection, world.ACCOUNT)}
+        return kpi.answer(connection, configs, question).rows
+
+
+@pytest.mark.parametrize("number", [0, 2, 3, 15])
+def test_percentiles_and_spreads_are_what_the_facts_say(lived: Lived, number: int) -> None:
+    book, office, rows = lived
+    window = windows()[number][1]
+    (row,) = values_of(office, window, ("time_to_fix", "load_spread"))
+    fixes, n = order.fixes(rows, window), row["notes"]["time_to_fix"]["count"]
+    assert n == len(fixes)
+    for name, percent in (("time_to_fix", 50), ("p90", 90)):
+        told = row["values"].get(name, row["notes"]["time_to_fix"].get(name))
+        wanted = fixes[-(-percent * n // 100) - 1] / 3600 if n >= 5 else None
+        assert close(told, wanted)
+    assert close(row["values"]["load_spread"], order.spread(book, window))
+
+
+ADDED = ("violations_opened", "violations_open", "violation_hours")
+
+
+def test_sums_by_rule_severity_and_team_are_the_whole(lived: Lived) -> None:
+    _, office, rows = lived
+    window = windows()[0][1]
+    (whole,) = values_of(office, window, ADDED)
+    for by in (("rule",), ("severity",), ("rule", "severity", "team"), ("pipeline", "stage")):
+        parts = values_of(office, window, ADDED, by)
+        for slug in ADDED:
+            assert close(sum(p["values"][slug] for p in parts), whole["values"][slug]), (slug, by)
+    by_rule = values_of(office, window, ADDED, ("rule",))
+    assert {row["rule"] for row in by_rule} == {
+        r["rule"]
+        for r in rows
+        if r["resolved_at"] != r["breach_at"]
+        if r["breach_at"] < window.end and (r["resolved_at"] or 1 << 60) >= window.start
+    }
+    timed = ("overdue_hours", "open_deal_hours", "covered_deal_hours", "hygiene_kept")
+    (whole,) = values_of(office, window, timed)
+    for by in (("team",), ("pipeline",), ("seller", "pipeline")):
+        parts = values_of(office, window, timed, by)
+        for slug in timed:
+            assert close(sum(p["values"][slug] for p in parts), whole["values"][slug]), (slug, by)
+
+
+@pytest.mark.parametrize("number", [0, 15])
+def test_figures_on_either_database_are_what_the_facts_say(database_url: str, number: int) -> None:
+    for lived in live(database_url, 3):
+        test_figures_are_what_the_facts_say(lived, number)
+        test_figures_open_into_what_they_are_made_of(lived, number)
+
+
 def components(metric: Metric) -> list[Metric]:
     if metric.kind != "ratio":
         return [metric]
@@ -161,7 +220,7 @@ def test_figures_open_into_what_they_are_made_of(lived: Lived, number: int) -> N
         config = office.config(connection, world.ACCOUNT)
         told = kpi.answer(connection, {world.ACCOUNT: config}, question).rows[0]["values"]
         for metric in OPENED:
-            opened = Opened(connection, config, question, (), metric)
+            opened = Addends(connection, config, question, (), metric)
             total = opened.total()
             rows, after = [], None
             while page := opened.rows(after, 7):

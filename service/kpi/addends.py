@@ -28,7 +28,7 @@ Position = Sequence[Any]  # instant, part, subject, key
 
 
 @dataclass(frozen=True)
-class Opened:
+class Addends:
     """One account's part of a figure that is opened. `metric`: a sum, level or list of values."""
 
     connection: Connection
