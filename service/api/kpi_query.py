@@ -26,8 +26,8 @@ from service.store.reads.versions import versions
 MOST_METRICS, MOST_DIMENSIONS, MOST_ROWS, MOST_CELLS = 20, 4, 10_000, 100_000
 LONGEST_DAYS = {"day": 5 * 366, "week": 5 * 366}
 LONGEST = 25 * 366
-FILTERED = (*DIMENSIONS[:6], "rule", "severity")
-NAMED = ("account", "seller", "team", "pipeline", "stage")
+FILTERED = (*DIMENSIONS[:7], "rule", "severity")
+NAMED = ("account", "seller", "team", "pipeline", "stage", "reason")
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _document(
     table = kpi.answer(connection, configs, question)
     if len(table.rows) * len(question.metrics) > MOST_CELLS or len(table.rows) > MOST_ROWS:
         raise problem("too_many_cells", f"More than {MOST_CELLS} cells; ask for a shorter span.")
-    builder = _Builder(question, asked, names, configs)
+    builder = _Builder(question, asked, names, configs, call.lang)
     before = _compared(connection, question, asked, configs, call.now)
     plans = _plans(connection, question, asked, configs)
     rows = [builder.row(row, before, plans) for row in table.rows]
@@ -197,7 +197,9 @@ class _Builder:
         asked: Asked,
         names: Mapping[str, Names],
         configs: Mapping[str, Config],
+        lang: str,
     ) -> None:
+        self._no_reason = "Без причины" if lang == "ru" else "No reason"
         self._question = question
         self._asked = asked
         self._names = names
@@ -290,24 +292,23 @@ class _Builder:
 
     def _name(self, dimension: str, value: str | None) -> str | None:
         if value is None:
-            return None
+            return self._no_reason if dimension == "reason" else None
         if dimension == "team":
-            for names in self._names.values():
-                if value in names.config.teams:
-                    return names.config.teams[value].name
-            return None
+            teams = [n.config.teams[value] for n in self._names.values() if value in n.config.teams]
+            return teams[0].name if teams else None
         account, _, own = value.partition(".")
         names_of = self._names.get(account)
-        if names_of is None:
-            return None
-        if dimension == "account":
-            return names_of.account.name
+        if names_of is None or dimension == "account":
+            return names_of.account.name if names_of is not None else None
         if dimension == "seller":
             return names_of.config.seller_name(own)
         if dimension == "stage":
             pipeline, _, stage = own.partition(".")
             return names_of.config.stage_name(pipeline, stage)
-        found = names_of.config.directory.pipeline(own)
+        directory = names_of.config.directory
+        if dimension == "reason":
+            return next((r.name for r in directory.loss_reasons if r.id == own), own)
+        found = directory.pipeline(own)
         return found.name if found else None
 
     def sorted(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The drill-down of a figure: its addends, page by page; their sum is the figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -10,10 +10,8 @@ from service.api.names import Names, full_id, visible_names
 from service.api.paging import Walk
 from service.api.rule_texts import rule_name
 from service.domain.instant import iso
-from service.kpi.addends import Addends
-from service.kpi.metric import Metric
-from service.kpi.metrics import METRICS
-from service.kpi.question import Question, own_filters
+from service.kpi.drill import Opened, rows_of, sums_of
+from service.kpi.question import own_filters
 from service.kpi.terms import scaled
 from service.store.handles import Connection
 from service.store.reads.subjects import deal_names, task_titles
@@ -21,59 +19,47 @@ from service.store.reads.subjects import deal_names, task_titles
 Row = dict[str, Any]
 
 
-def answer_subjects(call: Call, walk: Walk, question: Question, part: str | None) -> Response:
-    """A page of addends, newest first, with the sum of all of them."""
-    figures = _figures(question.metrics[0], part)
+def answer_subjects(call: Call, walk: Walk, opened: Opened) -> Response:
+    """A page of contributions, newest first, with the sum of all of them."""
     with call.read() as connection:
         names = visible_names(call, connection)
-        rows, total = _read(connection, names, walk, question, figures)
+        rows, total = _read(connection, names, walk, opened)
         pairs = [(row["account_id"], row["subject_id"]) for row in rows]
         titles = {"task": task_titles(connection, pairs), "deal": deal_names(connection, pairs)}
-    unit = figures[0]
     by_currency = [
-        {"currency": k or None, "sum": scaled(unit, v)} for k, v in sorted(total.items())
+        {"currency": k or None, "sum": scaled(opened.unit, value), "count": n}
+        for k, (value, n) in sorted(total.items())
     ]
-    whole = scaled(unit, sum(total.values())) if len(total) <= 1 else None
-    meta = {"sum": whole, "by_currency": by_currency}
-    scene = _Scene(call, names, titles)
+    whole = scaled(opened.unit, sum(value for value, _ in total.values()))
+    meta = {
+        "sum": whole if len(total) <= 1 else None,
+        "count": sum(n for _, n in total.values()),
+        "by_currency": by_currency,
+    }
+    scene = _Scene(call, opened, names, titles)
     return walk.answer(rows, _position, scene.show, None, meta=meta)
 
 
 def _read(
-    connection: Connection,
-    names: Mapping[str, Names],
-    walk: Walk,
-    question: Question,
-    figures: Sequence[Metric],
-) -> tuple[list[Row], dict[str, int]]:
+    connection: Connection, names: Mapping[str, Names], walk: Walk, opened: Opened
+) -> tuple[list[Row], dict[str, tuple[int, int]]]:
     """At most one row more than a page, and the sums by currency; account by account."""
     rows: list[Row] = []
-    total: dict[str, int] = {}
+    total: dict[str, tuple[int, int]] = {}
     begin = walk.after[0] if walk.after else ""
     for account, found in sorted(names.items()):
-        own = own_filters(found.config, question)
+        own = own_filters(found.config, opened.question)
         if own is None:
             continue
-        opened = [Addends(connection, found.config, question, own, metric) for metric in figures]
-        for one in opened:
-            for currency, value in one.total().items():
-                total[currency] = total.get(currency, 0) + value
+        for currency, (value, n) in sums_of(connection, found.config, opened, own).items():
+            before, count = total.get(currency, (0, 0))
+            total[currency] = (before + value, count + n)
         missing = walk.limit + 1 - len(rows)
         if account < begin or missing <= 0:
             continue
         after = walk.after[1:] if walk.after and account == begin else None
-        behind = [row for one in opened for row in one.rows(after, missing)]
-        rows += sorted(behind, key=lambda row: (-row["at"], *_position(row)[2:]))[:missing]
+        rows += rows_of(connection, found.config, opened, own, after, missing)
     return rows, total
-
-
-def _figures(metric: Metric, part: str | None) -> list[Metric]:
-    """The figures whose addends are shown: of a ratio those above or below the line."""
-    if metric.kind != "ratio":
-        return [metric]
-    if part == "num":
-        return [METRICS[metric.numerator]]
-    return [METRICS[name] for name in metric.denominator]
 
 
 def _position(row: Row) -> list[Any]:
@@ -86,10 +72,12 @@ class _Scene:
     def __init__(
         self,
         call: Call,
+        opened: Opened,
         names: Mapping[str, Names],
         titles: Mapping[str, Mapping[tuple[str, str], str]],
     ) -> None:
         self._call = call
+        self._unit = opened.unit
         self._names = names
         self._titles = titles
 
@@ -117,6 +105,6 @@ class _Scene:
             "rule": rule,
             "rule_name": rule and rule_name(names.book.models.get(rule), rule, self._call.lang),
             "severity": row.get("severity") or None,
-            "value": scaled(METRICS[row["metric"]], row["value"]),
+            "value": scaled(self._unit, row["value"]),
             "currency": row["currency"] or None,
         }

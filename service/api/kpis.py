@@ -27,6 +27,7 @@ from service.api.params import (
 from service.api.problems import bad_parameter, unknown_name
 from service.api.router import Router
 from service.domain.period import Grain
+from service.kpi.drill import choices, open_figure
 from service.kpi.metric import KINDS
 from service.kpi.metrics import ALL_GRAINS, METRICS, Metric
 from service.kpi.question import Question
@@ -34,7 +35,7 @@ from service.kpi.question import Question
 router = Router(prefix="/v1", tags=["KPIs"])
 READ = [Depends(require("kpi:read"))]
 FILTERS = FilterSet(*(ids(name) for name in ("account", "seller", "team", "pipeline", "stage")),
-                    *(ids(name) for name in ("source", "rule", "severity")))  # fmt: skip
+                    *(ids(name) for name in ("source", "reason", "rule", "severity")))  # fmt: skip
 Day = Annotated[date | None, BeforeValidator(read_date)]
 FromParam = Annotated[Day, Query(alias="from", description="first local day")]
 ToParam = Annotated[Day, Query(alias="to", description="last local day, inclusive")]
@@ -68,6 +69,9 @@ WithinParam = Annotated[
         description="members of a cohort are looked at at this age; the younger ones are left out",
         json_schema_extra={"type": "string", "examples": ["30d"]},
     ),
+]
+PartParam = Annotated[
+    str | None, Query(description="of a ratio num or den; of a derived figure one of its factors")
 ]
 RowsParam = Annotated[int, Query(ge=1, le=MOST_ROWS)]
 
@@ -206,8 +210,11 @@ def list_subjects(
     filters: Annotated[Filters, Depends(FILTERS)],
     first: FromParam = None,
     last: ToParam = None,
-    part: Literal["num", "den"] | None = None,
+    part: PartParam = None,
     as_of: AsOf = None,
+    reopen: ReopenParam = "net",
+    within: WithinParam = 0,
+    strict: FlagParam = None,
     lang: LangParam = None,
 ) -> Response:
     """What a figure is made of; `meta.sum` equals it. Time opens into pieces with `until`."""
@@ -216,11 +223,16 @@ def list_subjects(
     if first is None or last is None:
         raise bad_parameter("from" if first is None else "to", "from and to are required.")
     metric = METRICS[slug]
-    if metric.kind == "ratio" and part is None:
-        raise bad_parameter("part", f"{slug} is a ratio: say part=num or part=den.")
     walk = page.walk(call, as_of)
     chosen = tuple(sorted((f.field, f.op, f.value) for f in filters))
     asked = Asked((slug,), (), None, first, last, chosen, None, (), None, False, (), "minor", 1)
     check(asked)
-    question = Question((metric,), (), first, last, None, chosen, min(walk.as_of, call.now))
-    return answer_subjects(call, walk, question, part)
+    question = Question(
+        (metric,), (), first, last, None, chosen, min(walk.as_of, call.now),
+        restate=reopen == "restate", within=within, strict=bool(strict),
+    )  # fmt: skip
+    opened = open_figure(question, part)
+    if opened is None:
+        known = ", ".join(choices(metric))
+        raise bad_parameter("part", f"{slug} is made of several: say part= one of {known}.")
+    return answer_subjects(call, walk, opened)

@@ -27,6 +27,11 @@ Row = dict[str, Any]
 Position = Sequence[Any]  # instant, part, subject, key
 
 
+def is_apart(metric: Metric) -> bool:
+    """Whether a figure takes parts off, or has parts that are no contributions."""
+    return bool(metric.takes) or not sources.COMPUTED.isdisjoint(metric.parts)
+
+
 @dataclass(frozen=True)
 class Addends:
     """One account's part of a figure that is opened. `metric`: a sum, level or list of values."""
@@ -52,19 +57,21 @@ class Addends:
         found = self._of_contributions(after, limit) if self.stored else []
         if self.computed:
             behind = [row for row in self._of_pieces() if _is_behind(row, after)]
-            found = sorted([*found, *behind], key=_order)[:limit]
+            found = sorted([*found, *behind], key=order_of)[:limit]
         return found
 
-    def total(self) -> dict[str, int]:
-        """The sum of all addends by currency."""
-        found: dict[str, int] = {}
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """(sum, number) of all addends by currency."""
+        found: dict[str, tuple[int, int]] = {}
         if self.stored:
-            query = self._netted().subquery("netted")
-            total = select(query.c.currency, func.sum(query.c.value)).group_by(query.c.currency)
-            for currency, value in self.connection.execute(total):
-                found[currency] = int(value)
+            netted = self._netted().subquery("netted").c
+            query = select(netted.currency, func.sum(netted.value), func.count())
+            for currency, value, n in self.connection.execute(query.group_by(netted.currency)):
+                found[currency] = (int(value), int(n))
         if self.computed:
-            found[""] = found.get("", 0) + sum(row["value"] for row in self._of_pieces())
+            values = [row["value"] for row in self._of_pieces()]
+            before, n = found.get("", (0, 0))
+            found[""] = (before + sum(values), n + len(values))
         return found
 
     # --- contributions ------------------------------------------------------------------------
@@ -112,7 +119,7 @@ class Addends:
             question = replace(question, first=question.last)
         reach = sources.reach_of(self.connection, self.config, question, self.filters)
         found = sources.subjects(reach, self.computed)
-        return sorted(map(self._of_piece, found), key=_order)
+        return sorted(map(self._of_piece, found), key=order_of)
 
     def _of_piece(self, piece: Piece) -> Row:
         taken = -1 if piece.part in self.metric.takes else 1
@@ -126,7 +133,8 @@ class Addends:
         }  # fmt: skip
 
 
-def _order(row: Row) -> tuple[Any, ...]:
+def order_of(row: Row) -> tuple[Any, ...]:
+    """Newest first."""
     return -row["at"], row["metric"], row["subject_id"], row["key"]
 
 
@@ -134,4 +142,4 @@ def _is_behind(row: Row, after: Position | None) -> bool:
     if after is None:
         return True
     at, *rest = after
-    return _order(row) > (-at, *rest)
+    return order_of(row) > (-at, *rest)

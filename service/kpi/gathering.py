@@ -29,7 +29,7 @@ def gather_terms(
     for (level, horizon, within), group in alike.items():
         parts = tuple(term.part for term in group)
         for chosen in _apart(Ask(config.account_id, parts, columns, filters, within), question):
-            cut = _cut(config, question, horizon)
+            cut = cut_of(config, question, horizon)
             read = _levels if level else _flows
             read(connection, chosen, question, cut, grouper, group, cells)
 
@@ -42,7 +42,8 @@ def _apart(ask: Ask, question: Question) -> Iterable[Ask]:
     return [replace(ask, parts=parts) for parts in (rolled, others) if parts]
 
 
-def _cut(config: Config, question: Question, horizon: int) -> Cut:
+def cut_of(config: Config, question: Question, horizon: int) -> Cut:
+    """How far an account is looked at; of a cohort only members that are so old."""
     at = question.as_of - horizon
     return Cut(at, local_day(at, config.timezone), question.live, question.as_of)
 

@@ -114,7 +114,16 @@ def _within(metric: Metric, question: Question) -> int:
 def _ages(
     config: Config, filters: tuple[Filter, ...], question: Question, metric: Metric, last: date
 ) -> Element:
-    """Ages at the end of a day (or at the cut) of the deals that are open then."""
+    """Ages at the end of a day with their group and currency."""
+    held = held_ages(config, filters, question, metric, last).subquery()
+    keys = _keys(config, question, held.c, literal(to_day(last)))
+    return select(literal(0, Integer).label("bucket"), *keys, held.c.value.label("v"))
+
+
+def held_ages(
+    config: Config, filters: tuple[Filter, ...], question: Question, metric: Metric, last: date
+) -> Element:
+    """Deals that are open at the end of a day (or at the cut), with birth (`at`) and age then."""
     at = level_instant(config, question, last)
     account = config.account_id
     ask = Ask(account, metric.parts, (), filters)
@@ -128,10 +137,9 @@ def _ages(
         .having(func.sum(_C.c.value) > 0)
         .subquery()
     )
-    keys = _keys(config, question, held.c, literal(to_day(last)))
     age = literal(at, BigInteger) - _DEAL.c.born_at
     return (
-        select(literal(0, Integer).label("bucket"), *keys, age.label("v"))
+        select(held, _DEAL.c.born_at.label("at"), age.label("value"))
         .select_from(held.join(_DEAL, _DEAL.c.id == held.c.subject_id))
         .where(_DEAL.c.account_id == account, _DEAL.c.born_at.is_not(None))
     )
@@ -150,7 +158,7 @@ def _keys(config: Config, question: Question, columns: Any, day: Element) -> lis
     ]
     if not question.has_money and "currency" not in question.dimensions:
         return [*made, literal("").label("currency")]
-    told = getattr(columns, "currency", None)
+    told = columns.get("currency")
     own = literal(config.currency)
     currency = own if told is None else case((told == "", own), else_=told)
     return [*made, currency.label("currency")]

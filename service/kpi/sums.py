@@ -249,9 +249,17 @@ def subjects(
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def total(connection: Connection, ask: Ask, first: date, last: date, cut: Cut) -> dict[str, int]:
-    """The sum of all contributions of a figure, by currency."""
-    found: dict[str, int] = {}
-    for part in sums(connection, ask, first, last, cut, months=True):
-        found[part.currency] = found.get(part.currency, 0) + part.value
-    return found
+def totals(
+    connection: Connection, ask: Ask, first: date, last: date, cut: Cut, *, by_age: bool = False
+) -> dict[str, tuple[int, int]]:
+    """(sum, number) of the contributions of a figure, by currency."""
+    columns = _CONTRIBUTION.c
+    value = columns.age if by_age else columns.value
+    query = (
+        select(columns.currency, func.sum(value), func.count())
+        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
+        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
+        .where(*ask.conditions(cut))
+        .group_by(columns.currency)
+    )
+    return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}

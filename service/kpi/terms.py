@@ -15,11 +15,11 @@ Get = Callable[[Term], int]
 def terms_of(metric: Metric, question: Question) -> tuple[Term, ...]:
     """All sums that a figure needs (a percentile and a derived figure need none)."""
     if metric.kind == "ratio":
-        found = [*_above(metric, question), *_below(metric, question)]
+        found = [*above_of(metric, question), *below_of(metric, question)]
         if horizon_of(metric, question):
-            found += [term._replace(horizon=0) for term in _below(metric, question)]
+            found += [term._replace(horizon=0) for term in below_of(metric, question)]
         return (*found, *_least(metric))
-    return _plain(metric, question)
+    return plain_of(metric, question)
 
 
 def _least(metric: Metric) -> tuple[Term, ...]:
@@ -45,7 +45,8 @@ def denominator_of(metric: Metric, question: Question) -> tuple[Metric, ...]:
     return tuple(METRICS[STRICT.get(n, n) if question.strict else n] for n in names)
 
 
-def _plain(metric: Metric, question: Question) -> tuple[Term, ...]:
+def plain_of(metric: Metric, question: Question) -> tuple[Term, ...]:
+    """The terms of a sum or level."""
     if metric.kind not in {"sum", "level"}:
         return ()
     parts = list(parts_of(metric, question))
@@ -64,20 +65,22 @@ def parts_of(metric: Metric, question: Question) -> tuple[str, ...]:
     return (metric.staged,) if metric.staged and question.by_stage else metric.parts
 
 
-def _above(metric: Metric, question: Question) -> tuple[Term, ...]:
+def above_of(metric: Metric, question: Question) -> tuple[Term, ...]:
+    """The terms above the line of a ratio."""
     horizon = horizon_of(metric, question)
     within = question.within if metric.cohort and not metric.horizon else 0
-    terms = _plain(numerator_of(metric, question), question)
+    terms = plain_of(numerator_of(metric, question), question)
     return tuple(term._replace(horizon=horizon, within=within) for term in terms)
 
 
-def _below(metric: Metric, question: Question) -> tuple[Term, ...]:
+def below_of(metric: Metric, question: Question) -> tuple[Term, ...]:
+    """The terms below it."""
     horizon = horizon_of(metric, question)
     within = question.within if metric.cohort and not metric.horizon else 0
     return tuple(
         term._replace(horizon=horizon, within=within)
         for below in denominator_of(metric, question)
-        for term in _plain(below, question)
+        for term in plain_of(below, question)
     )
 
 
@@ -92,11 +95,11 @@ class Told(NamedTuple):
 
 def ratio(metric: Metric, question: Question, get: Get) -> Told:
     """A ratio from its sums; a denominator of 0 gives null."""
-    above = _sum(get, _above(metric, question))
-    below = _sum(get, _below(metric, question))
+    above = _sum(get, above_of(metric, question))
+    below = _sum(get, below_of(metric, question))
     notes: dict[str, Number] = {}
     if horizon_of(metric, question):
-        known = _sum(get, [term._replace(horizon=0) for term in _below(metric, question)])
+        known = _sum(get, [term._replace(horizon=0) for term in below_of(metric, question)])
         notes["immature"] = known - below
     value = divided(metric, above, below)
     if metric.least and _sum(get, _least(metric)) < metric.least[1]:
@@ -124,7 +127,7 @@ def scaled(metric: Metric, total: int) -> int | float:
 
 def added(metric: Metric, question: Question, get: Get) -> int | float:
     """A sum or level from its terms."""
-    return scaled(metric, _sum(get, _plain(metric, question)))
+    return scaled(metric, _sum(get, plain_of(metric, question)))
 
 
 def ranked(metric: Metric, spread: Spread | None) -> Told:

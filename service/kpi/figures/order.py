@@ -122,7 +122,8 @@ FIGURES: tuple[Metric, ...] = (
     Metric(
         "load_spread", "Неравномерность", "Load spread",
         "highest less lowest load among the sellers, in points, at the end of the period; null "
-        "under 2 sellers", kind="derived", notes=("highest", "lowest"), unit="points",
+        "under 2 sellers", kind="derived", notes=("highest", "lowest"),
+        factors=("load_weight", "load_limit"), unit="points",
         direction="down", subject_kind="seller", dimensions=("account", "team"),
         attributed_to="the seller",
     ),
