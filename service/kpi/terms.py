@@ -53,7 +53,7 @@ def plain_of(metric: Metric, question: Question) -> tuple[Term, ...]:
     if question.restate:
         parts += [restated(part) for part in parts if part in CORRECTED]
     level, off = metric.kind == "level", metric.takes
-    return tuple(Term(part, level, sign=-1 if part in off else 1) for part in parts)
+    return tuple(Term(part, level, sign=-1 if part in off else 1) for part in dict.fromkeys(parts))
 
 
 def _sum(get: Get, terms: Iterable[Term]) -> int:
