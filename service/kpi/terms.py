@@ -48,7 +48,7 @@ def plain_of(metric: Metric, question: Question) -> tuple[Term, ...]:
     parts = list(parts_of(metric, question))
     if question.restate:
         parts += [restated(part) for part in parts if part in CORRECTED]
-    return tuple(Term(part, metric.kind == "level") for part in parts)
+    return tuple(Term(part, metric.kind == "level") for part in dict.fromkeys(parts))
 
 
 def parts_of(metric: Metric, question: Question) -> tuple[str, ...]:

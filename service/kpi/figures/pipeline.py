@@ -29,12 +29,14 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "stage_entered", "Вошли в этап без пропусков", "Entered the stage, skips out",
-        "first entries into a stage that the deal stood at", direction="neutral",
+        "first entries into a stage that the deal stood at", adds=("stage_entered", "stage_late"),
+        direction="neutral",
         attributed_to=_ENTRY,
     ),
     Metric(
         "stage_passed", "Прошли этап без пропусков", "Passed the stage, skips out",
-        "of those: the ones that went to any later stage or were won so far", attributed_to=_ENTRY,
+        "of those: the ones that went to any later stage or were won so far",
+        adds=("stage_passed", "stage_late_passed"), attributed_to=_ENTRY,
     ),
     Metric(
         "stage_lost", "Потеряны с этапа", "Lost of the stage's entries",
