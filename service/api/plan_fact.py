@@ -114,7 +114,7 @@ def _compare(
     span: Period,
     at: planfact.Progress,
 ) -> planfact.PlanFact:
-    fact = values.get(metric.slug, None if metric.kind == "ratio" or metric.telephony else 0)
+    fact = values.get(metric.slug, None if metric.missing == "null" else 0)
     cases = sum(int(values.get(name) or 0) for name in metric.denominator)
     step = 1
     if metric.unit == "money":

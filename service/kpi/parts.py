@@ -13,7 +13,7 @@ UNROLLED = (
     | DEAL_LEVELS
     | {
         "response_due", "stage_entered", "stage_skipped", "stage_passed", "stage_lost",
-        "stage_late", "stage_late_passed",
+        "stage_late", "stage_late_passed", "stage_late_lost",
     }
 )  # fmt: skip
 """In no rollup: values that are ranked, steps between stages, what is known of the future.
@@ -36,7 +36,7 @@ AGED = frozenset(
     {
         "cohort_won", "cohort_lost", "created_spam", "inquiry_no_deal", "inquiry_won",
         "inquiry_qualified", "inquiries_answered", "response", "response_due", "response_in_norm",
-        "stage_passed", "stage_lost", "stage_late_passed",
+        "stage_passed", "stage_lost", "stage_late_passed", "stage_late_lost",
     }
     | {restated(part) for part in CORRECTED}
 )  # fmt: skip

@@ -23,6 +23,7 @@ class _Entry:
 
     number: int
     row: Contribution
+    part: str = "stage"  # the name its fate is told under
     skipped: bool = False
     passed: bool = False
     lost: bool = False
@@ -81,20 +82,14 @@ class _Way:
 
     def _passes(self, state: DealState, at: Instant) -> Iterator[Contribution]:
         number = self._number(state)
-        for (pipeline, _), entry in self._entries.items():
+        for (pipeline, _), entry in [*self._entries.items(), *self._late.items()]:
             further = pipeline == state.pipeline and number > entry.number
             if not entry.passed and (further or state.kind is StageKind.WON):
                 entry.passed = True
-                age = at - entry.row.at
-                yield entry.row._replace(metric="stage_passed", age=age)
+                yield entry.row._replace(metric=f"{entry.part}_passed", age=at - entry.row.at)
                 if entry.lost:
                     entry.lost = False
                     yield self._lost(entry, at, -1)
-        for (pipeline, _), entry in self._late.items():
-            further = pipeline == state.pipeline and number > entry.number
-            if not entry.passed and (further or state.kind is StageKind.WON):
-                entry.passed = True
-                yield entry.row._replace(metric="stage_late_passed", age=at - entry.row.at)
 
     def _enters(self, state: DealState, at: Instant) -> Iterator[Contribution]:
         place = (state.pipeline, state.stage)
@@ -108,13 +103,13 @@ class _Way:
             yield row
         elif known.skipped and place not in self._late:
             late = row._replace(metric="stage_late")
-            self._late[place] = _Entry(number, late)
+            self._late[place] = _Entry(number, late, part="stage_late")
             yield late
 
     def _ends(self, state: DealState, at: Instant) -> Iterator[Contribution]:
         """Lost before it passed on; taken back when the deal is opened again."""
         lost = state.kind is StageKind.LOST
-        for entry in self._entries.values():
+        for entry in [*self._entries.values(), *self._late.values()]:
             if not entry.passed and entry.lost != lost:
                 entry.lost = lost
                 yield self._lost(entry, at, 1 if lost else -1)
@@ -122,7 +117,7 @@ class _Way:
     def _lost(self, entry: _Entry, at: Instant, value: int) -> Contribution:
         key = f"{entry.row.key}:{at}"
         age = at - entry.row.at
-        return entry.row._replace(metric="stage_lost", key=key, value=value, age=age)
+        return entry.row._replace(metric=f"{entry.part}_lost", key=key, value=value, age=age)
 
     def _number(self, state: DealState) -> int:
         return self._config.stage_no(state.pipeline, state.stage)

@@ -95,14 +95,14 @@ def compare(told: Any, shown: dict[str, dict[Any, Any]], grain: Any, dims: Any) 
     for slug, (above, below) in RATIOS.items():
         if METRICS[slug].unit == "ratio" or "currency" not in dims:
             up, down = values(above), values(below)
-            found = {k: rounded(slug, share(up.get(k, []), v)) for k, v in down.items()}
-            expected = {k: v for k, v in found.items() if v is not None}
-            assert {k: v for k, v in shown[slug].items() if v is not None} == expected, (
+            shares = {k: rounded(slug, share(up.get(k, []), v)) for k, v in down.items()}
+            known = {k: v for k, v in shares.items() if v is not None}
+            assert {k: v for k, v in shown[slug].items() if v is not None} == known, (
                 slug, grain, dims,
             )  # fmt: skip
     for slug, rows in PERCENTILES.items():
-        found = {k: nearest(v, 50) for k, v in values(rows).items()}
-        expected = {k: v for k, v in found.items() if v is not None}
+        middle = {k: nearest(v, 50) for k, v in values(rows).items()}
+        expected = {k: v for k, v in middle.items() if v is not None}
         assert {k: v for k, v in shown[slug].items() if v is not None} == expected, (
             slug, grain, dims,
         )  # fmt: skip
@@ -134,10 +134,10 @@ def test_variants_are_the_oracles_own(lived: Lived) -> None:
     told = read(lived.facts, END)
     for dims in ((), ("seller",), ("stage",)):
         for slug, rows in deals.RESTATED.items():
-            expected = {k: sum(v) for k, v in grouped(
+            sums = {k: sum(v) for k, v in grouped(
                 rows(told), "month", dims, FIRST, LAST).items() if sum(v)}  # fmt: skip
             found = lived.rows([slug], grain="month", dimensions=dims, restate=True)
-            assert {key(r, dims): r["values"][slug] for r in found if r["values"][slug]} == expected
+            assert {key(r, dims): r["values"][slug] for r in found if r["values"][slug]} == sums
         for table, more in (
             (deals.WITHIN, {"within": 20 * 86_400}),
             (deals.STRICT, {"strict": True}),

@@ -44,6 +44,11 @@ FIGURES: tuple[Metric, ...] = (
         attributed_to=_ENTRY,
     ),
     Metric(
+        "stage_lost_strict", "Потеряны с этапа без пропусков", "Lost of the entries, skips out",
+        "of the entries that the deal stood at: those lost so far without having passed on",
+        adds=("stage_lost", "stage_late_lost"), direction="down", attributed_to=_ENTRY,
+    ),
+    Metric(
         "stage_conversion", "Конверсия этапа", "Stage conversion",
         "of deals that entered the stage in the period: went to any later stage or won so far / "
         "entered; skipped stages count as passed unless `strict`",
