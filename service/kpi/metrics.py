@@ -10,5 +10,8 @@ METRICS: dict[str, Metric] = {
     for part in (inflow, deals, pipeline, activity, tasks, order)
     for figure in part.FIGURES
 }
-STRICT = {"stage_entries": "stage_entered", "stage_passes": "stage_passed"}
+STRICT = {
+    "stage_entries": "stage_entered", "stage_passes": "stage_passed",
+    "stage_lost": "stage_lost_strict",
+}  # fmt: skip
 """What stands for a figure where skipped stages are not passed (`strict`)."""

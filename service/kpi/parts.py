@@ -11,8 +11,11 @@ DEAL_LEVELS = frozenset({"stage_open", "pipeline_value"})
 UNROLLED = (
     RANKED
     | DEAL_LEVELS
-    | {"response_due", "stage_entered", "stage_skipped", "stage_passed", "stage_lost"}
-)
+    | {
+        "response_due", "stage_entered", "stage_skipped", "stage_passed", "stage_lost",
+        "stage_late", "stage_late_passed", "stage_late_lost",
+    }
+)  # fmt: skip
 """In no rollup: values that are ranked, steps between stages, what is known of the future.
 
 They bear the slot `APART`.
@@ -33,7 +36,8 @@ AGED = frozenset(
     {
         "cohort_won", "cohort_lost", "created_spam", "inquiry_no_deal", "inquiry_won",
         "inquiry_qualified", "inquiries_answered", "response", "response_due", "response_in_norm",
-        "stage_passed", "stage_lost", "calls_unreturned",
+        "stage_passed", "stage_lost", "stage_late_passed", "stage_late_lost",
+        "calls_unreturned",
     }
     | {restated(part) for part in CORRECTED}
 )  # fmt: skip

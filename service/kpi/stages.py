@@ -23,6 +23,8 @@ class _Entry:
 
     number: int
     row: Contribution
+    part: str = "stage"  # the name its fate is told under
+    skipped: bool = False
     passed: bool = False
     lost: bool = False
 
@@ -43,6 +45,7 @@ class _Way:
         self._story = story
         self._config = config
         self._entries: dict[Place, _Entry] = {}
+        self._late: dict[Place, _Entry] = {}  # first passed over, stood at only later
 
     def walk(self, states: Sequence[DealState], born: Instant) -> Iterator[Contribution]:
         """Entries, and what became of them."""
@@ -74,34 +77,39 @@ class _Way:
             if stage and place not in self._entries:
                 row = of_deal(self._story, "stage_skipped", f"{at}s{number}", at, state, 1)
                 row = row._replace(stage=stage)
-                self._entries[place] = _Entry(number, row, passed=True)
+                self._entries[place] = _Entry(number, row, skipped=True, passed=True)
                 yield row
 
     def _passes(self, state: DealState, at: Instant) -> Iterator[Contribution]:
         number = self._number(state)
-        for (pipeline, _), entry in self._entries.items():
+        for (pipeline, _), entry in [*self._entries.items(), *self._late.items()]:
             further = pipeline == state.pipeline and number > entry.number
             if not entry.passed and (further or state.kind is StageKind.WON):
                 entry.passed = True
-                age = at - entry.row.at
-                yield entry.row._replace(metric="stage_passed", age=age)
+                yield entry.row._replace(metric=f"{entry.part}_passed", age=at - entry.row.at)
                 if entry.lost:
                     entry.lost = False
                     yield self._lost(entry, at, -1)
 
     def _enters(self, state: DealState, at: Instant) -> Iterator[Contribution]:
         place = (state.pipeline, state.stage)
-        known = self._entries.get(place)
-        if state.kind is not StageKind.OPEN or known is not None:
-            return  # what was passed over, and is stood at only now, counts once
+        if state.kind is not StageKind.OPEN:
+            return
+        number = self._number(state)
         row = of_deal(self._story, "stage_entered", str(at), at, state, 1)
-        self._entries[place] = _Entry(self._number(state), row)
-        yield row
+        known = self._entries.get(place)
+        if known is None:
+            self._entries[place] = _Entry(number, row)
+            yield row
+        elif known.skipped and place not in self._late:
+            late = row._replace(metric="stage_late")
+            self._late[place] = _Entry(number, late, part="stage_late")
+            yield late
 
     def _ends(self, state: DealState, at: Instant) -> Iterator[Contribution]:
         """Lost before it passed on; taken back when the deal is opened again."""
         lost = state.kind is StageKind.LOST
-        for entry in self._entries.values():
+        for entry in [*self._entries.values(), *self._late.values()]:
             if not entry.passed and entry.lost != lost:
                 entry.lost = lost
                 yield self._lost(entry, at, 1 if lost else -1)
@@ -109,7 +117,7 @@ class _Way:
     def _lost(self, entry: _Entry, at: Instant, value: int) -> Contribution:
         key = f"{entry.row.key}:{at}"
         age = at - entry.row.at
-        return entry.row._replace(metric="stage_lost", key=key, value=value, age=age)
+        return entry.row._replace(metric=f"{entry.part}_lost", key=key, value=value, age=age)
 
     def _number(self, state: DealState) -> int:
         return self._config.stage_no(state.pipeline, state.stage)

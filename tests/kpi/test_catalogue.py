@@ -18,10 +18,13 @@ from tests.kpi.oracle import deals, inflow
 from tests.kpi.oracle.facts import END, Rows, grouped, make, nearest, read, share
 
 FIRST, LAST = date(2026, 2, 5), date(2026, 4, 12)
-GRAINS: tuple[Any, ...] = (None, "day", "week", "month", "quarter", "year")
 DIMENSIONS: tuple[tuple[str, ...], ...] = (
     (), ("seller",), ("team",), ("source",), ("stage",), ("reason", "seller"),
 )  # fmt: skip
+ASKED = [("month", dims) for dims in DIMENSIONS] + [
+    ("week", ()), (None, ("seller",)), ("day", ("team",)), ("quarter", ("stage",)),
+    (None, ()), ("year", ("source",)),
+]  # fmt: skip
 SUMS = inflow.SUMS | deals.SUMS
 RATIOS = inflow.RATIOS | deals.RATIOS
 LEVELS = inflow.LEVELS | deals.LEVELS
@@ -65,23 +68,21 @@ def rounded(metric: str, value: Fraction | None) -> float | int | None:
     if value is None:
         return None
     if METRICS[metric].unit == "money":
-        return int(value + Fraction(1, 2))
+        half = int(abs(value) + Fraction(1, 2))  # away from zero
+        return half if value >= 0 else -half
     return float(round(value, 6))
 
 
 def test_every_figure_is_the_oracles_own(lived: Lived) -> None:
     told = read(lived.facts, END)
     slugs = [*SUMS, *RATIOS, *PERCENTILES]
-    for live in (True, False):
-        for grain in GRAINS:
-            for dims in DIMENSIONS:
-                shown: dict[str, dict[Any, Any]] = {slug: {} for slug in slugs}
-                for start in range(0, len(slugs), 20):
-                    part = slugs[start : start + 20]
-                    for row in lived.rows(part, grain=grain, dimensions=dims, live=live):
-                        for slug in part:
-                            shown[slug][key(row, dims)] = row["values"][slug]
-                compare(told, shown, grain, dims)
+    for number, (grain, dims) in enumerate(ASKED):
+        live = number % 2 == 0
+        shown: dict[str, dict[Any, Any]] = {slug: {} for slug in slugs}
+        for row in lived.rows(slugs, grain=grain, dimensions=dims, live=live):
+            for slug in slugs:
+                shown[slug][key(row, dims)] = row["values"][slug]
+        compare(told, shown, grain, dims)
 
 
 def compare(told: Any, shown: dict[str, dict[Any, Any]], grain: Any, dims: Any) -> None:
@@ -91,18 +92,17 @@ def compare(told: Any, shown: dict[str, dict[Any, Any]], grain: Any, dims: Any) 
     for slug, rows in SUMS.items():
         expected = {k: sum(v) for k, v in values(rows).items() if sum(v)}
         assert {k: v for k, v in shown[slug].items() if v} == expected, (slug, grain, dims)
-    found: dict[Any, Any]
     for slug, (above, below) in RATIOS.items():
         if METRICS[slug].unit == "ratio" or "currency" not in dims:
             up, down = values(above), values(below)
-            found = {k: rounded(slug, share(up.get(k, []), v)) for k, v in down.items()}
-            expected = {k: v for k, v in found.items() if v is not None}
-            assert {k: v for k, v in shown[slug].items() if v is not None} == expected, (
+            shares = {k: rounded(slug, share(up.get(k, []), v)) for k, v in down.items()}
+            known = {k: v for k, v in shares.items() if v is not None}
+            assert {k: v for k, v in shown[slug].items() if v is not None} == known, (
                 slug, grain, dims,
             )  # fmt: skip
     for slug, rows in PERCENTILES.items():
-        found = {k: nearest(v, 50) for k, v in values(rows).items()}
-        expected = {k: v for k, v in found.items() if v is not None}
+        middle = {k: nearest(v, 50) for k, v in values(rows).items()}
+        expected = {k: v for k, v in middle.items() if v is not None}
         assert {k: v for k, v in shown[slug].items() if v is not None} == expected, (
             slug, grain, dims,
         )  # fmt: skip
@@ -134,10 +134,10 @@ def test_variants_are_the_oracles_own(lived: Lived) -> None:
     told = read(lived.facts, END)
     for dims in ((), ("seller",), ("stage",)):
         for slug, rows in deals.RESTATED.items():
-            expected = {k: sum(v) for k, v in grouped(
+            sums = {k: sum(v) for k, v in grouped(
                 rows(told), "month", dims, FIRST, LAST).items() if sum(v)}  # fmt: skip
             found = lived.rows([slug], grain="month", dimensions=dims, restate=True)
-            assert {key(r, dims): r["values"][slug] for r in found if r["values"][slug]} == expected
+            assert {key(r, dims): r["values"][slug] for r in found if r["values"][slug]} == sums
         for table, more in (
             (deals.WITHIN, {"within": 20 * 86_400}),
             (deals.STRICT, {"strict": True}),

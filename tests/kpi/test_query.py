@@ -33,7 +33,7 @@ def ask(
     as_of = more.pop("as_of", world.moment("2026-03-20 12:00"))
     question = Question(
         tuple(METRICS[m] for m in metrics), more.pop("dimensions", ()), date.fromisoformat(first),
-        date.fromisoformat(last), more.pop("grain", None), more.pop("filters", ()), as_of,
+        date.fromisoformat(last), more.pop("grain", None), more.pop("filters", ()), as_of, **more,
     )  # fmt: skip
     with reading(office.engine) as connection:
         configs = {world.ACCOUNT: office.config(connection, world.ACCOUNT)}

@@ -29,17 +29,24 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "stage_entered", "Вошли в этап без пропусков", "Entered the stage, skips out",
-        "first entries into a stage that the deal stood at", direction="neutral",
+        "first entries into a stage that the deal stood at", adds=("stage_entered", "stage_late"),
+        direction="neutral",
         attributed_to=_ENTRY,
     ),
     Metric(
         "stage_passed", "Прошли этап без пропусков", "Passed the stage, skips out",
-        "of those: the ones that went to any later stage or were won so far", attributed_to=_ENTRY,
+        "of those: the ones that went to any later stage or were won so far",
+        adds=("stage_passed", "stage_late_passed"), attributed_to=_ENTRY,
     ),
     Metric(
         "stage_lost", "Потеряны с этапа", "Lost of the stage's entries",
         "of the entries: those that are lost so far without having passed on", direction="down",
         attributed_to=_ENTRY,
+    ),
+    Metric(
+        "stage_lost_strict", "Потеряны с этапа без пропусков", "Lost of the entries, skips out",
+        "of the entries that the deal stood at: those lost so far without having passed on",
+        adds=("stage_lost", "stage_late_lost"), direction="down", attributed_to=_ENTRY,
     ),
     Metric(
         "stage_conversion", "Конверсия этапа", "Stage conversion",
