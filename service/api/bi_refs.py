@@ -8,8 +8,9 @@ from service.api.deps import Call
 from service.api.names import Names, full_id, stage_full_id
 from service.api.rule_texts import rule_name
 from service.domain.period import Period, local_date
-from service.kpi.metric import KINDS
+from service.kpi.metric import KINDS, Metric
 from service.kpi.metrics import METRICS
+from service.kpi.sources import COMPUTED
 from service.store import plans
 from service.store.bi.reader import first_instant
 from service.store.bi.scene import PLAIN, Scene
@@ -125,8 +126,15 @@ def _metrics(own: Names, lang: str) -> Iterator[Row]:
             "unit": metric.unit, "formula": metric.formula, "direction": metric.direction,
             "numerator": metric.numerator or None,
             "denominator": ",".join(metric.denominator) or None,
-            "part": ",".join(metric.parts) or None,
+            "part": _parts(metric),
         }  # fmt: skip
+
+
+def _parts(metric: Metric) -> str | None:
+    """The parts that `kpi_daily` has, taken off where a minus stands; None = it has not all."""
+    if not COMPUTED.isdisjoint(metric.parts) or metric.unread:
+        return None
+    return ",".join(f"-{p}" if p in metric.takes else p for p in metric.parts) or None
 
 
 def _calendar(call: Call, connection: Connection, own: Names) -> Iterator[Row]:
