@@ -34,6 +34,7 @@ class Chances:
 
     account_id: str
     counted: dict[Place, tuple[int, int]] = field(default_factory=dict)
+    waits: dict[Place, list[int]] = field(default_factory=dict)  # entry to win, working seconds
 
     def of(self, stage: str) -> Chance:
         """By the full id of a stage: `account.pipeline.stage`."""
@@ -44,6 +45,42 @@ class Chances:
         pairs = [pair for place, pair in self.counted.items() if place[0] == pipeline]
         won, closed = sum(w for w, _ in pairs), sum(c for _, c in pairs)
         return Chance(Fraction(won, closed) if closed else Fraction(0), is_mean=True)
+
+    def in_time(self, stage: str, seconds: int) -> Fraction:
+        """Share of wins from a stage that came within so many working seconds of its entry.
+
+        Under 20 wins, of all stages of the pipeline; 0 where there was none.
+        """
+        pipeline, _, own = stage.removeprefix(f"{self.account_id}.").partition(".")
+        found = self.waits.get((pipeline, own), [])
+        if len(found) < ENOUGH:
+            found = [w for place, ws in self.waits.items() if place[0] == pipeline for w in ws]
+        return Fraction(sum(1 for w in found if w <= seconds), len(found)) if found else Fraction(0)
+
+
+def waits(connection: Connection, config: Config, known: Chances, first: date) -> Chances:
+    """The same with the time from the entry into each stage to the win."""
+    until = day_start(to_day(first), config.timezone)
+    since = first - timedelta(days=TRAILING_DAYS)
+    entry, end = _C.alias("entry"), _C.alias("ending")
+    together = and_(end.c.account_id == entry.c.account_id, end.c.timeline == entry.c.timeline)
+    won_at = func.max(end.c.at + end.c.age)
+    query = (
+        select(entry.c.pipeline, entry.c.stage, entry.c.at, won_at)
+        .select_from(entry.join(end, together))
+        .where(entry.c.account_id == config.account_id)
+        .where(entry.c.metric.in_(("stage_entered", "stage_skipped")))
+        .where(entry.c.day >= to_day(since), entry.c.day < to_day(first))
+        .where(end.c.metric == "cohort_won", end.c.at + end.c.age < until)
+        .group_by(entry.c.pipeline, entry.c.stage, entry.c.timeline, entry.c.at)
+        .having(func.sum(end.c.value) > 0)
+    )
+    calendar = config.calendar(None)
+    found: dict[Place, list[int]] = {}
+    for pipeline, stage, at, won in connection.execute(query):
+        seconds = calendar.working_seconds(int(at), int(won))
+        found.setdefault((pipeline, stage), []).append(seconds)
+    return Chances(known.account_id, known.counted, found)
 
 
 def chances(connection: Connection, config: Config, first: date) -> Chances:

@@ -1,7 +1,7 @@
 """Percentiles: values ranked in the groups that are asked for, by the database (kpis.md 1.8).
 
 Groups are made in SQL, over all accounts at once, so that a team or a source of several portals is
-ranked as one. Nearest rank: the value at position ceil(p x n / 100), in whole numbers.
+ranked as one. Nearest rank: the value at position ceil(p x n / 100).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,12 @@ from service.domain.period import day_start, to_day
 from service.kpi.metric import Metric
 from service.kpi.question import Cells, Filter, Question, Spread, own_filters
 from service.kpi.sums import Ask, Cut, unsettled
+from service.store.engine import is_sqlite
 from service.store.tables import Contribution, Deal
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
+TINY = 1e-12  # so that p x n, where it is whole, is not rounded up past itself
 Element = Any
 
 
@@ -230,12 +232,6 @@ def _bucket_of(first: date, question: Question) -> int:
     return by_grain.get(question.grain or "", 0)
 
 
-def _value_at(columns: Any, percent: int) -> Element:
-    """The value at position ceil(percent x n / 100)."""
-    is_there: Element = columns.place == _quotient(columns.n * percent + 99, 100)
-    return func.max(case((is_there, columns.v)))
-
-
 # --- ranking --------------------------------------------------------------------------------------
 
 
@@ -252,12 +248,12 @@ def _ranked(
     values = united.subquery("value")
     names = [] if whole else ["bucket", *(f"g{n}" for n in range(len(question.dimensions)))]
     keys = [values.c[name] for name in (*names, "currency")]
-    place = func.row_number().over(partition_by=keys, order_by=values.c.v)
-    count = func.count().over(partition_by=keys)
-    placed = select(*keys, values.c.v, place.label("place"), count.label("n")).subquery("placed")
-    out = [placed.c[name] for name in (*names, "currency")]
-    at = [_value_at(placed.c, percent) for percent in metric.percents]
-    query = select(*out, func.count(), func.sum(placed.c.v), *at).group_by(*out)
+    if is_sqlite(connection):
+        query = _by_windows(keys, values.c.v, metric)
+    else:
+        ranks = [func.percentile_disc(p / 100 - TINY).within_group(values.c.v)
+                 for p in metric.percents]  # fmt: skip
+        query = select(*keys, func.count(), func.sum(values.c.v), *ranks).group_by(*keys)
     width = len(names) + 1
     found: list[tuple[int, tuple[str | None, ...], str, Spread]] = []
     for row in connection.execute(query).all():
@@ -269,3 +265,19 @@ def _ranked(
         group = () if whole else tuple(value or None for value in told[1 : width - 1])
         found.append((bucket, group, told[width - 1], spread))
     return found
+
+
+def _by_windows(keys: Sequence[Element], value: Element, metric: Metric) -> Element:
+    """Ranking where the database has no percentiles."""
+    place = func.row_number().over(partition_by=keys, order_by=value)
+    count = func.count().over(partition_by=keys)
+    placed = select(*keys, value, place.label("place"), count.label("n")).subquery("placed")
+    out = [placed.c[key.name] for key in keys]
+    at = [_value_at(placed.c, percent) for percent in metric.percents]
+    return select(*out, func.count(), func.sum(placed.c.v), *at).group_by(*out)
+
+
+def _value_at(columns: Any, percent: int) -> Element:
+    """The value at position ceil(percent x n / 100)."""
+    is_there: Element = columns.place == _quotient(columns.n * percent + 99, 100)
+    return func.max(case((is_there, columns.v)))

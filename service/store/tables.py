@@ -1,9 +1,8 @@
 """All tables and their indexes, nothing else.
 
 `account_id` is the first column of every primary key and index of tenant data. Instants are whole
-seconds since 1970 (BigInteger, see `domain.instant`); `day` is a local date as the number yyyymmdd;
-money is minor units. Ids of subjects, sellers, pipelines and stages are the CRM's own (without the
-account prefix that the API adds). An empty text in a key column means "none".
+seconds since 1970 (BigInteger, see `domain.instant`); `day` is a local date as yyyymmdd; money is
+minor units. Ids are the CRM's own (without the account prefix). An empty key text means "none".
 """
 
 from typing import Any

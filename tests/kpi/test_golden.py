@@ -1,11 +1,15 @@
 """The checks of kpis.md 10, counted by hand."""
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from service.domain.facts import Fact, Kind
+from service.domain.period import Period
+from service.kpi.ahead import Pipeline
 from service.pipeline.office import Office
+from service.store.engine import reading
 from tests import world
 from tests.kpi.test_query import ask
 
@@ -180,6 +184,27 @@ def test_what_the_pipeline_is_worth(database_url: str) -> None:
     assert found["romashka.9"]["values"]["pipeline_weighted"] == round(500_00 * 18 / 42)
     assert found["romashka.9"]["notes"]["pipeline_weighted"] == {"stages_by_mean": 1}
     assert totals[0]["values"]["pipeline_weighted"] == round(1_000_00 / 5 + 500_00 * 18 / 42)
+    office.close()
+
+
+def test_what_is_in_work_comes_as_soon_as_it_used_to(sqlite_url: str) -> None:
+    """6 of 30 were won after 48 working hours; with 22 left only what skips stages is in time."""
+    facts = []
+    for n in range(30):
+        facts.append(world.new_deal(str(n), "2026-02-02 12:00"))
+        facts.append(moved(str(n), "2026-02-10 12:00", "142" if n < 6 else "143"))
+    facts.append(world.new_deal("100", "2026-03-02 12:00", amount=900_00))
+    office = told(sqlite_url, facts)
+    march = Period.parse("2026-03")
+    with reading(office.engine) as connection:
+        pipeline = Pipeline(connection, office.config(connection, world.ACCOUNT), "seller")
+        at = 0
+        for clock, share in (("2026-03-20", Fraction(1)), ("2026-03-27", Fraction(2, 3))):
+            at = world.moment(f"{clock} 12:00")
+            found = pipeline.to_come("receipts", "romashka.7", march, at)
+            assert found == 900_00 * Fraction(1, 5) * share
+            assert pipeline.to_come("deals_won", "romashka.7", march, at) == share / 5
+        assert pipeline.to_come("receipts", "romashka.9", march, at) == 0
     office.close()
 
 
