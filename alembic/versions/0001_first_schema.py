@@ -191,6 +191,8 @@ def upgrade() -> None:
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('currency', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('slot', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('reason', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('age', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'timeline', 'metric', 'subject_kind', 'subject_id', 'key'),
     sqlite_with_rowid=False
     )
@@ -222,9 +224,11 @@ def upgrade() -> None:
     sa.Column('deleted', sa.Boolean(), nullable=False),
     sa.Column('presence', service.store.types.Json(), nullable=False),
     sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('wins', service.store.types.Json(), nullable=True),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
+        batch_op.create_index('ix_deal_closed', ['account_id', 'closed_at'], unique=False)
         batch_op.create_index('ix_deal_created', ['account_id', 'created_at'], unique=False)
         batch_op.create_index('ix_deal_seller', ['account_id', 'seller', 'status'], unique=False)
 
@@ -667,6 +671,7 @@ def downgrade() -> None:
     with op.batch_alter_table('deal', schema=None) as batch_op:
         batch_op.drop_index('ix_deal_seller')
         batch_op.drop_index('ix_deal_created')
+        batch_op.drop_index('ix_deal_closed')
 
     op.drop_table('deal')
     with op.batch_alter_table('contribution', schema=None) as batch_op:

@@ -16,17 +16,19 @@ from service.domain.instant import Instant, iso
 from service.domain.money import exponent, major_units
 from service.domain.period import Grain, local_date
 from service.errors import ApiError
-from service.kpi import planfact
+from service.kpi import compare, planfact
 from service.kpi import query as kpi
 from service.kpi.metrics import DIMENSIONS, METRICS, Metric
-from service.kpi.query import Question
+from service.kpi.question import Question
+from service.kpi.terms import notes_of
 from service.store.handles import Connection
 from service.store.reads.versions import versions
 
 MOST_METRICS, MOST_DIMENSIONS, MOST_ROWS, MOST_CELLS = 20, 4, 10_000, 100_000
 LONGEST_DAYS = {"day": 5 * 366, "week": 5 * 366}
 LONGEST = 25 * 366
-NAMED = ("account", "seller", "team", "pipeline", "stage")
+FILTERED = (*DIMENSIONS[:7], "rule", "severity")
+NAMED = ("account", "seller", "team", "pipeline", "stage", "reason")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Asked:
     sort: tuple[str, ...]
     money: str
     limit: int
+    reopen: str = "net"
+    within: int = 0
+    strict: bool = False
     by_body: bool = False
 
     def refuse(self, name: str, detail: str, code: str = "") -> ApiError:
@@ -85,11 +90,19 @@ def _check_names(asked: Asked) -> None:
     for place, names, known, what in (
         ("metrics", asked.metrics, tuple(METRICS), "metric"),
         ("dimensions", asked.dimensions, DIMENSIONS, "dimension"),
-        ("filters", tuple(name for name, _, _ in asked.filters), DIMENSIONS[:6], "filter"),
+        ("filters", tuple(name for name, _, _ in asked.filters), FILTERED, "filter"),
     ):
         for name in names:
             if name not in known:
                 raise asked.stranger(place, name, known, what)
+    for slug in asked.metrics:
+        for place, names in (
+            ("dimensions", asked.dimensions),
+            ("filters", tuple(name for name, _, _ in asked.filters)),
+        ):
+            for name in names:
+                if name not in (*METRICS[slug].dimensions, "currency"):
+                    raise asked.refuse(place, f"{slug} is not known by {name}.")
 
 
 def answer(call: Call, asked: Asked, form: Form) -> Any:
@@ -98,8 +111,9 @@ def answer(call: Call, asked: Asked, form: Form) -> Any:
     as_of = min(asked.as_of if asked.as_of is not None else call.now, call.now)
     dimensions = tuple(d for d in dict.fromkeys(asked.dimensions) if d != "currency")
     question = Question(
-        metrics, dimensions, asked.first, asked.last, asked.grain, asked.filters, as_of
-    )
+        metrics, dimensions, asked.first, asked.last, asked.grain, asked.filters, as_of,
+        as_of >= call.now, asked.reopen == "restate", asked.within, asked.strict,
+    )  # fmt: skip
     with call.read() as connection:
         _tag(call, connection, asked)
         names = visible_names(call, connection)
@@ -124,10 +138,10 @@ def _document(
     names: Mapping[str, Names],
     configs: Mapping[str, Config],
 ) -> dict[str, Any]:
-    table = kpi.tabulate(question, kpi.gather(connection, configs, question), configs)
+    table = kpi.answer(connection, configs, question)
     if len(table.rows) * len(question.metrics) > MOST_CELLS or len(table.rows) > MOST_ROWS:
         raise problem("too_many_cells", f"More than {MOST_CELLS} cells; ask for a shorter span.")
-    builder = _Builder(question, asked, names, configs)
+    builder = _Builder(question, asked, names, configs, call.lang)
     before = _compared(connection, question, asked, configs, call.now)
     plans = _plans(connection, question, asked, configs)
     rows = [builder.row(row, before, plans) for row in table.rows]
@@ -154,8 +168,8 @@ def _compared(
     if asked.compare is None or not configs:
         return None
     config = next(iter(configs.values()))
-    moved = kpi.shifted(question, asked.compare, config, now)
-    table = kpi.tabulate(moved, kpi.gather(connection, configs, moved), configs)
+    moved = compare.shifted(question, asked.compare, config, now)
+    table = kpi.answer(connection, configs, moved)
     numbers = {span[0]: number for number, span in enumerate(moved.spans())}
     return {
         (
@@ -184,7 +198,9 @@ class _Builder:
         asked: Asked,
         names: Mapping[str, Names],
         configs: Mapping[str, Config],
+        lang: str,
     ) -> None:
+        self._no_reason = "Без причины" if lang == "ru" else "No reason"
         self._question = question
         self._asked = asked
         self._names = names
@@ -192,7 +208,7 @@ class _Builder:
         self._number = {span[0]: number for number, span in enumerate(spans)}
         config = next(iter(configs.values()), None)
         today = local_date(question.as_of, config.timezone) if config else question.last
-        self._partial = kpi.partial(spans, question.grain, today)
+        self._partial = compare.partial(spans, question.grain, today)
 
     def row(
         self,
@@ -220,11 +236,11 @@ class _Builder:
             then = before.get((number, group, currency), {})
         for metric in self._question.metrics:
             value = row["values"][metric.slug]
-            shown[metric.slug] = self._money(metric, value, currency)
+            shown |= self._figure(metric, row)
             if then is not None:
                 old = then.get(metric.slug)
                 shown[f"{metric.slug}__previous"] = self._money(metric, old, currency)
-                shown[f"{metric.slug}__change"] = kpi.change(metric, value, old)
+                shown[f"{metric.slug}__change"] = compare.change(metric, value, old)
             if plans is not None:
                 self._plan(shown, metric, row, value, plans)
         return shown
@@ -241,7 +257,8 @@ class _Builder:
         first = row.get("period", self._question.first)
         planned = plans.get((metric.slug, first, groups[0] if groups else None))
         shown[f"{metric.slug}__plan"] = self._money(metric, planned, row["currency"])
-        percent = None if not planned or value is None else round(value / planned, 6)
+        measured = None if value is None else value * metric.plan_scale
+        percent = None if not planned or measured is None else round(measured / planned, 6)
         shown[f"{metric.slug}__percent"] = percent
 
     def total(self, total: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,11 +266,26 @@ class _Builder:
         currency = total["currency"]
         shown: dict[str, Any] = {"currency": currency}
         for metric in self._question.metrics:
-            shown[metric.slug] = self._money(metric, total["values"][metric.slug], currency)
+            shown |= self._figure(metric, total)
         return shown
 
-    def _money(self, metric: Metric, value: float | None, currency: str | None) -> Any:
-        major = metric.unit == "money" and self._asked.money == "major"
+    def _figure(self, metric: Metric, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A figure with what stands beside it, and on demand both sums of a ratio."""
+        slug, currency = metric.slug, row["currency"]
+        shown = {slug: self._money(metric, row["values"][slug], currency)}
+        for name, value in row["notes"][slug].items():
+            unit = note_unit(metric, name)
+            shown[f"{slug}__{name}"] = self._money(unit, value, currency)
+        if "parts" in self._asked.include and metric.kind == "ratio":
+            above, below = row["sums"][slug]
+            numerator = METRICS[metric.numerator]
+            shown[f"{slug}__num"] = self._money(numerator, above, currency)
+            shown[f"{slug}__den"] = self._money(METRICS[metric.denominator[0]], below, currency)
+        return shown
+
+    def _money(self, metric: Metric | None, value: float | None, currency: str | None) -> Any:
+        """Money in the units that were asked for. `metric` None: a plain number."""
+        major = metric is not None and metric.unit == "money" and self._asked.money == "major"
         if value is None or not major or currency is None:
             return value
         exact: Decimal = major_units(int(value), currency)
@@ -261,24 +293,23 @@ class _Builder:
 
     def _name(self, dimension: str, value: str | None) -> str | None:
         if value is None:
-            return None
+            return self._no_reason if dimension == "reason" else None
         if dimension == "team":
-            for names in self._names.values():
-                if value in names.config.teams:
-                    return names.config.teams[value].name
-            return None
+            teams = [n.config.teams[value] for n in self._names.values() if value in n.config.teams]
+            return teams[0].name if teams else None
         account, _, own = value.partition(".")
         names_of = self._names.get(account)
-        if names_of is None:
-            return None
-        if dimension == "account":
-            return names_of.account.name
+        if names_of is None or dimension == "account":
+            return names_of.account.name if names_of is not None else None
         if dimension == "seller":
             return names_of.config.seller_name(own)
         if dimension == "stage":
             pipeline, _, stage = own.partition(".")
             return names_of.config.stage_name(pipeline, stage)
-        found = names_of.config.directory.pipeline(own)
+        directory = names_of.config.directory
+        if dimension == "reason":
+            return next((r.name for r in directory.loss_reasons if r.id == own), own)
+        found = directory.pipeline(own)
         return found.name if found else None
 
     def sorted(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -303,17 +334,30 @@ class _Builder:
         ]
         found.append({"name": "currency", "role": "dimension", "type": "string"})
         for metric in self._question.metrics:
-            kind = "number" if metric.kind == "ratio" and metric.unit == "ratio" else "integer"
-            column: dict[str, Any] = {
-                "name": metric.slug,
-                "role": "metric",
-                "type": kind,
-                "unit": metric.unit,
-            }
-            if metric.unit == "money":
-                column["exponent"] = exponent("RUB")
-            found.append(column)
+            found.append(_column(metric.slug, "metric", metric))
+            for name in notes_of(metric, self._question):
+                unit = note_unit(metric, name)
+                found.append(_column(f"{metric.slug}__{name}", "companion", unit))
+            if "parts" in self._asked.include and metric.kind == "ratio":
+                for end, slug in (("num", metric.numerator), ("den", metric.denominator[0])):
+                    found.append(_column(f"{metric.slug}__{end}", "companion", METRICS[slug]))
         return found
+
+
+def note_unit(metric: Metric, name: str) -> Metric | None:
+    """The figure whose unit a companion has; None = it is a count."""
+    if name in {"count", "immature", "stages_by_mean"}:
+        return None
+    if name == "plan_left":
+        return METRICS["receipts"]
+    return METRICS.get(dict(metric.beside).get(name, name), metric)
+
+
+def _column(name: str, role: str, metric: Metric | None) -> dict[str, Any]:
+    unit = "count" if metric is None else metric.unit
+    exact = metric is None or unit in {"count", "money", "seconds"}
+    column = {"name": name, "role": role, "type": "integer" if exact else "number", "unit": unit}
+    return column | ({"exponent": exponent("RUB")} if unit == "money" else {})
 
 
 def _meta(
@@ -331,7 +375,7 @@ def _meta(
         "compare": None,
     }
     if asked.compare is not None and configs:
-        moved = kpi.shifted(question, asked.compare, next(iter(configs.values())), call.now)
+        moved = compare.shifted(question, asked.compare, next(iter(configs.values())), call.now)
         meta["compare"] = {
             "from": moved.first.isoformat(),
             "to": moved.last.isoformat(),

@@ -28,18 +28,52 @@ from service.api.params import (
 from service.api.problems import bad_parameter, unknown_name
 from service.api.router import Router
 from service.domain.period import Grain
+from service.kpi.drill import choices, open_figure
+from service.kpi.metric import KINDS
 from service.kpi.metrics import ALL_GRAINS, METRICS, Metric
-from service.kpi.query import Question
+from service.kpi.question import Question
 
 router = Router(prefix="/v1", tags=["KPIs"])
 READ = [Depends(require("kpi:read"))]
 FILTERS = FilterSet(*(ids(name) for name in ("account", "seller", "team", "pipeline", "stage")),
-                    ids("source"))  # fmt: skip
+                    *(ids(name) for name in ("source", "reason", "rule", "severity")))  # fmt: skip
 Day = Annotated[date | None, BeforeValidator(read_date)]
 FromParam = Annotated[Day, Query(alias="from", description="first local day")]
 ToParam = Annotated[Day, Query(alias="to", description="last local day, inclusive")]
 Compare = Literal["previous_period", "previous_year"]
 MoneyParam = Annotated[Literal["minor", "major"], Query(description="units of money")]
+Reopen = Literal["net", "restate"]
+ReopenParam = Annotated[
+    Reopen, Query(description="restate: undone wins and losses count where they stood")
+]
+
+
+def read_age(value: Any) -> int:
+    """`30d` as seconds (0 = none).
+
+    Raises:
+        ValueError: the text is no number of days from 1 to 730.
+    """
+    text = str(value or "")
+    if not text or value == 0:
+        return 0
+    if not text.endswith("d") or not text[:-1].isdecimal() or not 1 <= int(text[:-1]) <= 730:
+        msg = f"{text[:20]!r} is no age; write for example 30d (1d to 730d)"
+        raise ValueError(msg)
+    return int(text[:-1]) * 86_400
+
+
+WithinParam = Annotated[
+    int,
+    BeforeValidator(read_age),
+    Query(
+        description="members of a cohort are looked at at this age; the younger ones are left out",
+        json_schema_extra={"type": "string", "examples": ["30d"]},
+    ),
+]
+PartParam = Annotated[
+    str | None, Query(description="of a ratio num or den; of a derived figure one of its factors")
+]
 RowsParam = Annotated[int, Query(ge=1, le=MOST_ROWS)]
 
 
@@ -62,6 +96,11 @@ class KpiQuery(BaseModel):
     sort: list[str] = []
     money: Literal["minor", "major"] = "minor"
     limit: int = Field(MOST_ROWS, ge=1, le=MOST_ROWS)
+    reopen: Reopen = "net"
+    within: Annotated[int, BeforeValidator(read_age)] = Field(
+        0, json_schema_extra={"type": "string", "examples": ["30d"]}
+    )
+    strict: bool = False
 
 
 def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
@@ -72,7 +111,7 @@ def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
         "description": f"{metric.en}: {metric.formula}",
         "formula": metric.formula,
         "unit": metric.unit,
-        "kind": metric.kind,
+        "kind": KINDS.get(metric.kind, metric.kind),
         "direction": metric.direction,
         "missing": metric.missing,
         "dimensions": list(metric.dimensions),
@@ -82,6 +121,11 @@ def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
         "plannable": metric.plannable,
         "numerator": metric.numerator or None,
         "denominator": list(metric.denominator) or None,
+        "factors": list(metric.factors) or None,
+        "beside": dict(metric.beside) or None,
+        "percentiles": list(metric.percents) if metric.kind == "percentile" else None,
+        "cohort": metric.cohort,
+        "horizon_seconds": metric.horizon or None,
         "version": metric.version,
     }
 
@@ -110,6 +154,9 @@ def query_by_address(
     sort: ListParam = None,
     money: MoneyParam = "minor",
     limit: RowsParam = MOST_ROWS,
+    reopen: ReopenParam = "net",
+    within: WithinParam = 0,
+    strict: FlagParam = None,
     lang: LangParam = None,
 ) -> Response:
     """Figures by period and group."""
@@ -120,7 +167,7 @@ def query_by_address(
     asked = Asked(
         metrics, dimensions or (), grain, first, last,
         tuple(sorted((f.field, f.op, f.value) for f in filters)), compare, include or (), as_of,
-        bool(totals), sort or (), money, limit,
+        bool(totals), sort or (), money, limit, reopen, within, bool(strict),
     )  # fmt: skip
     return _response(call, asked, form)
 
@@ -138,7 +185,8 @@ def query_by_body(call: CallDep, body: KpiQuery, form: FormDep, lang: LangParam 
     asked = Asked(
         tuple(body.metrics), tuple(body.dimensions), body.grain, body.from_, body.to,
         tuple(sorted(filters)), body.compare, tuple(body.include), body.as_of, body.totals,
-        tuple(body.sort), body.money, body.limit, by_body=True,
+        tuple(body.sort), body.money, body.limit, body.reopen, body.within, body.strict,
+        by_body=True,
     )  # fmt: skip
     return _response(call, asked, form)
 
@@ -164,22 +212,29 @@ def list_subjects(
     filters: Annotated[Filters, Depends(FILTERS)],
     first: FromParam = None,
     last: ToParam = None,
-    part: Literal["num", "den"] | None = None,
+    part: PartParam = None,
     as_of: AsOf = None,
+    reopen: ReopenParam = "net",
+    within: WithinParam = 0,
+    strict: FlagParam = None,
     lang: LangParam = None,
 ) -> Response:
-    """The contributions behind a figure; `meta.sum` equals it."""
+    """What a figure is made of; `meta.sum` equals it. Time opens into pieces with `until`."""
     if slug not in METRICS:
         raise unknown_name(slug, METRICS, "metric", parameter="slug")
     if first is None or last is None:
         raise bad_parameter("from" if first is None else "to", "from and to are required.")
     metric = METRICS[slug]
-    if metric.kind == "ratio" and part is None:
-        raise bad_parameter("part", f"{slug} is a ratio: say part=num or part=den.")
     walk = page.walk(call, as_of)
     chosen = tuple(sorted((f.field, f.op, f.value) for f in filters))
     asked = Asked((slug,), (), None, first, last, chosen, None, (), None, False, (), "minor", 1)
     check(asked)
-    start = date(1970, 1, 1) if metric.kind == "level" else first
-    question = Question((metric,), (), start, last, None, chosen, min(walk.as_of, call.now))
-    return answer_subjects(call, walk, question, part)
+    question = Question(
+        (metric,), (), first, last, None, chosen, min(walk.as_of, call.now),
+        restate=reopen == "restate", within=within, strict=bool(strict),
+    )  # fmt: skip
+    opened = open_figure(question, part)
+    if opened is None:
+        known = ", ".join(choices(metric))
+        raise bad_parameter("part", f"{slug} is made of several: say part= one of {known}.")
+    return answer_subjects(call, walk, opened)

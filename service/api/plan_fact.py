@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
 from starlette.responses import Response
@@ -18,16 +18,18 @@ from service.api.router import Router
 from service.domain.instant import Instant
 from service.domain.period import Period
 from service.kpi import planfact
-from service.kpi.forecast import METHOD, Forecasts, figures
+from service.kpi.ahead import LEVELS, Pipeline
+from service.kpi.forecast import COMBINED, METHOD, Forecasts, figures
 from service.kpi.metrics import METRICS, Metric
 from service.kpi.planwrite import book_of
-from service.kpi.query import Question
+from service.kpi.question import Question
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Plans"])
 READ = [Depends(require("kpi:read"))]
 By = planfact.By
 COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a file without rows
+Method = Literal["run_rate", "combined"]
 
 
 @router.get("/plan-fact", dependencies=READ)
@@ -38,12 +40,14 @@ def plan_fact(
     metrics: ListParam = None,
     by: By = "account",
     account: ListParam = None,
+    forecast: Method = "run_rate",
     as_of: AsOf = None,
     lang: LangParam = None,
 ) -> Response:
     """Plan against fact; by seller or team with a line for what is nobody's.
 
-    The forecast is the run rate, its interval 80 % by at least 6 closed months.
+    The forecast is the run rate, its interval 80 % by at least 6 closed months. `forecast=combined`
+    of a month, for receipts and sales, also asks the deals in work what they will bring.
     """
     if period is None:
         raise bad_parameter("period", "period is required, for example 2026-11.")
@@ -60,7 +64,7 @@ def plan_fact(
             line
             for found in names.values()
             if account is None or found.id in account
-            for line in _lines(connection, found, chosen, span, by, now)
+            for line in _lines(connection, found, chosen, span, by, now, forecast)
         ]
     document = {"data": rows, "next_cursor": None, "next": None}
     return form.answer(document, f"plan-fact-{span.name}", COLUMNS)
@@ -78,7 +82,13 @@ def _plannable(metrics: tuple[str, ...] | None) -> list[Metric]:
 
 
 def _lines(
-    connection: Connection, names: Names, metrics: list[Metric], span: Period, by: By, now: Instant
+    connection: Connection,
+    names: Names,
+    metrics: list[Metric],
+    span: Period,
+    by: By,
+    now: Instant,
+    method: Method,
 ) -> list[dict[str, Any]]:
     config = names.config
     dimensions = () if by == "account" else (by,)
@@ -87,6 +97,7 @@ def _lines(
     facts = {g: v for (_, g), v in figures(connection, config, question, by).items()}
     book = book_of(connection, config, {m.slug for m in asked if m.plannable}, {span.name})
     past = Forecasts(connection, config, asked, by, span, now)
+    pipeline = Pipeline(connection, config, by)
     groups = {*facts, *planfact.plan_groups(book, span, by)}
     found = []
     for group in [None] if by == "account" else sorted(groups, key=lambda g: g or ""):
@@ -97,9 +108,50 @@ def _lines(
             plan = planfact.plan_of(book, metric, span, by, group, now)
             line = _compare(metric, plan, values, span, at)
             share = at.elapsed / at.weight if at.weight else Fraction(0)
-            interval = past.interval(metric, group, line.run_rate, share)
-            found.append(_line(names, by, group, metric, plan, line, interval))
+            told = _foreseen(past, metric, group, line, share)
+            if method == COMBINED:
+                told |= _combined(past, pipeline, metric, group, line, share)
+            found.append(_line(names, by, group, metric, plan, line, told))
     return found
+
+
+def _foreseen(
+    past: Forecasts, metric: Metric, group: str | None, line: planfact.PlanFact, share: Fraction
+) -> dict[str, Any]:
+    """The run rate with its interval, and how often such intervals were right."""
+    interval = past.interval(metric, group, line.run_rate, share)
+    covered = past.coverage(metric, group, share)
+    return {
+        "low": None if interval is None else round(float(interval[0]), 2),
+        "mid": _rounded(line.run_rate),
+        "high": None if interval is None else round(float(interval[1]), 2),
+        "method": None if line.run_rate is None else METHOD,
+        "coverage": None if covered is None else round(float(covered[0]), 6),
+        "coverage_months": 0 if covered is None else covered[1],
+        "pipeline": None,
+    }
+
+
+def _combined(
+    past: Forecasts,
+    pipeline: Pipeline,
+    metric: Metric,
+    group: str | None,
+    line: planfact.PlanFact,
+    share: Fraction,
+) -> dict[str, Any]:
+    """The mean with the pipeline's forecast; nothing where the pipeline cannot say."""
+    running = past.period.grain == "month" and 0 < share < 1
+    if metric.slug not in LEVELS or line.run_rate is None or not running:
+        return {}
+    to_come = pipeline.to_come(metric.slug, group, past.period, past.now)
+    ahead = Fraction(line.fact or 0) + to_come
+    mid = past.combined(metric, group, share, (line.run_rate, ahead), pipeline)
+    return {"mid": _rounded(mid), "method": COMBINED, "pipeline": _rounded(ahead)}
+
+
+def _rounded(value: Fraction | None) -> float | None:
+    return None if value is None else round(float(value), 2)
 
 
 def _parts(metrics: list[Metric]) -> list[Metric]:
@@ -118,7 +170,7 @@ def _compare(
     span: Period,
     at: planfact.Progress,
 ) -> planfact.PlanFact:
-    fact = values.get(metric.slug, None if metric.kind == "ratio" or metric.telephony else 0)
+    fact = values.get(metric.slug, None if metric.missing == "null" else 0)
     cases = sum(int(values.get(name) or 0) for name in metric.denominator)
     step = 1
     if metric.unit == "money":
@@ -133,9 +185,8 @@ def _line(
     metric: Metric,
     plan: planfact.Plan,
     line: planfact.PlanFact,
-    interval: tuple[Fraction, Fraction] | None,
+    foreseen: dict[str, Any],
 ) -> dict[str, Any]:
-    rate = None if line.run_rate is None else round(float(line.run_rate), 2)
     seller = names.seller(group.partition(".")[2]) if group and by == "seller" else None
     team = names.config.teams.get(group) if group and by == "team" else None
     everyone, passed, left = line.working_days
@@ -152,13 +203,8 @@ def _line(
         "expected": None if line.expected is None else round(float(line.expected), 2),
         "pace": line.pace,
         "gap": line.gap,
-        "run_rate": rate,
-        "forecast": {
-            "low": None if interval is None else round(float(interval[0]), 2),
-            "mid": rate,
-            "high": None if interval is None else round(float(interval[1]), 2),
-            "method": None if rate is None else METHOD,
-        },
+        "run_rate": _rounded(line.run_rate),
+        "forecast": foreseen,
         "needed_per_day": None
         if line.needed_per_day is None
         else round(float(line.needed_per_day), 2),

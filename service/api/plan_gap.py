@@ -15,13 +15,12 @@ from service.api.problems import bad_parameter
 from service.api.router import Router
 from service.domain.instant import Instant
 from service.domain.period import Period
-from service.kpi import gap, planfact
-from service.kpi import query as kpi
+from service.kpi import compare, gap, planfact
 from service.kpi.forecast import figures
 from service.kpi.metrics import METRICS
 from service.kpi.plantree import PlanBook
 from service.kpi.planwrite import book_of
-from service.kpi.query import Question
+from service.kpi.question import Question
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Plans"])
@@ -83,7 +82,7 @@ def _lines(
         groups = planfact.plan_groups(book, span, by)
         before = {group: _planned(book, span, by, group, now) for group in groups}
     else:
-        moved = kpi.shifted(question, against, config, now)
+        moved = compare.shifted(question, against, config, now)
         compared = {"from": moved.first.isoformat(), "to": moved.last.isoformat()}
         before = _states(connection, names, moved, by)
     chosen = {None} if by == "account" else {*before, *after}

@@ -121,7 +121,8 @@ class _Desk:
     def _sums(self, ask: Ask, at: Instant) -> Mapping[tuple[str, tuple[str, ...]], int]:
         zone = self._config.timezone
         tomorrow = local_date(at, zone) + timedelta(days=1)
-        return bases(self._connection, ask, tomorrow, Cut(at, local_day(at, zone)))
+        found = bases(self._connection, ask, tomorrow, Cut(at, local_day(at, zone)))
+        return {(part, group): value for (part, group, _), value in found.items()}
 
     def _holding(self, who: str) -> Holding:
         team = self._config.team_of(who)

@@ -7,8 +7,11 @@ from itertools import pairwise
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.story import Story, TaskState
+from service.domain.words import is_meaningful
 
 APART_SECONDS = 600  # of actions closer together than this not all are told
+POSTPONED_WITHIN_SECONDS = 8 * 3600  # working time left: earlier it is planning
+ONE_MOVE_SECONDS = 600
 _MEETING = re.compile(r"встреч|визит|meeting|visit", re.IGNORECASE)
 
 
@@ -63,12 +66,44 @@ def _thinned(instants: Sequence[Instant]) -> Iterator[Instant]:
 
 def meetings(story: Story, config: Config) -> Iterator[tuple[str, str, Instant, Instant]]:
     """(task, seller, from, to) of meetings with a beginning; one given up before is none."""
-    kinds = {kind.id for kind in config.directory.task_kinds if _MEETING.search(kind.name)}
     for task_id, states in story.tasks.items():
         last = states[-1]
         start, end = last.starts_at, last.ends_at or last.due_at
-        is_meeting = last.task_kind in kinds or _MEETING.search(last.task_kind)
-        if last.deleted or not is_meeting or start is None or end is None:
+        if last.deleted or start is None or end is None or not is_meeting(last, config):
             continue
         if start < end and (last.closed_at is None or last.closed_at > start):
             yield task_id, last.responsible, start, end
+
+
+def is_meeting(task: TaskState, config: Config) -> bool:
+    """Whether a task is one to meet the client, by the name of its kind."""
+    name = _kind_name(task, config)
+    return bool(_MEETING.search(task.task_kind) or (name and _MEETING.search(name)))
+
+
+def _kind_name(task: TaskState, config: Config) -> str | None:
+    return next((k.name for k in config.directory.task_kinds if k.id == task.task_kind), None)
+
+
+def says_what(task: TaskState, config: Config) -> bool:
+    """Whether the text of a task says what to do (rules.md 1.2)."""
+    if task.text.strip().casefold() in config.standards.stop_texts:
+        return False
+    return is_meaningful(task.text, _kind_name(task, config))
+
+
+def postponements(task: TaskState, config: Config) -> list[Instant]:
+    """Moves of the deadline made when less than 8 working hours were left, or after it."""
+    if not task.moved:
+        return []
+    calendar = config.calendar(task.responsible or None)
+    found: list[Instant] = []
+    for move in task.moved:
+        if move.author is not None and not config.is_human(move.author):
+            continue
+        if found and move.at - found[-1] <= ONE_MOVE_SECONDS:
+            continue
+        left = calendar.working_seconds(move.at, move.due_at) if move.at < move.due_at else 0
+        if left < POSTPONED_WITHIN_SECONDS:
+            found.append(move.at)
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 from service.domain.dealsteps import apply_step
@@ -11,9 +12,8 @@ from service.domain.history import Change, settle
 from service.domain.instant import Instant
 from service.domain.story import DealState, Story, TaskState, World
 from service.domain.subjects import last_told
-from service.domain.told import Told
+from service.domain.told import TALK_MIN_SECONDS, Told
 
-TALK_MIN_SECONDS = 10
 DISTRIBUTION_SECONDS = 1800
 HANDOVER_SECONDS = 14 * 86_400
 
@@ -124,16 +124,24 @@ class DealFold:
         settled = settle(told)
         for change in settled:
             self._add(change.at, 2, "responsible", change.value)
+        self._story.handovers = [
+            (change.at, before.value, change.value)
+            for before, change in pairwise(settled)
+            if before.value and self._is_by_people(change)
+        ]
         handed = [
             change.at
             for change in settled[1:]
-            if change.at - start > DISTRIBUTION_SECONDS
-            and (change.author is None or self._world.is_human(change.author))
+            if change.at - start > DISTRIBUTION_SECONDS and self._is_by_people(change)
         ]
         if len(handed) > 2:  # fewer are nobody's trouble, and need no step when they age out
             for at in handed:
                 self._add(at, 2, "handed", 1)
                 self._add(at + HANDOVER_SECONDS, 2, "handed", -1)
+
+    def _is_by_people(self, change: Change) -> bool:
+        """Made by a person, as far as it is known."""
+        return change.author is None or self._world.is_human(change.author)
 
     def _collect_amounts(self, start: Instant) -> None:
         self._collect_settled(start, "amount", lambda value: int(value or 0))

@@ -7,7 +7,7 @@ kept in tenths, so all of it is whole numbers until the last division. What a de
 down to its gravest rule; of equally grave ones to the first by name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import pairwise
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
+from service.domain.integrals import Integrator, Pieces, sum_up
 from service.domain.story import Story
 from service.domain.violation import Found
 
@@ -22,7 +23,6 @@ COSTS = {"info": 1, "warning": 4, "critical": 10}
 WHOLE = 10  # the cost of a deal that is wholly neglected
 LEAST_DEALS = 5  # with fewer open deals the index is not known
 SHORT_SECONDS = 3600  # of working time: a deal open for less in a period is left out
-Pieces = Sequence[tuple[Instant, Instant]]
 
 
 class Cost(NamedTuple):
@@ -153,22 +153,52 @@ def _open_stretches(story: Story) -> list[tuple[Instant, Instant, str, str]]:
 # --- the index ------------------------------------------------------------------------------------
 
 
+Key = tuple[str, str]
+"""(rule, place): what open deals cost because of a rule; rule "": the open deals themselves."""
+MUTED = "hygiene_muted"  # in a rule's stead: deals of which some debt is muted
+
+
 class Change(NamedTuple):
-    """A step of a seller's open deals (`rule` "") or of what they cost because of a rule."""
+    """A step of a seller's open deals (`rule` "") or of what they cost because of a rule.
+
+    `place`: where the deal is (its pipeline), where that is asked.
+    """
 
     at: Instant
     rule: str
     delta: int
     deal: str
+    place: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Which of the levels moves."""
+        return self.rule, self.place
 
 
 @dataclass(slots=True)
 class Taken:
-    """Integrals over some working time: seconds of open deals, tenths of cost x seconds by rule."""
+    """Integrals over some working time: seconds of open deals, tenths of cost x seconds."""
 
-    weight: int = 0
-    by_rule: dict[str, int] = field(default_factory=dict)
-    muted: int = 0  # seconds of open deals of which some debt was muted
+    cells: dict[Key, int] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        """Seconds of open deals."""
+        return sum(value for (rule, _), value in self.cells.items() if not rule)
+
+    @property
+    def by_rule(self) -> dict[str, int]:
+        """Tenths of cost x seconds by rule."""
+        found: dict[str, int] = {}
+        costs = (key for key in self.cells if key[0] not in {"", MUTED})
+        sum_up(found, ((key[0], self.cells[key]) for key in costs))
+        return found
+
+    @property
+    def muted(self) -> int:
+        """Seconds of open deals of which some debt was muted."""
+        return sum(value for (rule, _), value in self.cells.items() if rule == MUTED)
 
     @property
     def muted_share(self) -> float | None:
@@ -178,7 +208,7 @@ class Taken:
     @property
     def cost(self) -> int:
         """All rules together."""
-        return sum(self.by_rule.values())
+        return sum(value for (rule, _), value in self.cells.items() if rule not in {"", MUTED})
 
     @property
     def index(self) -> float | None:
@@ -195,62 +225,33 @@ class Taken:
 
     def add(self, other: "Taken") -> None:
         """Put another seller's part to it."""
-        self.weight += other.weight
-        self.muted += other.muted
-        for rule, cost in other.by_rule.items():
-            self.by_rule[rule] = self.by_rule.get(rule, 0) + cost
+        sum_up(self.cells, other.cells)
 
 
 class Meter:
     """Integrates one seller's steps over pieces of working time, in order and exactly."""
 
-    def __init__(self, open_deals: int, by_rule: dict[str, int], changes: Sequence[Change]) -> None:
+    def __init__(self, before: Mapping[Key, int], changes: Sequence[Change]) -> None:
         """What was open and what it cost just before the first change; all changes in order."""
-        self.open_deals = open_deals
-        self._by_rule = dict(by_rule)
         self._changes = changes
-        self._next = 0
+        self._levels = Integrator(before, changes)
+
+    @property
+    def open_deals(self) -> int:
+        """How many are open where the meter stands."""
+        return sum(n for (rule, _), n in self._levels.levels.items() if not rule)
+
+    def stand_at(self, at: Instant) -> dict[str, int]:
+        """Go on to an instant: the open deals by place then."""
+        self._levels.go_to(at)
+        return {place: n for (rule, place), n in self._levels.levels.items() if not rule}
 
     def take(self, pieces: Pieces) -> Taken:
         """The integrals over these pieces; a deal open for under an hour of them is left out."""
-        taken = Taken()
-        inside: list[Change] = []
-        for number, (left, right) in enumerate(pieces):
-            between = self._go_to(left)
-            inside += between if number else []
-            at = left
-            while at < right:
-                following = self._following(right)
-                self._weigh(taken, following - at)
-                at = following
-                inside += self._go_to(at)
-        for short in _short(inside, pieces):
-            taken.weight -= short.weight
-            for rule, cost in short.by_rule.items():
-                taken.by_rule[rule] = taken.by_rule.get(rule, 0) - cost
-        return taken
-
-    def _weigh(self, taken: Taken, seconds: int) -> None:
-        taken.weight += self.open_deals * seconds
-        for rule, cost in self._by_rule.items():
-            if cost:
-                taken.by_rule[rule] = taken.by_rule.get(rule, 0) + cost * seconds
-
-    def _following(self, right: Instant) -> Instant:
-        more = self._next < len(self._changes)
-        return min(right, self._changes[self._next].at) if more else right
-
-    def _go_to(self, at: Instant) -> Sequence[Change]:
-        """Take in all changes up to an instant."""
-        begun = self._next
-        while self._next < len(self._changes) and self._changes[self._next].at <= at:
-            change = self._changes[self._next]
-            self._next += 1
-            if change.rule:
-                self._by_rule[change.rule] = self._by_rule.get(change.rule, 0) + change.delta
-            else:
-                self.open_deals += change.delta
-        return self._changes[begun : self._next]
+        cells = self._levels.take(pieces)
+        for short in _short(self._changes[self._levels.inside], pieces):
+            sum_up(cells, ((key, -value) for key, value in short.cells.items()))
+        return Taken(cells)
 
 
 def _short(changes: Sequence[Change], pieces: Pieces) -> Iterator[Taken]:
@@ -259,34 +260,29 @@ def _short(changes: Sequence[Change], pieces: Pieces) -> Iterator[Taken]:
     for change in changes:
         by_deal.setdefault(change.deal, []).append(change)
     for told in by_deal.values():
-        opened = [change for change in told if not change.rule]
-        if opened:
-            of_deal = _of_deal(told, opened[0], pieces)
+        before = _before(told)
+        if before is not None:
+            of_deal = Taken(Integrator(before, told).take(pieces))
             if of_deal.weight < SHORT_SECONDS:
                 yield of_deal
 
 
-def _of_deal(told: Sequence[Change], first: Change, pieces: Pieces) -> Taken:
-    """What one deal gives, from its changes inside the pieces alone.
+def _before(told: Sequence[Change]) -> dict[Key, int] | None:
+    """What a deal was before its changes, from them alone; None: it was open all the time.
 
-    What it cost before its first closing is what fell away until then.
+    If the first thing is that it leaves a place, it was open there, and what it cost there is what
+    falls away until then.
     """
-    is_open = first.delta < 0
-    costing: dict[str, int] = {}
-    if is_open:
-        for change in told:
-            if change.rule and change.at <= first.at:
-                costing[change.rule] = costing.get(change.rule, 0) - change.delta
-    found = Taken()
-    at = pieces[0][0]
-    for change in (*told, Change(pieces[-1][1], "", 0, "")):
-        worked = sum(max(0, min(change.at, b) - max(at, a)) for a, b in pieces)
-        found.weight += worked if is_open else 0
-        for rule, cost in costing.items():
-            found.by_rule[rule] = found.by_rule.get(rule, 0) + cost * worked
-        at = change.at
-        if change.rule:
-            costing[change.rule] = costing.get(change.rule, 0) + change.delta
-        elif change.delta:
-            is_open = is_open + change.delta > 0
+    nets: dict[tuple[Instant, str], int] = {}
+    sum_up(nets, (((c.at, c.place), c.delta) for c in told if not c.rule))
+    opened = sorted(at_place for at_place, net in nets.items() if net)
+    if not opened:
+        return None
+    first = opened[0][0]
+    left = [place for at, place in opened if at == first and nets[at, place] < 0]
+    if not left:
+        return {}
+    found: dict[Key, int] = {("", left[0]): 1}
+    costs = (c for c in told if c.rule and c.place == left[0] and c.at <= first)
+    sum_up(found, ((c.key, -c.delta) for c in costs))
     return found

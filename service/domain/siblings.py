@@ -25,6 +25,7 @@ class Sibling(NamedTuple):
     born_at: Instant
     id: str
     stretches: Sequence[Stretch]
+    wins: Sequence[tuple[Instant, Instant]] = ()  # when it was won
 
     @property
     def age(self) -> tuple[Instant, tuple[int, str]]:
@@ -40,7 +41,11 @@ def by_number(subject: str) -> tuple[int, str]:
 def sibling_of(story: Story, config: Config) -> Sibling | None:
     """A folded deal as others see it; None = it is not known when it was born."""
     born = story.deal[-1].born_at if story.deal else None
-    return None if born is None else Sibling(born, story.id, presence(story, config))
+    return (
+        None
+        if born is None
+        else Sibling(born, story.id, presence(story, config), wins(story, config))
+    )
 
 
 def presence(story: Story, config: Config) -> list[Stretch]:
@@ -61,13 +66,27 @@ def presence(story: Story, config: Config) -> list[Stretch]:
     return found
 
 
+def wins(story: Story, config: Config) -> list[tuple[Instant, Instant]]:
+    """When a deal was won (and judged). Depends on its own facts alone."""
+    found: list[tuple[Instant, Instant]] = []
+    ends = [*(state.at for state in story.deal[1:]), FOREVER]
+    for state, end in zip(story.deal, ends, strict=True):
+        if state.kind is not StageKind.WON or not deal_is_judged(state, config):
+            continue
+        start = found.pop()[0] if found and found[-1][1] == state.at else state.at
+        found.append((start, end))
+    return found
+
+
 def older_than(story: Story, siblings: Iterable[Sibling]) -> list[Sibling]:
-    """Those that were there before this deal and were ever open, the oldest first."""
+    """Those that were there before this deal and were ever open or won, the oldest first."""
     born = story.deal[-1].born_at if story.deal else None
     if born is None:
         return []
     mine = (born, by_number(story.id))
-    return sorted((s for s in siblings if s.stretches and s.age < mine), key=lambda s: s.age)
+    return sorted(
+        (s for s in siblings if (s.stretches or s.wins) and s.age < mine), key=lambda s: s.age
+    )
 
 
 def beside(
@@ -101,3 +120,8 @@ def _count(state: DealState, stretches: Sequence[tuple[str, Stretch]]) -> None:
 def as_told(stored: Iterable[Sequence[Any]] | None) -> list[Stretch]:
     """Stretches as they are read from the database."""
     return [Stretch(*stretch) for stretch in stored or ()]
+
+
+def wins_told(stored: Iterable[Sequence[Any]] | None) -> list[tuple[Instant, Instant]]:
+    """Wins as they are read from the database."""
+    return [(int(start), int(end)) for start, end in stored or ()]

@@ -1,5 +1,6 @@
 """What an account holds to be late, hot, mandatory, junk; and which facts it has connected."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +16,10 @@ from service.domain.period import day_start, local_date, to_day
 if TYPE_CHECKING:
     from service.domain.config import Config
 
+QUALIFIED_STAGE = 2  # unless the settings name another
 MINOR = 100
+_PROPOSAL = re.compile(r"\bкп\b|коммерческ\w* предложени|предложени\w* отправ|proposal|quote",
+                       re.IGNORECASE)  # fmt: skip
 JUNK_VALUES = frozenset(
     {"тест", "test", "нет", "no", "123", "1234", "12345", "111", "000", "xxx", "ххх", "n/a", "нд"}
 )
@@ -88,6 +92,35 @@ class Standards:
             found |= {(pipeline.id, s.id) for n, s in enumerate(open_stages, 1) if n >= first}
         return frozenset(found)
 
+    @cached_property
+    def _qualified(self) -> dict[str, int]:
+        found = {}
+        for pipeline in self._config.directory.pipelines:
+            chosen = self._own(pipeline).qualified_from
+            where = f"pipelines.{pipeline.name}.qualified_from"
+            look_up = partial(self._config.stage_id, pipeline)
+            ids = self._config.known_of(look_up, [chosen] if chosen is not None else [], where)
+            number = self._config.stage_no(pipeline.id, ids[0]) if ids else 0
+            found[pipeline.id] = number or QUALIFIED_STAGE
+        return found
+
+    def qualified_no(self, pipeline: str) -> int:
+        """Number, among the open stages, of the first one that means: qualified."""
+        return self._qualified.get(pipeline, QUALIFIED_STAGE)
+
+    @cached_property
+    def _by_number(self) -> dict[tuple[str, int], str]:
+        return {
+            (pipeline.id, number): stage.id
+            for pipeline in self._config.directory.pipelines
+            for stage in pipeline.stages
+            if (number := self._config.stage_no(pipeline.id, stage.id))
+        }
+
+    def stage_at(self, pipeline: str, number: int) -> str:
+        """The open stage of a pipeline by its number; an empty text if there is none."""
+        return self._by_number.get((pipeline, number), "")
+
     def is_late(self, pipeline: str, stage: str) -> bool:
         """Whether a stage lies in the upper half of the open ones, or after `late_from`."""
         return (pipeline, stage) in self._late
@@ -115,6 +148,16 @@ class Standards:
         large = self._hot_amounts.get(pipeline)
         return (
             amount >= large if large is not None else amount > 0 and self.is_late(pipeline, stage)
+        )
+
+    @cached_property
+    def proposal_stages(self) -> frozenset[Place]:
+        """Stages at which a proposal goes out to the client, as their names say."""
+        return frozenset(
+            (pipeline.id, stage.id)
+            for pipeline in self._config.directory.pipelines
+            for stage in pipeline.stages
+            if stage.kind is StageKind.OPEN and _PROPOSAL.search(stage.name)
         )
 
     @cached_property

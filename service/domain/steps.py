@@ -6,14 +6,16 @@ out: both instants are known when the fact is.
 
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 from service.domain import conduct, hygiene
+from service.domain.card import missing_fields
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
 from service.domain.period import local_day
 from service.domain.span import Span
+from service.domain.step import Step, of_violations
 from service.domain.story import Call, DealState, Story, TaskState, deal_is_judged
 from service.domain.violation import Found
 
@@ -21,39 +23,21 @@ CLOSINGS_SECONDS = 900
 LOSSES_SECONDS = 3600
 MOST_TASK_SECONDS = 86_400  # a longer slot is no work of one day
 INQUIRIES = Span(1, "wd")
+ACTIONS = "actions"  # instants, no level: what a seller did in the CRM
 ALWAYS = frozenset({
     "deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost", "hygiene_muted",
+    "deals_without_task", "deals_stuck", "meetings", ACTIONS,
 })  # fmt: skip
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
-BY_SLOT = frozenset(
-    {"tasks_on_day", "minutes_on_day", "deals_in_pipeline"}
-)  # apart by `slot`; in no rollup
+SHOWN_OF_VIOLATIONS = {"deals_stuck": "deal-stuck"}  # no rule watches this level
+APART = "-"  # the slot of what is read from the contributions alone; in no rollup
+BY_SLOT = frozenset({"tasks_on_day", "minutes_on_day", "deals_in_pipeline"})
+"""Levels that are counted apart by `slot`; in no rollup."""
 LEVELS = (
     "deals_open", "deals_load", "hot_deals", "tasks_open", "inquiries_given", "inquiries_waiting",
     "losses_hour", "closings_quarter", "hygiene_cost", "hygiene_muted", "meetings",
     *sorted(BY_SLOT), *OF_VIOLATIONS,
 )  # fmt: skip
-ACTIONS = "actions"  # instants, no level: what a seller did in the CRM
-
-
-class Step(NamedTuple):
-    """A change of a level by `delta` at `at`; the rest says for whom and where."""
-
-    metric: str
-    kind: str
-    subject: str
-    at: Instant
-    delta: int
-    seller: str
-    pipeline: str = ""
-    stage: str = ""
-    source: str = ""
-    slot: str = ""  # of a level that is counted apart: the local day of a deadline
-
-    @property
-    def key(self) -> str:
-        """Tells the steps of one subject to one level apart."""
-        return f"{self.at}{'+' if self.delta > 0 else '-'}{self.slot}"
 
 
 def call_parts(call: Call) -> dict[str, int]:
@@ -78,9 +62,10 @@ def level_steps(
         yield from _of_deal(story, config, wanted)
     if not story.deal or deal_is_judged(story.deal[-1], config):
         yield from _of_tasks(story, config, wanted)
-    for metric, rule in OF_VIOLATIONS.items():
+    for metric, rule in (OF_VIOLATIONS | SHOWN_OF_VIOLATIONS).items():
         if metric in wanted:
-            yield from _of_violations(story, metric, rule, found)
+            yield from of_violations(story, metric, rule, found)
+    yield from of_violations(story, "deals_stuck_value", "deal-stuck", found, lambda s: s.amount)
     yield from _of_conduct(story, found, config, wanted)
     if "inquiries_waiting" in wanted and story.lead:
         yield from _waiting(story, config)
@@ -116,6 +101,9 @@ def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[S
     def is_open(state: DealState) -> tuple[Any, ...] | None:
         return (state.responsible, state.pipeline) if state.kind is StageKind.OPEN else None
 
+    def is_uncovered(state: DealState) -> tuple[Any, ...] | None:
+        return None if state.open_tasks else is_open(state)
+
     def is_hot(state: DealState) -> tuple[Any, ...] | None:
         hot = config.standards.is_hot(state.pipeline, state.stage, state.amount, state.tags)
         return is_open(state) if hot else None
@@ -125,6 +113,8 @@ def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[S
         return None if place is None else (*place, state.stage)
 
     yield from _while(story, "deals_open", is_open)
+    yield from _while(story, "deals_uncovered", is_uncovered)
+    yield from _card(story, config)
     if "hot_deals" in wanted:
         yield from _while(story, "hot_deals", is_hot)
     yield from _apart(story, config, is_open, in_stage, wanted)
@@ -153,6 +143,11 @@ def _apart(
 
 def _while(story: Story, metric: str, where: Place) -> Iterator[Step]:
     """The deal as a part of its sellers' level, from its birth on (decisions.md 15)."""
+    return (step for step, _ in _moves(story, metric, where))
+
+
+def _moves(story: Story, metric: str, where: Place) -> Iterator[tuple[Step, DealState]]:
+    """Its steps, each with the state in which it came or was."""
     born = story.deal[-1].born_at
     if born is None:
         return
@@ -162,10 +157,10 @@ def _while(story: Story, metric: str, where: Place) -> Iterator[Step]:
         if place is not None and now is not None and where(place) == now:
             continue
         if place is not None:
-            yield _deal_step(story, metric, at, -1, place)
+            yield _deal_step(story, metric, at, -1, place), place
             place = None
         if now is not None:
-            yield _deal_step(story, metric, at, 1, state)
+            yield _deal_step(story, metric, at, 1, state), state
             place = state
 
 
@@ -174,6 +169,26 @@ def _deal_step(story: Story, metric: str, at: Instant, delta: int, state: DealSt
         metric, "deal", story.id, at, delta, state.responsible, state.pipeline, state.stage,
         state.source or "",
     )  # fmt: skip
+
+
+def _card(story: Story, config: Config) -> Iterator[Step]:
+    """What open deals have to hold at their stage (`card_required`), and what of it is missing."""
+    if not config.has_required:
+        return
+
+    held: dict[int, dict[str, int]] = {}
+    for state in story.deal:
+        asked = len(config.required(state.pipeline, state.stage))
+        missing = len(missing_fields(state, config)) if asked else 0
+        held[id(state)] = {"card_required": asked, "card_missing": missing}
+    for metric in ("card_required", "card_missing"):
+
+        def where(state: DealState, metric: str = metric) -> tuple[Any, ...] | None:
+            count = held[id(state)][metric] if state.kind is StageKind.OPEN else 0
+            return (state.responsible, state.pipeline, state.stage, count) if count else None
+
+        for step, state in _moves(story, metric, where):
+            yield step._replace(delta=step.delta * held[id(state)][metric])
 
 
 def _losses(story: Story, config: Config) -> Iterator[Step]:
@@ -281,37 +296,6 @@ def _closings(
             yield Step(
                 "closings_quarter", "task", task_id, state.at + CLOSINGS_SECONDS, -1, by, pipeline
             )
-
-
-def _of_violations(story: Story, metric: str, rule: str, found: Sequence[Found]) -> Iterator[Step]:
-    """The level of a rule's open intervals, moved between sellers with the subject; none muted."""
-    for one in found:
-        if one.rule != rule:
-            continue
-        end = FOREVER if one.resolved_at is None else one.resolved_at
-        if end <= one.breach_at:
-            continue
-        states: Sequence[Any] = (
-            story.tasks[one.subject_id] if one.subject_kind == "task" else story.deal
-        )
-        heard = {one.breach_at: True, end: False}
-        for left, right in one.muted:
-            heard |= {left: False, right: right < end}
-        sellers = {one.breach_at: one.seller}
-        sellers |= {s.at: s.responsible for s in states if one.breach_at < s.at < end}
-        base = Step(
-            metric, one.subject_kind, one.subject_id, one.breach_at, 1, one.seller,
-            one.pipeline, one.stage,
-        )  # fmt: skip
-        seller, loud, counted = one.seller, True, None
-        for at in sorted({*heard, *sellers} - {FOREVER}):
-            seller, loud = sellers.get(at, seller), heard.get(at, loud)
-            now = seller if loud else None
-            if counted is not None and now != counted:
-                yield base._replace(at=at, delta=-1, seller=counted)
-            if now is not None and now != counted:
-                yield base._replace(at=at, seller=now)
-            counted = now
 
 
 def _waiting(story: Story, config: Config) -> Iterator[Step]:

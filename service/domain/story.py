@@ -174,6 +174,15 @@ class Call:
         return self.started_at + self.seconds
 
 
+class Touch(NamedTuple):
+    """Somebody tried to reach the client (an outgoing call), or they talked."""
+
+    at: Instant
+    until: Instant
+    author: str
+    talk: bool
+
+
 @dataclass(frozen=True, slots=True)
 class NoteSeen:
     """A note that a person wrote."""
@@ -182,6 +191,7 @@ class NoteSeen:
     author: str
     counts: bool  # long enough to be a trace
     text: str = ""
+    id: str = ""
 
 
 class MessageSeen(NamedTuple):
@@ -223,10 +233,12 @@ class Story:
     deal: list[DealState] = field(default_factory=list)
     tasks: dict[str, list[TaskState]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    touches: list[Touch] = field(default_factory=list)  # of a deal or inquiry, lent ones too
     notes: list[NoteSeen] = field(default_factory=list)
     messages: list[MessageSeen] = field(default_factory=list)
     lead: list[LeadState] = field(default_factory=list)
     edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom
+    handovers: list[tuple[Instant, str, str]] = field(default_factory=list)  # when, from, to
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
     is_repeat: bool = False  # the client had a deal before
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with

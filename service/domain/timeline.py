@@ -13,7 +13,7 @@ from service.domain.facts import Fact, Kind
 from service.domain.own import is_own
 from service.domain.story import Context, Story, World
 from service.domain.subjects import fold_lead, fold_task, with_attempts
-from service.domain.told import Told
+from service.domain.told import Told, touches
 
 _SIGNED = {Kind.TASK, Kind.NOTE}
 _ORDER = attrgetter("at", "rank", "seen_at")
@@ -52,6 +52,8 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
             for fact in deal_versions
             if world.is_human(fact.body.get("author"))
         ]
+    if kind in {"deal", "lead"}:
+        story.touches = touches(told.calls(lend=kind == "deal"), world)
     note_traces(story, told, world)
     note_twins(story)
     note_copies(story)

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
-from service.domain.story import Call, MessageSeen, NoteSeen, Story, TaskState, World
+from service.domain.story import Call, MessageSeen, NoteSeen, Story, TaskState, Touch, World
 from service.domain.subjects import fold_task
 from service.domain.words import is_meaningful, is_note
+
+TALK_MIN_SECONDS = 10
 
 
 class Trace(NamedTuple):
@@ -80,8 +82,8 @@ class Told:
         if lend:
             merged |= self._lent_notes
         found = [
-            _note(body["created_at"], body.get("author") or "", body.get("text") or "")
-            for body in merged.values()
+            _note(note_id, body["created_at"], body.get("author") or "", body.get("text") or "")
+            for note_id, body in merged.items()
             if not body.get("deleted")
             and body.get("created_at") is not None
             and self._world.is_human(body.get("author"))
@@ -130,8 +132,8 @@ class Told:
         return self._traces
 
 
-def _note(at: Instant, author: str, text: str) -> NoteSeen:
-    return NoteSeen(at, author, is_note(text), text)
+def _note(note_id: str, at: Instant, author: str, text: str) -> NoteSeen:
+    return NoteSeen(at, author, is_note(text), text, note_id)
 
 
 def _results(states: Sequence[TaskState]) -> list[Trace]:
@@ -149,3 +151,13 @@ def _merge(facts: Sequence[Fact], kind: Kind) -> dict[str, dict[str, Any]]:
         if fact.kind is kind:
             merged.setdefault(fact.id, {}).update(fact.body)
     return merged
+
+
+def touches(calls: Sequence[Call], world: World) -> list[Touch]:
+    """Attempts and talks among calls, in order."""
+    return [
+        Touch(call.started_at, call.ended_at, call.author, talk)
+        for call in calls
+        if (talk := call.answered and call.seconds >= TALK_MIN_SECONDS)
+        or (call.outgoing and world.is_human(call.author))
+    ]

@@ -8,7 +8,10 @@ from typing import Any
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import Period, local_date
+from service.kpi.metric import KINDS as WIRE_KINDS
+from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
+from service.kpi.sources import COMPUTED
 from service.store.accounts import AccountRow
 from service.store.bi.scene import PLAIN
 
@@ -148,12 +151,19 @@ def _metrics(own: Origin, lang: str) -> Iterator[Row]:
     for metric in METRICS.values():
         yield {
             "id": f"{own.id}.{metric.slug}", "account_id": own.id, "metric": metric.slug,
-            "title": metric.title(lang), "kind": metric.kind, "unit": metric.unit,
-            "formula": metric.formula, "direction": metric.direction,
+            "title": metric.title(lang), "kind": WIRE_KINDS.get(metric.kind, metric.kind),
+            "unit": metric.unit, "formula": metric.formula, "direction": metric.direction,
             "numerator": metric.numerator or None,
             "denominator": ",".join(metric.denominator) or None,
-            "part": None if metric.kind == "ratio" else metric.part or metric.slug,
+            "part": _parts(metric),
         }  # fmt: skip
+
+
+def _parts(metric: Metric) -> str | None:
+    """The parts that `kpi_daily` has, taken off where a minus stands; None = it has not all."""
+    if not COMPUTED.isdisjoint(metric.parts) or metric.unread:
+        return None
+    return ",".join(f"-{p}" if p in metric.takes else p for p in metric.parts) or None
 
 
 def _calendar(own: Origin, now: Instant, lang: str, oldest: Instant | None) -> Iterator[Row]:

@@ -6,61 +6,65 @@ differences between neighbouring segments; both corrections of a win belong to t
 (kpis.md 1.9). What lies ahead (a deadline) contributes at its own future instant.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
-from service.domain.instant import FOREVER, Instant
-from service.domain.steps import ALWAYS, call_parts, level_steps
-from service.domain.story import DealState, Story, TaskState, deal_is_judged
+from service.domain.instant import FOREVER
+from service.domain.steps import ALWAYS, level_steps
+from service.domain.story import Story, deal_is_judged
 from service.domain.violation import Found
+from service.kpi.asking import Norm, inquiry_of_deal, inquiry_of_lead, no_norm
+from service.kpi.callparts import of_calls, of_notes
+from service.kpi.contribution import Contribution, of_deal, state_at
+from service.kpi.efforts import of_efforts
+from service.kpi.outcomes import cohort, outcomes
+from service.kpi.parts import APART, RANKED, UNROLLED
+from service.kpi.stages import stages
+from service.kpi.taskparts import of_tasks
 
-
-class Contribution(NamedTuple):
-    """One addend of a figure."""
-
-    metric: str
-    subject_kind: str
-    subject_id: str
-    key: str
-    at: Instant
-    seller: str
-    pipeline: str
-    stage: str
-    source: str
-    value: int
-    currency: str = ""
-    slot: str = ""  # of a level that is counted apart (steps.BY_SLOT)
+__all__ = ["Contribution", "contribute"]
 
 
 def contribute(
-    story: Story, found: Sequence[Found], config: Config, levels: frozenset[str] = ALWAYS
+    story: Story,
+    found: Sequence[Found],
+    config: Config,
+    levels: frozenset[str] = ALWAYS,
+    norm: Norm = no_norm,
 ) -> list[Contribution]:
-    """All contributions of a timeline, given its violations; `levels`: those that are wanted."""
+    """All contributions of a timeline, given its violations.
+
+    `levels`: those that are wanted; `norm`: in what time an inquiry is to be answered.
+    """
     rows: list[Contribution] = []
     if story.deal:
-        rows += _deal(story, config)
+        rows += _deal(story, config, norm)
     if story.lead:
-        rows += _inquiry(story, config)
-    for task_id, states in story.tasks.items():
-        rows += _task(story, task_id, states, config)
-    rows += _calls(story, config)
+        rows += inquiry_of_lead(story, config, norm)
+    rows += of_tasks(story, config)
+    rows += of_calls(story, config)
+    rows += of_notes(story, config)
     rows += _overdue(found)
     rows += [
         Contribution(
             step.metric, step.kind, step.subject, step.key, step.at, step.seller, step.pipeline,
-            step.stage, step.source, step.delta, "", step.slot,
+            step.stage, step.source, step.delta, step.currency, step.slot,
         )
         for step in level_steps(story, found, config, levels)
     ]  # fmt: skip
-    return [row for row in rows if row.value]
+    return [
+        row._replace(slot=APART) if row.metric in UNROLLED else row
+        for row in rows
+        if row.value or row.metric in RANKED
+    ]
 
 
-# --- deals ----------------------------------------------------------------------------------------
+# --- deals and inquiries --------------------------------------------------------------------------
 
 
-def _deal(story: Story, config: Config) -> Iterator[Contribution]:
+def _deal(story: Story, config: Config, norm: Norm) -> Iterator[Contribution]:
     """A deal that is deleted or excluded now has never been business (kpis.md 1.10)."""
     if not deal_is_judged(story.deal[-1], config):
         return
@@ -68,162 +72,15 @@ def _deal(story: Story, config: Config) -> Iterator[Contribution]:
     states = [s for s in story.deal if s.kind is not StageKind.INCOMING]
     if born is None or not states:
         return
-    first = _at(story.deal, born) or states[0]
-    yield _row(story, "deals_created", "born", born, first, 1)
-    yield from _inquiry_of_deal(story, first, born, config)
+    first = state_at(story.deal, born) or states[0]
+    yield of_deal(story, "deals_created", "born", born, first, 1)
+    yield from inquiry_of_deal(story, states, first, born, config, norm)
+    lived = [s for s, after in pairwise(states) if after.at > born] + states[-1:]
+    yield from stages(story, lived, born, config)
+    yield from of_efforts(story, states, config)
     if any(s.is_closed for s in states):
-        yield from _outcomes(story, states, config)
-
-
-def _outcomes(story: Story, states: Sequence[DealState], config: Config) -> Iterator[Contribution]:
-    """Won, lost and their money, of a deal that was closed at least once."""
-    yield from _outcome(story, "deals_won", states, lambda s: s.kind is StageKind.WON)
-    yield from _outcome(story, "deals_lost", states, lambda s: s.kind is StageKind.LOST)
-    spam = config.spam_reasons
-    yield from _outcome(
-        story,
-        "lost_target",
-        states,
-        lambda s: s.kind is StageKind.LOST and s.loss_reason not in spam,
-    )
-    yield from _outcome(
-        story,
-        "won_with_amount",
-        states,
-        lambda s: s.kind is StageKind.WON and s.amount > 0,
-        money=True,
-    )
-    yield from _outcome(
-        story, "receipts", states, lambda s: s.amount if s.kind is StageKind.WON else 0, money=True
-    )
-
-
-def _row(
-    story: Story, metric: str, key: str, at: Instant, state: DealState, value: int
-) -> Contribution:
-    return Contribution(
-        metric, "deal", story.id, key, at, state.responsible, state.pipeline, state.stage,
-        state.source or "", value,
-    )  # fmt: skip
-
-
-def _at(states: Sequence[DealState], at: Instant) -> DealState | None:
-    found = None
-    for state in states:
-        if state.at > at:
-            break
-        found = state
-    return found
-
-
-def _inquiry_of_deal(
-    story: Story, first: DealState, born: Instant, config: Config
-) -> Iterator[Contribution]:
-    """A deal is an inquiry of its own, or the end of the one it was born of (one, not two)."""
-    if story.inquiry is not None and story.inquiry.created_at is not None:
-        yield _row(story, "inquiries", "inquiry", story.inquiry.created_at, first, 1)
-    elif not (story.is_repeat and config.is_human(first.created_by)):
-        yield _row(story, "inquiries", "inquiry", born, first, 1)
-
-
-def _outcome(
-    story: Story,
-    metric: str,
-    states: Sequence[DealState],
-    measure: Callable[[DealState], int],
-    *,
-    money: bool = False,
-) -> Iterator[Contribution]:
-    """Differences of a measure; whatever corrects a closing belongs to the closing's seller."""
-    before, owner = 0, states[0]
-    previous: DealState | None = None
-    for state in states:
-        value = int(measure(state))
-        closing = state if _closes(previous, state) else owner
-        if value != before:
-            who = owner if before and not value else closing
-            yield Contribution(
-                metric, "deal", story.id, str(state.at), state.at, who.responsible,
-                who.pipeline, who.stage, who.source or "", value - before,
-                who.currency if money else "",
-            )  # fmt: skip
-        before, previous, owner = value, state, closing
-
-
-def _closes(previous: DealState | None, state: DealState) -> bool:
-    if not state.is_closed:
-        return False
-    return previous is None or previous.kind is not state.kind
-
-
-# --- inquiries ------------------------------------------------------------------------------------
-
-
-def _inquiry(story: Story, config: Config) -> Iterator[Contribution]:
-    """An inquiry that has not become a deal; an accepted one is counted with its deal."""
-    last = story.lead[-1]
-    if last.deleted or last.created_at is None or last.pipeline in config.excluded:
-        return
-    if last.state == "accepted" and last.deal:
-        return
-    yield Contribution(
-        "inquiries", "lead", story.id, "inquiry", last.created_at, last.responsible,
-        last.pipeline, "", last.source or "", 1,
-    )  # fmt: skip
-
-
-# --- tasks ----------------------------------------------------------------------------------------
-
-
-def _task(
-    story: Story, task_id: str, states: Sequence[TaskState], config: Config
-) -> Iterator[Contribution]:
-    last = states[-1]
-    if last.deleted or (story.deal and not deal_is_judged(story.deal[-1], config)):
-        return
-
-    def row(metric: str, key: str, at: Instant, seller: str, value: int) -> Contribution:
-        deal = _at(story.deal, at) or (story.deal[0] if story.deal else None)
-        place = (deal.pipeline, deal.stage, deal.source or "") if deal else ("", "", "")
-        return Contribution(metric, "task", task_id, key, at, seller, *place, value)
-
-    if last.created_at is not None:
-        yield row("tasks_set", "set", last.created_at, states[0].responsible, 1)
-    done = False
-    for state in states:
-        if state.is_open == done:
-            done = not state.is_open
-            yield row("tasks_done", str(state.at), state.at, state.responsible, 1 if done else -1)
-    due = None if last.is_deferred else last.due_at
-    if due is not None:
-        seller = _responsible_at(states, due)
-        yield row("tasks_due", "due", due, seller, 1)
-        if last.closed_at is not None and last.closed_at <= due:
-            yield row("tasks_due_done", "due", due, seller, 1)
-
-
-def _responsible_at(states: Sequence[TaskState], at: Instant) -> str:
-    seller = states[0].responsible
-    for state in states:
-        if state.at > at:
-            break
-        seller = state.responsible
-    return seller
-
-
-# --- calls ----------------------------------------------------------------------------------------
-
-
-def _calls(story: Story, config: Config) -> Iterator[Contribution]:
-    if story.deal and not deal_is_judged(story.deal[-1], config):
-        return
-    for call in story.calls:
-        deal = _at(story.deal, call.started_at) or (story.deal[0] if story.deal else None)
-        place = (deal.pipeline, deal.stage, deal.source or "") if deal else ("", "", "")
-        for metric, value in call_parts(call).items():
-            yield Contribution(
-                metric, "call", call.id, "call", call.started_at, call.author, *place, value
-            )
+        yield from outcomes(story, states, config)
+        yield from cohort(story, states, first, born, config)
 
 
 # --- overdue tasks --------------------------------------------------------------------------------

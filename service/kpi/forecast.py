@@ -1,9 +1,11 @@
-"""How sure a month's run rate is (kpis.md 8.4): what became of it in the months before.
+"""The end of a month foreseen, and how sure that is (kpis.md 8.4).
 
-The run rate is the forecast; a forecast of the pipeline needs the history of stages by amount,
-which is not stored as contributions, so `method` says `run_rate`. The interval is 80 %: the 10th
-and 90th percentile (nearest rank) of final / run rate at the same share of working time in the last
-12 closed months; with fewer than 6 such months there is none.
+Two ways: the run rate, and what is done plus what the deals in work will bring. Asked for together
+they are weighted by the inverse of their squared errors at the same share of working time in the
+last 6 closed months (equally before there are so many). The interval is 80 %: the 10th and 90th
+percentile (nearest rank) of final / run rate at that share in the last 12 closed months; with fewer
+than 6 such months there is none. Its coverage is the share of months that lay in the interval that
+the months before them gave.
 """
 
 from collections.abc import Sequence
@@ -19,11 +21,13 @@ from service.domain.instant import Instant
 from service.domain.period import Grain, Period, local_date
 from service.domain.span import Span
 from service.kpi import query as kpi
+from service.kpi.ahead import Pipeline
 from service.kpi.metrics import Metric
 from service.kpi.planfact import By
-from service.kpi.query import Question
+from service.kpi.question import Question
 
 METHOD = "run_rate"
+COMBINED = "combined"
 MOST_MONTHS, LEAST_MONTHS = 12, 6
 LOW, HIGH = Fraction(1, 10), Fraction(9, 10)
 
@@ -35,7 +39,7 @@ def figures(
 ) -> dict[tuple[str, str | None], dict[str, Any]]:
     """Values by (first day of the period, group), in the account's currency."""
     configs = {config.account_id: config}
-    table = kpi.tabulate(question, kpi.gather(connection, configs, question), configs)
+    table = kpi.answer(connection, configs, question)
     return {
         (row.get("period", question.first).isoformat(), row[by] if by != "account" else None): row[
             "values"
@@ -69,7 +73,54 @@ class Forecasts:
             return None
         return rate * nearest_rank(ratios, LOW), rate * nearest_rank(ratios, HIGH)
 
+    def coverage(
+        self, metric: Metric, group: str | None, share: Fraction
+    ) -> tuple[Fraction, int] | None:
+        """Share of closed months inside the interval of those before them, and how many months."""
+        if self.period.grain != "month" or metric.kind != "sum" or share <= 0:
+            return None
+        ratios = self._by_month(metric, group, share)
+        inside = []
+        for number, ratio in enumerate(ratios):
+            older = sorted(ratios[number + 1 :])
+            if len(older) >= LEAST_MONTHS:
+                inside.append(nearest_rank(older, LOW) <= ratio <= nearest_rank(older, HIGH))
+        return (Fraction(sum(inside), len(inside)), len(inside)) if inside else None
+
+    def combined(
+        self, metric: Metric, group: str | None, share: Fraction, ways: tuple[Fraction, Fraction],
+        pipeline: Pipeline,
+    ) -> Fraction:  # fmt: skip
+        """The mean of run rate and pipeline, weighted by how right each was before."""
+        errors = (Fraction(0), Fraction(0))
+        months = 0
+        for month in self._months()[:LEAST_MONTHS]:
+            final = self._known_finals().get((month.first.isoformat(), group), {}).get(metric.slug)
+            at = self._instant(month, share)
+            done = self._done(month, share, group, metric)
+            if not final or share <= 0:
+                continue
+            months += 1
+            ahead = done + pipeline.to_come(metric.slug, group, month, at)
+            errors = (
+                errors[0] + (Fraction(done) / share - final) ** 2,
+                errors[1] + (ahead - final) ** 2,
+            )
+        if months < LEAST_MONTHS or not sum(errors):
+            return (ways[0] + ways[1]) / 2
+        return (ways[0] * errors[1] + ways[1] * errors[0]) / sum(errors)
+
+    def _done(self, month: Period, share: Fraction, group: str | None, metric: Metric) -> int:
+        if share not in self._early:
+            self._early[share] = [self._at(one, share) for one in self._months()]
+        early = self._early[share][self._months().index(month)]
+        return int(early.get(group, {}).get(metric.slug) or 0)
+
     def _ratios(self, metric: Metric, group: str | None, share: Fraction) -> list[Fraction]:
+        return sorted(self._by_month(metric, group, share))
+
+    def _by_month(self, metric: Metric, group: str | None, share: Fraction) -> list[Fraction]:
+        """Final / run rate of the closed months, the newest first."""
         finals = self._known_finals()
         if share not in self._early:
             self._early[share] = [self._at(month, share) for month in self._months()]
@@ -79,7 +130,7 @@ class Forecasts:
             then = early.get(group, {}).get(metric.slug) or 0
             if then > 0:
                 found.append(Fraction(int(final)) * share / int(then))
-        return sorted(found)
+        return found
 
     def _months(self) -> list[Period]:
         today = local_date(self.now, self.config.timezone)
@@ -98,7 +149,7 @@ class Forecasts:
     def _question(self, first: Period, last: Period, at: Instant, *, whole: bool) -> Question:
         dimensions = () if self.by == "account" else (self.by,)
         grain: Grain | None = None if whole else "month"
-        metrics = tuple(m for m in self.metrics if m.kind == "sum")
+        metrics = tuple(m for m in self.metrics if m.kind == "sum" and m.plannable)
         return Question(metrics, dimensions, first.first, last.last, grain, (), at)
 
     def _at(self, month: Period, share: Fraction) -> Figures:

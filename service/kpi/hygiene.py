@@ -1,4 +1,4 @@
-"""The hygiene index of sellers over a period, day by day, and what it is lost by (kpis.md 6).
+"""The hygiene index of sellers over periods, and what it is lost by (kpis.md 6).
 
 Everything is read from the steps of two levels: open deals and what they cost. What was open before
 the period comes from the rollups; what each rule cost then is summed from the steps themselves.
@@ -7,20 +7,23 @@ the period comes from the rollups; what each rule cost then is summed from the s
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import NamedTuple
 
 from sqlalchemy import Connection, Table, func, select, text
 
 from service.domain import hygiene
 from service.domain.config import Config
-from service.domain.hygiene import Change, Meter, Taken
+from service.domain.hygiene import Change, Key, Meter, Taken
 from service.domain.instant import Instant
-from service.domain.period import local_day, to_day
+from service.domain.integrals import sum_up
+from service.domain.period import day_start, local_day, to_day
 from service.kpi.sums import Ask, Cut, bases
 from service.store.tables import IS_LEVEL, Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
-_OPEN, _COST, _MUTED = "deals_open", "hygiene_cost", "hygiene_muted"
+_OPEN, _COST, _MUTED = "deals_open", "hygiene_cost", hygiene.MUTED
+Span = tuple[date, date]
+"""First and last local day."""
+_RULES = {_OPEN: "", _MUTED: _MUTED}  # what stands in a rule's stead
 
 
 @dataclass(slots=True)
@@ -44,107 +47,108 @@ class Kept:
             self.days.setdefault(on, Taken()).add(taken)
 
 
-class _Before(NamedTuple):
-    """What was just before a period: open deals, what each rule cost, deals with a muted debt."""
+@dataclass(slots=True)
+class Ledger:
+    """One seller's levels before a period and their steps in it, by pipeline."""
 
-    opened: int
-    costing: Mapping[str, int]
-    muted: int
+    config: Config
+    seller: str
+    before: dict[Key, int] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+
+    def over(self, spans: Sequence[Span], at: Instant) -> Iterator[tuple[Taken, dict[str, int]]]:
+        """(integrals, open deals by pipeline at the end) of spans in order, as far as `at`."""
+        meter = Meter(self.before, self.changes)
+        for first, last in spans:
+            pieces = [piece for _, day in self.days(first, last, at) for piece in day]
+            taken = meter.take(pieces) if pieces else Taken()
+            yield taken, meter.stand_at(_end(self.config, last, at))
+
+    def days(
+        self, first: date, last: date, at: Instant
+    ) -> Iterator[tuple[date, list[tuple[Instant, Instant]]]]:
+        """Working days with their pieces, as far as they lie before `at`."""
+        calendar = self.config.calendar(self.seller)
+        for number in range((last - first).days + 1):
+            on = first + timedelta(days=number)
+            day = calendar.day_pieces(on)
+            pieces = [(left, min(right, at)) for left, right in day if left < at]
+            if pieces:
+                yield on, pieces
+
+
+def _end(config: Config, last: date, at: Instant) -> Instant:
+    """The last instant of a local day, or `at`, whichever is first."""
+    following = day_start(to_day(last + timedelta(days=1)), config.timezone)
+    return min(following - 1, at)
 
 
 def of_sellers(
     connection: Connection, config: Config, first: date, last: date, at: Instant
 ) -> dict[str, Kept]:
     """By seller, for local days `[first, last]` as far as they lie before `at`."""
+    found = {}
+    for seller, ledger in ledgers(connection, config, first, last, at).items():
+        kept = Kept()
+        by_day = Meter(ledger.before, ledger.changes)
+        for on, pieces in ledger.days(first, last, at):
+            kept.days[on] = by_day.take(pieces)
+        for kept.whole, opened in ledger.over([(first, last)], at):
+            kept.open_deals = sum(opened.values())
+        found[seller] = kept
+    return found
+
+
+def ledgers(
+    connection: Connection, config: Config, first: date, last: date, at: Instant
+) -> Mapping[str, Ledger]:
+    """By seller: all that the index of local days `[first, last]` is made of, as known at `at`."""
+    found: dict[str, Ledger] = {}
+
+    def of(seller: str) -> Ledger:
+        return found.setdefault(seller, Ledger(config, seller))
+
     cut = Cut(at, local_day(at, config.timezone))
-    asked = Ask(config.account_id, (_OPEN, _MUTED), ("seller",))
-    before = bases(connection, asked, first, cut)
-    opened = {group[0]: value for (part, group), value in before.items() if part == _OPEN}
-    muted = {group[0]: value for (part, group), value in before.items() if part == _MUTED}
-    costing = _costing(connection, config.account_id, first, at)
-    changes = _changes(connection, config.account_id, first, last, at)
-    sellers = {who for who, count in opened.items() if count} | changes.keys()
-    return {
-        seller: _kept(
-            config, seller, (first, last, at),
-            _Before(opened.get(seller, 0), costing.get(seller, {}), muted.get(seller, 0)),
-            changes.get(seller, []),
-        )
-        for seller in sorted(sellers - {""})
-    }  # fmt: skip
+    ask = Ask(config.account_id, (_OPEN, _MUTED), ("seller", "pipeline"))
+    for (part, (seller, pipeline), _), value in bases(connection, ask, first, cut).items():
+        if value:
+            sum_up(of(seller).before, [((_RULES[part], pipeline), value)])
+    for seller, key, value in _costing(connection, config.account_id, first, at):
+        if value:
+            sum_up(of(seller).before, [(key, value)])
+    for seller, change in _changes(connection, config.account_id, first, last, at):
+        of(seller).changes.append(change)
+    found.pop("", None)
+    return dict(sorted(found.items()))
 
 
 def _costing(
     connection: Connection, account_id: str, first: date, at: Instant
-) -> dict[str, dict[str, int]]:
-    """What each rule cost each seller just before a local day."""
+) -> Iterator[tuple[str, Key, int]]:
+    """What each rule cost each seller in each pipeline just before a local day."""
+    keys = (_C.c.seller, _C.c.source, _C.c.pipeline)
     query = (
-        select(_C.c.seller, _C.c.source, func.sum(_C.c.value))
+        select(*keys, func.sum(_C.c.value))
         .where(_C.c.account_id == account_id, _C.c.metric == _COST, _C.c.slot == "")
         .where(_C.c.day < to_day(first), _C.c.at <= at, text(IS_LEVEL))
-        .group_by(_C.c.seller, _C.c.source)
+        .group_by(*keys)
     )
-    found: dict[str, dict[str, int]] = {}
-    for seller, rule, value in connection.execute(query):
-        if value:
-            found.setdefault(seller, {})[rule] = int(value)
-    return found
+    for row in connection.execute(query):
+        yield row[0], (row[1], row[2]), int(row[3])
 
 
 def _changes(
     connection: Connection, account_id: str, first: date, last: date, at: Instant
-) -> dict[str, list[Change]]:
-    columns = [_C.c.seller, _C.c.at, _C.c.source, _C.c.value, _C.c.subject_id, _C.c.metric]
+) -> Iterator[tuple[str, Change]]:
+    columns = [_C.c.seller, _C.c.at, _C.c.source, _C.c.value, _C.c.subject_id, _C.c.pipeline]
     query = (
-        select(*columns)
-        .where(
-            _C.c.account_id == account_id, _C.c.metric.in_((_OPEN, _COST, _MUTED)), _C.c.slot == ""
-        )
+        select(*columns, _C.c.metric)
+        .where(_C.c.account_id == account_id, _C.c.slot == "")
+        .where(_C.c.metric.in_((_OPEN, _COST, _MUTED)))
         .where(_C.c.day.between(to_day(first), to_day(last)), _C.c.at <= at, text(IS_LEVEL))
         .order_by(_C.c.at, _C.c.metric, _C.c.subject_id, _C.c.key)
     )
-    found: dict[str, list[Change]] = {}
-    for seller, when, source, value, deal, metric in connection.execute(query):
-        rule = source if metric == _COST else "" if metric == _OPEN else _MUTED
-        found.setdefault(seller, []).append(Change(int(when), rule, int(value), deal))
-    return found
-
-
-def _kept(
-    config: Config,
-    seller: str,
-    span: tuple[date, date, Instant],
-    before: _Before,
-    changes: Sequence[Change],
-) -> Kept:
-    """The rules' costs and, where something was muted, the muted time as one more "rule"."""
-    kept = Kept()
-    started = dict(before.costing)
-    if before.muted or any(change.rule == _MUTED for change in changes):
-        started[_MUTED] = before.muted
-    by_day = Meter(before.opened, started, changes)
-    for on, pieces in _days(config, seller, *span):
-        kept.days[on] = _apart(by_day.take(pieces))
-    pieces = [piece for _, of_day in _days(config, seller, *span) for piece in of_day]
-    if pieces:
-        kept.whole = _apart(Meter(before.opened, started, changes).take(pieces))
-    kept.open_deals = before.opened + sum(change.delta for change in changes if not change.rule)
-    return kept
-
-
-def _apart(taken: Taken) -> Taken:
-    """The muted time is no cost: it stands apart."""
-    taken.muted = taken.by_rule.pop(_MUTED, 0)
-    return taken
-
-
-def _days(
-    config: Config, seller: str, first: date, last: date, at: Instant
-) -> Iterator[tuple[date, list[tuple[Instant, Instant]]]]:
-    """Working days with their pieces, as far as they lie before `at`."""
-    calendar = config.calendar(seller)
-    for number in range((last - first).days + 1):
-        on = first + timedelta(days=number)
-        pieces = [(left, min(right, at)) for left, right in calendar.day_pieces(on) if left < at]
-        if pieces:
-            yield on, pieces
+    for row in connection.execute(query):
+        seller, when, source, value, deal, pipeline, metric = tuple(row)
+        rule = _RULES.get(metric, source)
+        yield seller, Change(int(when), rule, int(value), deal, pipeline)

@@ -1,10 +1,17 @@
 """All figures by name, in the order in which they are listed."""
 
-from service.kpi.figures import activity, deals, inflow, tasks
+from service.kpi.figures import activity, deals, inflow, order, pipeline, tasks
 from service.kpi.metric import ALL_GRAINS, DIMENSIONS, Metric
 
-__all__ = ["ALL_GRAINS", "DIMENSIONS", "METRICS", "Metric"]
+__all__ = ["ALL_GRAINS", "DIMENSIONS", "METRICS", "STRICT", "Metric"]
 
 METRICS: dict[str, Metric] = {
-    figure.slug: figure for part in (inflow, deals, activity, tasks) for figure in part.FIGURES
+    figure.slug: figure
+    for part in (inflow, deals, pipeline, activity, tasks, order)
+    for figure in part.FIGURES
 }
+STRICT = {
+    "stage_entries": "stage_entered", "stage_passes": "stage_passed",
+    "stage_lost": "stage_lost_strict",
+}  # fmt: skip
+"""What stands for a figure where skipped stages are not passed (`strict`)."""

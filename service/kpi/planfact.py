@@ -1,7 +1,7 @@
 """Plan against fact at an instant (kpis.md 8.3): pace, run rate, what is needed, status."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Literal
@@ -15,7 +15,7 @@ from service.kpi.metrics import METRICS, Metric
 from service.kpi.plantree import WHOLE, PlanBook, Scope, scope_of
 from service.kpi.plantree import expected as expected_by
 from service.kpi.planwrite import book_of
-from service.kpi.query import Question
+from service.kpi.question import Question
 
 NORM_MIN = 5  # a ratio on fewer cases than this says nothing
 
@@ -83,13 +83,19 @@ class PlanFact:
     needed_per_day: Fraction | None
     status: str
     working_days: tuple[int, int, float]  # all, passed, left
+    scale: int = 1  # a share is planned in whole per cent
+
+    @property
+    def measured(self) -> float | None:
+        """The fact in the unit of the plan."""
+        return None if self.fact is None else self.fact * self.scale
 
     @property
     def percent(self) -> float | None:
         """Fact / plan."""
-        if not self.plan or self.fact is None:
+        if not self.plan or self.measured is None:
             return None
-        return round(self.fact / self.plan, 6)
+        return round(self.measured / self.plan, 6)
 
     @property
     def pace(self) -> float | None:
@@ -100,8 +106,10 @@ class PlanFact:
 
     @property
     def gap(self) -> float | None:
-        """Fact - plan."""
-        return None if self.plan is None or self.fact is None else self.fact - self.plan
+        """Fact - plan; of a share in points."""
+        if self.plan is None or self.measured is None:
+            return None
+        return self.measured - self.plan if self.scale == 1 else round(self.measured - self.plan, 4)
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,8 @@ def compare(
     )
     value = plan.value
     if metric.kind != "sum":
-        status = _status_of_norm(metric, value, fact, cases)
-        return PlanFact(value, fact, None, None, None, status, working)
+        line = PlanFact(value, fact, None, None, None, "", working, metric.plan_scale)
+        return replace(line, status=_status_of_norm(metric, value, line.measured, cases))
     done = Fraction(fact or 0)
     rate = done * at.weight / at.elapsed if at.elapsed else None
     needed = None
@@ -202,17 +210,15 @@ def _status_of_norm(metric: Metric, plan: int | None, fact: float | None, cases:
     """Ratios: at least 95 % and 80 % of the target, turned where less is better; levels: limits."""
     if plan is None or (not plan and metric.kind != "level"):
         return "no_plan"
-    if fact is None or (metric.kind == "ratio" and cases < NORM_MIN):
+    is_limit = metric.limit or metric.kind == "level"
+    if fact is None or (metric.kind == "ratio" and cases < NORM_MIN and not is_limit):
         return "too_early"
-    if metric.kind == "level":
+    if is_limit:
         return "over" if fact > plan else "ok"
-    if metric.direction == "down":
-        if fact <= plan:
-            return "done"
-        return "far_behind" if plan < fact * 0.8 else "behind" if plan < fact * 0.95 else "on_pace"
-    if fact >= plan:
+    good, norm = (plan, fact) if metric.direction == "down" else (fact, plan)
+    if good >= norm:
         return "done"
-    return "far_behind" if fact < plan * 0.8 else "behind" if fact < plan * 0.95 else "on_pace"
+    return "far_behind" if good < norm * 0.8 else "behind" if good < norm * 0.95 else "on_pace"
 
 
 # --- plans of lines -------------------------------------------------------------------------------
@@ -283,30 +289,25 @@ def _norm_of(book: PlanBook, metric: Metric, period: Period, scope: Scope | None
         return Plan()
     if metric.kind == "level":
         return _limit_of(book, metric, period, scope)
-    parts = book.norm_of_parts(metric, period, scope)
+    parts = book.norm_of_parts(metric, period, scope) if metric.kind == "ratio" else None
     if parts is not None:
-        return Plan(int(parts + Fraction(1, 2)))
+        return Plan(int(parts * metric.plan_scale + Fraction(1, 2)))
     row = book.norm(metric, period, scope)
     return Plan(row["value"], None, row["version"]) if row else Plan()
 
 
 def _limit_of(book: PlanBook, metric: Metric, period: Period, scope: Scope) -> Plan:
-    """A level's limit: a seller has his own, else the copied one; above, the sum of the sellers'.
-
-    What is said for a team or the account as a whole is copied to each seller (8.1).
-    """
-    team, seller = scope
-    if seller:
-        row = book.norm(metric, period, scope)
-        return Plan(row["value"], None, row["version"]) if row else Plan()
-    config = book.config
-    members = config.teams[team].sellers if team in config.teams else ()
-    sellers = members if team else [one.id for one in config.directory.sellers if one.active]
-    rows = [book.norm(metric, period, ("", one)) for one in sellers]
-    known = [row for row in rows if row is not None]
-    if not known:
+    """A limit is copied to each seller; of a team or the account it is their sum (kpis.md 8.1)."""
+    config, (team, seller) = book.config, scope
+    at = day_start(to_day(period.last), config.timezone)
+    held = [s.id for s in config.directory.sellers if s.listed and s.active_at(at)]
+    if team:
+        held = [who for who in held if (own := config.team_of(who)) and own.id == team]
+    found = [book.norm(metric, period, ("", who)) for who in ([seller] if seller else held)]
+    rows = [row for row in found if row is not None]
+    if not rows:
         return Plan()
-    return Plan(sum(int(row["value"]) for row in known), None, max(row["version"] for row in known))
+    return Plan(sum(row["value"] for row in rows), None, max(row["version"] for row in rows))
 
 
 def plans_of_spans(

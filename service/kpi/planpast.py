@@ -65,7 +65,7 @@ class Past:
         first, last = months[0].first, months[-1].last
         where = (
             _CONTRIBUTION.c.account_id == self.config.account_id,
-            _CONTRIBUTION.c.metric == metric.parts[0],
+            _CONTRIBUTION.c.metric.in_(metric.parts),
             _CONTRIBUTION.c.day.between(to_day(first), to_day(last)),
             _CONTRIBUTION.c.seller.in_(sellers),
         )
@@ -84,7 +84,7 @@ class Past:
         found = []
         for month in months:
             then = Period.parse(f"{month.first.year - 1}-{month.first.month:02d}")
-            value = self.total(metric.parts[0], then.first, then.last, sellers)
+            value = sum(self.total(p, then.first, then.last, sellers) for p in metric.parts)
             count = (then.last - then.first).days + 1
             seconds = sum(calendar.day_seconds(then.first + timedelta(n)) for n in range(count))
             found.append(Fraction(max(0, value), seconds) if seconds else Fraction(0))

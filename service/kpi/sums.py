@@ -1,22 +1,25 @@
 """Sums of contributions by period and group: the only SQL of the figures.
 
 Whole months come from `rollup_month`, whole days from `rollup_day` (of the whole account from
-`rollup_total`), the day that `as_of` lies in from the contributions up to it. What needs stage or
-source reads contributions throughout.
+`rollup_total`), the day that `as_of` lies in from the contributions up to it. What needs stage,
+source or reason, what is in no rollup, and what had become of a cohort at an earlier instant, is
+read from the contributions throughout.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, Table, and_, func, literal, or_, select, tuple_
 
 from service.domain.instant import Instant
 from service.domain.period import to_date, to_day
-from service.store.tables import Contribution, RollupDay, RollupMonth, RollupTotal
+from service.kpi.parts import AGED, DEAL_LEVELS, UNROLLED
+from service.store.tables import Contribution, Deal, RollupDay, RollupMonth, RollupTotal
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
+_DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _TOTAL: Table = RollupTotal.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
@@ -24,10 +27,16 @@ _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The instant that an answer knows of, and the local day that it lies in."""
+    """The instant that an answer knows of, and the local day that it lies in.
+
+    `live`: it is the present one, so nothing that is known lies behind it. `known`: of a cohort
+    whose younger members are left out (`at` is earlier) the instant that it is looked at.
+    """
 
     at: Instant
     day: int
+    live: bool = False
+    known: Instant = 0  # what came later than this is not looked at; 0 = `at`
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +45,26 @@ class Ask:
 
     account_id: str
     parts: tuple[str, ...]
-    columns: tuple[str, ...]  # of seller, pipeline, stage, source
+    columns: tuple[str, ...]  # of seller, pipeline, stage, source, reason
     filters: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # (column, eq|ne, values)
+    within: int = 0  # seconds: of a cohort's part only what came so soon; 0 = whenever
 
-    @property
-    def by_rollup(self) -> bool:
+    def by_rollup(self, cut: Cut) -> bool:
         """Whether the rollups know all that is asked."""
         used = {*self.columns, *(column for column, _, _ in self.filters)}
-        return used <= {"seller", "pipeline"}
+        if self.within or not UNROLLED.isdisjoint(self.parts):
+            return False
+        return used <= {"seller", "pipeline"} and (cut.live or AGED.isdisjoint(self.parts))
+
+    def conditions(self, cut: Cut) -> list[Any]:
+        """What contributions have to meet, beside their part and day."""
+        columns = _CONTRIBUTION.c
+        found = [columns.at <= cut.at, *_conditions(_CONTRIBUTION, self)]
+        if not AGED.isdisjoint(self.parts):
+            found.append(columns.at + columns.age <= (cut.known or cut.at))
+        if self.within:
+            found.append(columns.age <= self.within)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,9 @@ class Sum:
     value: int
 
 
+Running = dict[tuple[str, tuple[str, ...], str], int]  # by part, group, currency
+
+
 def sums(
     connection: Connection, ask: Ask, first: date, last: date, cut: Cut, *, months: bool
 ) -> Iterator[Sum]:
@@ -65,7 +89,7 @@ def sums(
     begin = to_day(first)
     if begin > end:
         return
-    if not ask.by_rollup:
+    if not ask.by_rollup(cut):
         yield from _read(connection, ask, _CONTRIBUTION, "day", begin, end, cut)
         return
     before_cut = min(end, to_day(to_date(cut.day) - timedelta(days=1)))
@@ -116,11 +140,10 @@ def _read(
     query = (
         select(*keys, func.sum(table.c.value))
         .where(table.c.account_id == ask.account_id, table.c.metric.in_(ask.parts))
-        .where(table.c[name].between(begin, end), *_conditions(table, ask))
+        .where(table.c[name].between(begin, end))
+        .where(*(_conditions(table, ask) if cut is None else ask.conditions(cut)))
         .group_by(*keys)
     )
-    if cut is not None:
-        query = query.where(table.c.at <= cut.at)
     for row in connection.execute(query):
         bucket = int(row[1])
         on = to_date(bucket * 100 + 1 if name == "month" else bucket)
@@ -135,16 +158,67 @@ def _conditions(table: Table, ask: Ask) -> list[Any]:
     return found
 
 
-def bases(
-    connection: Connection, ask: Ask, first: date, cut: Cut
-) -> dict[tuple[str, tuple[str, ...]], int]:
-    """Running sums just before `first` (for levels): by (part, group)."""
-    found: dict[tuple[str, tuple[str, ...]], int] = {}
+def bases(connection: Connection, ask: Ask, first: date, cut: Cut) -> Running:
+    """Running sums just before `first` (for levels): by (part, group, currency).
+
+    Levels of deals that no rollup keeps are summed over the deals that were not closed for good by
+    then: the steps of all others undo each other.
+    """
+    found: Running = {}
     before = first - timedelta(days=1)
+    if not ask.by_rollup(cut):
+        return _bases_apart(connection, ask, before, cut)
     for part in sums(connection, ask, date(1970, 1, 1), before, cut, months=True):
-        key = (part.part, part.group)
+        key = (part.part, part.group, part.currency)
         found[key] = found.get(key, 0) + part.value
     return found
+
+
+def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Running:
+    columns = _CONTRIBUTION.c
+    chosen = [columns[column] for column in ask.columns]
+    last = min(to_day(before), cut.day)
+    query = (
+        select(columns.metric, *chosen, columns.currency, func.sum(columns.value))
+        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
+        .where(columns.day <= last, *ask.conditions(cut))
+        .group_by(columns.metric, *chosen, columns.currency)
+    )
+    if DEAL_LEVELS.issuperset(ask.parts):
+        query = query.where(columns.timeline.in_(unsettled(ask.account_id, before, cut)))
+    rows = connection.execute(query)
+    return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
+
+
+def steps(
+    connection: Connection, ask: Ask, first: date, last: date, cut: Cut
+) -> Iterator[tuple[Instant, tuple[str, ...], int]]:
+    """(instant, group, change) of levels in a span of days."""
+    columns = _CONTRIBUTION.c
+    chosen = [columns[column] for column in ask.columns]
+    query = (
+        select(columns.at, *chosen, func.sum(columns.value))
+        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
+        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
+        .where(*ask.conditions(cut))
+        .group_by(columns.at, *chosen)
+    )
+    for row in connection.execute(query):
+        yield int(row[0]), tuple(row[1:-1]), int(row[-1])
+
+
+def unsettled(account_id: str, on: date, cut: Cut) -> Any:
+    """Timelines of the deals that were not closed for good before the end of a day (or the cut).
+
+    A day of slack, so that no time zone has to be known. Index: ix_deal_closed.
+    """
+    midnight = datetime.combine(on, time(), UTC) - timedelta(days=1)
+    since = min(int(midnight.timestamp()), cut.at)
+    columns = _DEAL.c
+    return select(literal("deal:").concat(columns.id)).where(
+        columns.account_id == account_id,
+        or_(columns.closed_at.is_(None), columns.closed_at >= since),
+    )
 
 
 def subjects(
@@ -162,7 +236,7 @@ def subjects(
         select(_CONTRIBUTION)
         .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
         .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
-        .where(columns.at <= cut.at, *_conditions(_CONTRIBUTION, ask))
+        .where(*ask.conditions(cut))
         .order_by(columns.at.desc(), columns.metric, columns.subject_id, columns.key)
         .limit(limit)
     )
@@ -175,9 +249,17 @@ def subjects(
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def total(connection: Connection, ask: Ask, first: date, last: date, cut: Cut) -> dict[str, int]:
-    """The sum of all contributions of a figure, by currency."""
-    found: dict[str, int] = {}
-    for part in sums(connection, ask, first, last, cut, months=True):
-        found[part.currency] = found.get(part.currency, 0) + part.value
-    return found
+def totals(
+    connection: Connection, ask: Ask, first: date, last: date, cut: Cut, *, by_age: bool = False
+) -> dict[str, tuple[int, int]]:
+    """(sum, number) of the contributions of a figure, by currency."""
+    columns = _CONTRIBUTION.c
+    value = columns.age if by_age else columns.value
+    query = (
+        select(columns.currency, func.sum(value), func.count())
+        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
+        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
+        .where(*ask.conditions(cut))
+        .group_by(columns.currency)
+    )
+    return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}

@@ -20,9 +20,16 @@ from service.store.bi.tables import (
 from service.store.tables import Contribution
 
 _C: Any = Contribution.__table__  # type: ignore[attr-defined]
-PARTS = tuple(sorted({m.part or m.slug for m in METRICS.values() if m.kind == "sum"}))
+PARTS = tuple(sorted({p for m in METRICS.values() if m.kind == "sum" for p in m.parts}))
 MONEY_PARTS = tuple(
-    sorted({m.part or m.slug for m in METRICS.values() if m.kind == "sum" and m.unit == "money"})
+    sorted(
+        {
+            part
+            for metric in METRICS.values()
+            if metric.kind == "sum" and metric.unit == "money"
+            for part in metric.parts
+        }
+    )
 )
 _KEY = ("account_id", "day", "metric", "seller", "pipeline", "source", "currency")
 
@@ -35,8 +42,9 @@ def _sums(scene: Scene) -> Any:
         total = cast(func.sum(_C.c.value), BigInteger).label("value")
         query = select(*columns, total, func.max(_C.c.at).label("at"))
         mine = and_(
-            _C.c.account_id.in_(scene.accounts), _C.c.metric.in_(PARTS), _C.c.at <= scene.at
-        )
+            _C.c.account_id.in_(scene.accounts), _C.c.metric.in_(PARTS),
+            _C.c.at + _C.c.age <= scene.at,
+        )  # fmt: skip
         return query.where(mine).group_by(*columns).subquery("kpi")
 
     return scene.once("kpi_daily", make)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from service.domain.config import Config
@@ -9,10 +10,12 @@ from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
 from service.domain.period import local_day
-from service.domain.siblings import presence
+from service.domain.siblings import presence, wins
+from service.domain.span import Span
 from service.domain.story import DealState, Story, TaskState
 from service.domain.violation import Found
-from service.kpi.contributions import Contribution, contribute
+from service.kpi.contribution import Contribution
+from service.kpi.contributions import contribute
 from service.rules.book import Window
 from service.rules.judge import Failure, judge
 from service.store.derived import Derived, Row
@@ -37,7 +40,8 @@ def derive(story: Story, windows: Sequence[Window], mutes: Mutes = NO_MUTES) -> 
         interval.muted = mutes.pieces(interval)
         row = violation_row(config.account_id, story.key, interval)
         derived.violations[row["id"]] = row
-    for contribution in contribute(story, found, config, windows[-1].levels):
+    norm = partial(first_touch_norm, windows)
+    for contribution in contribute(story, found, config, windows[-1].levels, norm):
         key, rest = contribution_row(contribution, config)
         derived.contributions[key] = rest
     if story.deal:
@@ -46,6 +50,18 @@ def derive(story: Story, windows: Sequence[Window], mutes: Mutes = NO_MUTES) -> 
         if not states[-1].deleted:
             derived.tasks[task_id] = _task_row(story, task_id, states)
     return Verdict(derived, failures)
+
+
+def first_touch_norm(
+    windows: Sequence[Window], kind: str, at: Instant, pipeline: str, stage: str
+) -> Span | None:
+    """In what time an inquiry of that instant had to be touched first; None = no rule says it."""
+    window = next((w for w in windows if w.start <= at < w.end), windows[0])
+    for name in ("lead", "deal") if kind == "lead" else ("deal",):
+        for rule in window.judging.get(name, ()):
+            if rule.id == f"{name}-no-first-touch":
+                return rule.span(pipeline, stage)
+    return None
 
 
 def violation_row(account_id: str, timeline: str, found: Found) -> Row:
@@ -84,7 +100,7 @@ def contribution_row(row: Contribution, config: Config) -> tuple[tuple[str, ...]
     day = local_day(row.at, config.timezone)
     return key, (
         row.at, day, row.seller, row.pipeline, row.stage, row.source, row.value, row.currency,
-        row.slot,
+        row.slot, row.reason, row.age,
     )  # fmt: skip
 
 
@@ -112,6 +128,7 @@ def _deal_row(story: Story, config: Config) -> Row:
         "has_contact": bool(now.contacts),
         "deleted": now.deleted,
         "presence": list(map(list, presence(story, config))),
+        "wins": list(map(list, wins(story, config))),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from service.domain.config import Config
 from service.domain.facts import Fact, Kind
-from service.domain.siblings import Sibling, as_told, older_than, sibling_of
+from service.domain.siblings import Sibling, as_told, older_than, sibling_of, wins_told
 from service.domain.story import Story
 from service.store import clients, images
 from service.store import facts as fact_store
@@ -184,4 +184,4 @@ def _keys_told(versions: Iterable[Fact]) -> frozenset[str]:
 def _stored(row: Mapping[str, Any] | None) -> Sibling | None:
     if row is None or row["born_at"] is None:
         return None
-    return Sibling(row["born_at"], row["id"], as_told(row["presence"]))
+    return Sibling(row["born_at"], row["id"], as_told(row["presence"]), wins_told(row["wins"]))

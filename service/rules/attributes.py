@@ -9,49 +9,23 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+from service.domain.card import missing_fields
+from service.domain.conduct import postponements, says_what
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.story import Call, LeadState, TaskState
-from service.domain.words import is_meaningful
 from service.rules.attribute import Attribute, plain, seller_active
-from service.rules.deal_attributes import DEAL, missing_fields
+from service.rules.deal_attributes import DEAL
 
 __all__ = [
     "ATTRIBUTES", "MORNING", "SILENCE_ONLY", "STREAMS", "Attribute", "CallState", "SellerState",
     "TeamState", "missing_fields",
 ]  # fmt: skip
 
-POSTPONED_WITHIN_SECONDS = 8 * 3600  # working time left: earlier it is planning
-ONE_MOVE_SECONDS = 600
-
-
-def _postponed(state: TaskState, config: Config) -> list[Instant]:
-    """Moves of the deadline made when less than 8 working hours were left, or after it."""
-    if not state.moved:
-        return []
-    calendar = config.calendar(state.responsible or None)
-    found: list[Instant] = []
-    for move in state.moved:
-        if move.author is not None and not config.is_human(move.author):
-            continue
-        if found and move.at - found[-1] <= ONE_MOVE_SECONDS:
-            continue
-        left = calendar.working_seconds(move.at, move.due_at) if move.at < move.due_at else 0
-        if left < POSTPONED_WITHIN_SECONDS:
-            found.append(move.at)
-    return found
-
 
 def _last_postponed(state: TaskState, config: Config) -> Instant | None:
-    moves = _postponed(state, config)
+    moves = postponements(state, config)
     return moves[-1] if moves else None
-
-
-def _says(state: TaskState, config: Config) -> bool:
-    kind = next((k.name for k in config.directory.task_kinds if k.id == state.task_kind), None)
-    if state.text.strip().casefold() in config.standards.stop_texts:
-        return False
-    return is_meaningful(state.text, kind)
 
 
 def _due(state: TaskState, _: Config) -> Instant | None:
@@ -69,18 +43,18 @@ _TASK: tuple[Attribute, ...] = (
         "task.postponements",
         "int",
         "deadline moved on when under 8 working hours were left",
-        lambda s, c: len(_postponed(s, c)),
+        lambda s, c: len(postponements(s, c)),
     ),
     Attribute("task.last_postponed_at", "instant", "last of them", _last_postponed),
     plain("task.is_all_day", "bool", "for a whole day"),
     plain("task.kind", "text", "type id", "task_kind"),
     plain("task.text", "text", "text"),
-    Attribute("task.text_is_meaningful", "bool", "says what to do", _says),
+    Attribute("task.text_is_meaningful", "bool", "says what to do", says_what),
     Attribute(
         "task.text_is_copied",
         "bool",
         "says something, and the same as the seller's previous task on the deal",
-        lambda s, c: s.is_copied and _says(s, c),
+        lambda s, c: s.is_copied and says_what(s, c),
     ),
     plain("task.created_at", "instant", "set"),
     Attribute(

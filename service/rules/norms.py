@@ -212,8 +212,8 @@ class _Hygiene:
             hygiene.Change(e.at, _ALL if e.part == "hygiene_cost" else "", e.delta, e.subject)
             for e in track.events
         ]
-        cost = before.get("hygiene_cost", 0)
-        self._meter = hygiene.Meter(before.get("deals_open", 0), {_ALL: cost}, changes)
+        levels = {("", ""): before.get("deals_open", 0), (_ALL, ""): before.get("hygiene_cost", 0)}
+        self._meter = hygiene.Meter(levels, changes)
 
     def measure(self, day: Day, rule: Rule, config: Config) -> Measured:
         taken = self._meter.take(day.pieces)

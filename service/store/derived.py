@@ -24,6 +24,7 @@ Row = dict[str, Any]
 _CONTRIBUTION_KEY = ("metric", "subject_kind", "subject_id", "key")
 _CONTRIBUTION_REST = (
     "at", "day", "seller", "pipeline", "stage", "source", "value", "currency", "slot",
+    "reason", "age",
 )  # fmt: skip
 _WORK_MARK = "due_at"  # when the tick looks: no part of what is derived
 _NOT_DERIVED = ("account_id", "revision")

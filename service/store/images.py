@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, Table, select
 
 from service.domain.instant import Instant
-from service.domain.siblings import Sibling, as_told
+from service.domain.siblings import Sibling, as_told, wins_told
 from service.store.chunks import chunks
 from service.store.tables import Deal
 
@@ -40,11 +40,11 @@ def siblings(connection: Connection, account_id: str, deals: Iterable[str]) -> d
     """Deals as the others of their client see them (those whose birth is known)."""
     found: dict[str, Sibling] = {}
     for part in chunks(deals):
-        query = select(_DEAL.c.id, _DEAL.c.born_at, _DEAL.c.presence).where(
+        query = select(_DEAL.c.id, _DEAL.c.born_at, _DEAL.c.presence, _DEAL.c.wins).where(
             _DEAL.c.account_id == account_id, _DEAL.c.id.in_(part), _DEAL.c.born_at.is_not(None)
         )
         found |= {
-            deal: Sibling(int(born), deal, as_told(presence))
-            for deal, born, presence in connection.execute(query)
+            deal: Sibling(int(born), deal, as_told(presence), wins_told(wins))
+            for deal, born, presence, wins in connection.execute(query)
         }
     return found

@@ -94,7 +94,7 @@ def move(
     days: dict[tuple[Any, ...], list[int]] = {}
     for sign, rows in ((1, added), (-1, removed)):
         for _, key, rest in rows:
-            _, day, seller, pipeline, _, _, value, currency, slot = rest
+            _, day, seller, pipeline, _, _, value, currency, slot = rest[:9]
             if slot:
                 continue
             cell = days.setdefault((key[0], day, seller, pipeline, currency), [0, 0])

@@ -1,9 +1,8 @@
 """All tables and their indexes, nothing else.
 
 `account_id` is the first column of every primary key and index of tenant data. Instants are whole
-seconds since 1970 (BigInteger, see `domain.instant`); `day` is a local date as the number yyyymmdd;
-money is minor units. Ids of subjects, sellers, pipelines and stages are the CRM's own (without the
-account prefix that the API adds). An empty text in a key column means "none".
+seconds since 1970 (BigInteger, see `domain.instant`); `day` is a local date as yyyymmdd; money is
+minor units. Ids are the CRM's own (without the account prefix). An empty key text means "none".
 """
 
 from typing import Any
@@ -202,10 +201,12 @@ class Deal(SQLModel, table=True):
     deleted: bool = False
     revision: int = number(default=0)  # data version of the last change (change feed)
     presence: Any = json_column()  # when it was open: [start, end, pipeline, seller] each
+    wins: Any = json_column(nullable=True)  # when it was won: [start, end] each
     __table_args__ = (
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),
         Index("ix_deal_revision", "account_id", "revision", "id"),
+        Index("ix_deal_closed", "account_id", "closed_at"),
     )
 
 
@@ -325,6 +326,8 @@ class Contribution(SQLModel, table=True):
     value: int = number()
     currency: str
     slot: str = ""  # of a level that is counted apart; in no rollup
+    reason: str = ""  # of a loss or a refusal: its id
+    age: int = number(default=0)  # of a cohort's part: seconds until it came to that
     __table_args__ = (
         Index(
             "ix_contribution_day",

@@ -156,10 +156,29 @@ def test_the_interval_comes_from_six_closed_months(lived: Api) -> None:
     found = {row["seller"] and row["seller"]["id"]: row for row in lines(lived, by="seller")}
     told = found["romashka.7"]["forecast"]
     rate = found["romashka.7"]["run_rate"]
-    assert told == {"low": 3.0, "mid": rate, "high": 8.0, "method": "run_rate"}
+    assert told == {
+        "low": 3.0, "mid": rate, "high": 8.0, "method": "run_rate", "pipeline": None,
+        "coverage": None, "coverage_months": 0,  # no month has six before it
+    }  # fmt: skip
     assert found["romashka.9"]["forecast"]["low"] is None  # no month before
     earlier = lines(lived, period="2026-02", as_of="2026-02-20T09:00:00Z")[0]["forecast"]
     assert (earlier["low"], earlier["high"]) == (None, None)  # five closed months
+
+
+def test_the_pipeline_weighs_by_how_right_it_was(lived: Api) -> None:
+    """All 33 deals of the six months were won within 5 hours: so will be the two in work."""
+    (line,) = lines(lived, metrics="deals_won", forecast="combined")
+    share = Fraction(8 * len([on for on in WORKING if on < date(2026, 3, 20)]) + 2, 8 * 21)
+    rate, ahead = 3 / share, Fraction(3 + 2)
+    finals = [2 + late for late in LATE.values()]
+    wrong_rate = sum((2 / share - final) ** 2 for final in finals)
+    wrong_ahead = sum(Fraction(2 - final) ** 2 for final in finals)  # nothing was in work then
+    mid = (rate * wrong_ahead + ahead * wrong_rate) / (wrong_rate + wrong_ahead)
+    assert line["fact"] == 3
+    told = line["forecast"]
+    assert (told["pipeline"], told["method"]) == (5.0, "combined")
+    assert told["mid"] == round(float(mid), 2)
+    assert lines(lived, metrics="calls", forecast="combined")[0]["forecast"]["pipeline"] is None
 
 
 def test_the_gap_is_explained_and_sums_to_the_difference(lived: Api) -> None:

@@ -77,7 +77,7 @@ def test_meter_equals_looking_at_every_minute(
 ) -> None:
     changes = sorted(c for number, life in told.items() for c in changes_of(life, number))
     pieces = [(a * MINUTE, b * MINUTE) for a, b in PIECES]
-    taken = Meter(0, {}, changes).take(pieces)
+    taken = Meter({}, changes).take(pieces)
     weight, by_rule = naive(told)
     assert taken.weight == weight
     assert {rule: taken.by_rule.get(rule, 0) for rule in by_rule} == by_rule
@@ -96,15 +96,13 @@ def test_a_meter_that_begins_later_knows_what_was_before(
     changes = sorted(c for number, life in told.items() for c in changes_of(life, number))
     pieces = [(max(a, cut) * MINUTE, b * MINUTE) for a, b in PIECES if b > cut]
     earlier = [c for c in changes if c.at < cut * MINUTE]
-    by_rule: dict[str, int] = {}
+    before: dict[tuple[str, str], int] = {}
     for change in earlier:
-        if change.rule:
-            by_rule[change.rule] = by_rule.get(change.rule, 0) + change.delta
-    opened = sum(c.delta for c in earlier if not c.rule)
+        before[change.key] = before.get(change.key, 0) + change.delta
     later = [c for c in changes if c.at >= cut * MINUTE]
     if pieces:
-        whole = Meter(0, {}, changes).take(pieces)
-        rest = Meter(opened, by_rule, later).take(pieces)
+        whole = Meter({}, changes).take(pieces)
+        rest = Meter(before, later).take(pieces)
         assert (whole.weight, whole.cost) == (rest.weight, rest.cost)
 
 

@@ -1,0 +1,46 @@
+"""Contribution parts that are kept in another way than the rest."""
+
+from service.domain.steps import APART
+
+RANKED = frozenset({"cycle", "check_value", "response", "time_in_stage"})
+"""Values that are ranked: a 0 is a value too."""
+
+DEAL_LEVELS = frozenset({"stage_open", "pipeline_value"})
+"""Levels whose steps are deals' own, each deal's adding up to nothing once it is closed."""
+
+UNROLLED = (
+    RANKED
+    | DEAL_LEVELS
+    | {
+        "response_due", "stage_entered", "stage_skipped", "stage_passed", "stage_lost",
+        "stage_late", "stage_late_passed", "stage_late_lost",
+    }
+)  # fmt: skip
+"""In no rollup: values that are ranked, steps between stages, what is known of the future.
+
+They bear the slot `APART`.
+"""
+
+CORRECTED = frozenset(
+    {"deals_won", "deals_lost", "lost_target", "won_with_amount", "receipts", "inquiries_left"}
+)
+"""Parts whose undoing can be dated back (`reopen=restate`): see `restated`."""
+
+
+def restated(part: str) -> str:
+    """The part that moves corrections back: out of their own instant, into their origin's."""
+    return f"{part}_restated"
+
+
+AGED = frozenset(
+    {
+        "cohort_won", "cohort_lost", "created_spam", "inquiry_no_deal", "inquiry_won",
+        "inquiry_qualified", "inquiries_answered", "response", "response_due", "response_in_norm",
+        "stage_passed", "stage_lost", "stage_late_passed", "stage_late_lost",
+        "calls_unreturned",
+    }
+    | {restated(part) for part in CORRECTED}
+)  # fmt: skip
+"""Parts dated at a beginning that say by `age` when it came to that (and not before)."""
+
+__all__ = ["AGED", "APART", "CORRECTED", "DEAL_LEVELS", "RANKED", "UNROLLED", "restated"]

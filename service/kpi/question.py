@@ -1,0 +1,206 @@
+"""What is asked of the figures, and how columns of an account become the question's groups."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import NamedTuple
+
+from service.domain.config import Config
+from service.domain.instant import Instant
+from service.domain.period import Grain, local_day, periods
+from service.kpi.metric import Metric
+from service.kpi.metrics import METRICS
+from service.kpi.sums import Cut
+
+COLUMNS = {"seller": "seller", "team": "seller", "pipeline": "pipeline"}
+COLUMNS |= {"source": "source", "stage": "stage", "reason": "reason"}
+PLAIN = ("source", "rule", "severity")  # told as they are, no ids of an account
+WHOLE_MONTHS = {None, "month", "quarter", "year"}
+
+Group = tuple[str | None, ...]
+Key = tuple[int, Group, str]  # number of the period, group, currency
+Filter = tuple[str, str, tuple[str, ...]]  # dimension, eq|ne, ids
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked. `filters`: (dimension, eq|ne, full ids); `live`: `as_of` is the present.
+
+    `restate`: undone wins and losses are taken back where they stood (kpis.md 1.9); `within`:
+    seconds after which every member of a cohort is looked at; `strict`: skipped stages are not
+    passed.
+    """
+
+    metrics: tuple[Metric, ...]
+    dimensions: tuple[str, ...]
+    first: date
+    last: date
+    grain: Grain | None = None
+    filters: tuple[Filter, ...] = ()
+    as_of: Instant = 0
+    live: bool = False
+    restate: bool = False
+    within: int = 0
+    strict: bool = False
+
+    @property
+    def needed(self) -> tuple[Metric, ...]:
+        """The figures with all that is shown beside them."""
+        names = [name for metric in self.metrics for _, name in metric.beside]
+        return tuple(dict.fromkeys([*self.metrics, *(METRICS[name] for name in names)]))
+
+    @property
+    def has_money(self) -> bool:
+        """Whether currency is an implicit dimension."""
+        return any(is_of_money(metric) for metric in self.needed)
+
+    @property
+    def by_stage(self) -> bool:
+        """Whether stages are told apart or chosen."""
+        return "stage" in self.dimensions or any(name == "stage" for name, _, _ in self.filters)
+
+    def spans(self) -> list[tuple[date, date]]:
+        """First and last day of each period, cut by the question's span."""
+        if self.grain is None:
+            return [(self.first, self.last)]
+        return [
+            (max(period.first, self.first), min(period.last, self.last))
+            for period in periods(self.first, self.last, self.grain)
+        ]
+
+    def about(self, metrics: Iterable[Metric]) -> "Question":
+        """The same question about other figures."""
+        return replace(self, metrics=tuple(metrics))
+
+    def over(self, first: date, last: date) -> "Question":
+        """The same question about another span, as a whole."""
+        return replace(self, first=first, last=last, grain=None)
+
+    def cut(self, config: Config) -> Cut:
+        """How far an account is looked at."""
+        return Cut(self.as_of, local_day(self.as_of, config.timezone), self.live)
+
+
+def is_of_money(metric: Metric) -> bool:
+    """Whether any of its parts is money: then there is a row for each currency."""
+    own = metric.unit == "money"
+    return own or any(is_of_money(METRICS[name]) for name in metric.components)
+
+
+class Term(NamedTuple):
+    """One sum: of a part, as a flow or as a level.
+
+    `horizon`: only what is at least so old (seconds); `within`: only what came so soon.
+    """
+
+    part: str
+    level: bool = False
+    horizon: int = 0
+    within: int = 0
+    sign: int = 1  # -1: it is taken off
+
+
+@dataclass
+class Cells:
+    """Sums of terms by (term, key); ranked values by (slug, key). Levels are stored as values."""
+
+    sums: dict[tuple[Term, Key], int] = field(default_factory=dict)
+    spreads: dict[tuple[str, Key], "Spread"] = field(default_factory=dict)
+    wholes: dict[tuple[str, str], "Spread"] = field(default_factory=dict)  # by (slug, currency)
+    groups: dict[tuple[Group, str], None] = field(default_factory=dict)
+    quiet: set[str] = field(default_factory=set)  # accounts without telephony and calls
+
+    def add(self, term: Term, key: Key, value: int) -> None:
+        """Add to a cell."""
+        self.sums[term, key] = self.sums.get((term, key), 0) + value
+        self.groups.setdefault((key[1], key[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Ranked values of a group: how many, their sum, and the value at each per cent."""
+
+    n: int
+    total: int
+    ranked: Mapping[int, int]
+
+
+class Grouper:
+    """Turns columns of an account into the question's dimensions."""
+
+    def __init__(self, config: Config, question: Question, columns: tuple[str, ...]) -> None:
+        self._config = config
+        self._question = question
+        self._columns = columns
+        self._spans = question.spans()
+        self._first = [span[0] for span in self._spans]
+
+    def period_of(self, on: date) -> int:
+        """Number of the period that a day lies in."""
+        return max(0, bisect_right(self._first, on) - 1)
+
+    def currency(self, told: str) -> str:
+        """The currency of a cell; what has none stands with the account's."""
+        if not self._question.has_money and "currency" not in self._question.dimensions:
+            return ""
+        return told or self._config.currency
+
+    def group(self, values: tuple[str, ...], on: date) -> Group:
+        """The values of the dimensions, as full ids."""
+        return self.of(dict(zip(self._columns, values, strict=True)), on)
+
+    def of(self, row: Mapping[str, str], on: date) -> Group:
+        """The values of the dimensions of something that counts in a place, as full ids."""
+        return tuple(self._value(d, row, on) for d in self._question.dimensions)
+
+    def _value(self, dimension: str, row: Mapping[str, str], on: date) -> str | None:
+        account = self._config.account_id
+        if dimension == "account":
+            return account
+        if dimension == "weekday":
+            return str(on.isoweekday())
+        if dimension == "team":
+            team = self._config.team_of(row["seller"])
+            return team.id if team else None
+        if dimension in PLAIN:
+            return row[dimension] or None
+        if dimension == "stage":
+            return f"{account}.{row['pipeline']}.{row['stage']}" if row["stage"] else None
+        if dimension == "currency":
+            return None
+        return f"{account}.{row[dimension]}" if row[dimension] else None
+
+
+def columns_of(question: Question) -> tuple[str, ...]:
+    """The columns that the dimensions are made from."""
+    columns = tuple(dict.fromkeys(COLUMNS[d] for d in question.dimensions if d in COLUMNS))
+    if "stage" in question.dimensions and "pipeline" not in columns:
+        columns = (*columns, "pipeline")
+    return columns
+
+
+def own_filters(config: Config, question: Question) -> tuple[Filter, ...] | None:
+    """The filters on this account's columns; None = nothing of it is asked for."""
+    found = []
+    prefix = f"{config.account_id}."
+    for dimension, op, values in question.filters:
+        if dimension == "account":
+            if (config.account_id in values) != (op == "eq"):
+                return None
+            continue
+        if dimension == "team":
+            column = "seller"
+            own = tuple(s for t in values if t in config.teams for s in config.teams[t].sellers)
+        elif dimension in PLAIN:
+            column, own = dimension, values
+        else:
+            column = dimension
+            own = tuple(v.removeprefix(prefix) for v in values if v.startswith(prefix))
+            if dimension == "stage":
+                own = tuple(v.partition(".")[2] for v in own)
+        if op == "eq" and not own:
+            return None
+        if own:
+            found.append((column, op, own))
+    return tuple(found)

@@ -1,0 +1,114 @@
+"""What the sources that look at time are asked for, and what they answer: pieces.
+
+A source makes the parts that are no sums of contributions: time integrals, violations, limits,
+days. It answers with pieces; a figure is the sum of their values, and they are its drill-down.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from service.domain.config import Config
+from service.domain.instant import Instant
+from service.domain.integrals import Worked
+from service.domain.period import day_start, to_day
+from service.kpi.question import Filter
+from service.kpi.sums import Cut
+
+
+class Piece(NamedTuple):
+    """An addend of a part: what `subject` gave a seller in `[start, end)` of a period.
+
+    `number`: the period; `value`: seconds of working time, or a count; `seconds`: of a level at an
+    instant 0. `deal`: the deal that the subject hangs on.
+    """
+
+    part: str
+    number: int
+    start: Instant
+    end: Instant
+    value: int
+    seller: str
+    kind: str = ""
+    subject: str = ""
+    deal: str = ""
+    pipeline: str = ""
+    stage: str = ""
+    rule: str = ""
+    severity: str = ""
+
+    @property
+    def place(self) -> Mapping[str, str]:
+        """Where it counts."""
+        return {
+            "seller": self.seller, "pipeline": self.pipeline, "stage": self.stage,
+            "rule": self.rule, "severity": self.severity, "source": "", "reason": "",
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reach:
+    """One account, the periods asked about, and the instant that the answer knows of."""
+
+    connection: Connection
+    config: Config
+    spans: Sequence[tuple[date, date]]
+    filters: tuple[Filter, ...]
+    cut: Cut
+    _worked: dict[tuple[int, int], Worked] = field(default_factory=dict)
+
+    @property
+    def first(self) -> date:
+        """The first local day."""
+        return self.spans[0][0]
+
+    @property
+    def last(self) -> date:
+        """The last local day."""
+        return self.spans[-1][1]
+
+    @cached_property
+    def edges(self) -> list[tuple[Instant, Instant]]:
+        """(from, to) of each period, as far as the cut; one that has not begun is empty."""
+        found = []
+        for first, last in self.spans:
+            start, end = self._start(first), self._start(last + timedelta(days=1))
+            found.append((start, max(start, min(end, self.cut.at))))
+        return found
+
+    @cached_property
+    def ends(self) -> list[Instant]:
+        """The last instant of each period, or the cut: where levels are looked at."""
+        after = [self._start(last + timedelta(days=1)) for _, last in self.spans]
+        return [min(end - 1, self.cut.at) for end in after]
+
+    def _start(self, on: date) -> Instant:
+        return day_start(to_day(on), self.config.timezone)
+
+    def worked(self, seller: str, number: int) -> Worked:
+        """A seller's working time in a period, as far as the cut."""
+        calendar = self.config.calendar(seller or None)
+        key = (id(calendar), number)
+        found = self._worked.get(key)
+        if found is None:
+            first, last = self.spans[number]
+            days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+            at = self.cut.at
+            pieces = [
+                (left, min(right, at))
+                for on in days
+                for left, right in calendar.day_pieces(on)
+                if left < at
+            ]
+            found = self._worked[key] = Worked(pieces)
+        return found
+
+    def admits(self, place: Mapping[str, str]) -> bool:
+        """Whether the filters let something through."""
+        return all(
+            (place.get(column, "") in values) == (op == "eq") for column, op, values in self.filters
+        )

@@ -1,0 +1,283 @@
+"""Percentiles: values ranked in the groups that are asked for, by the database (kpis.md 1.8).
+
+Groups are made in SQL, over all accounts at once, so that a team or a source of several portals is
+ranked as one. Nearest rank: the value at position ceil(p x n / 100).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Table,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+    union_all,
+)
+
+from service.domain.config import Config
+from service.domain.instant import Instant
+from service.domain.period import day_start, to_day
+from service.kpi.metric import Metric
+from service.kpi.question import Cells, Filter, Question, Spread, own_filters
+from service.kpi.sums import Ask, Cut, unsettled
+from service.store.engine import is_sqlite
+from service.store.tables import Contribution, Deal
+
+_C: Table = Contribution.__table__  # type: ignore[attr-defined]
+_DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
+TINY = 1e-12  # so that p x n, where it is whole, is not rounded up past itself
+Element = Any
+
+
+def gather_spread(
+    connection: Connection,
+    configs: Mapping[str, Config],
+    question: Question,
+    metric: Metric,
+    cells: Cells,
+) -> None:
+    """Rank a figure's values by period and group, and all together."""
+    asked = [
+        (config, filters)
+        for config in configs.values()
+        if (filters := own_filters(config, question)) is not None
+    ]
+    if not asked:
+        return
+    if metric.of_level:
+        _of_level(connection, asked, question, metric, cells)
+        return
+    inner = [_values(config, filters, question, metric) for config, filters in asked]
+    numbers = {_bucket_of(first, question): n for n, (first, _) in enumerate(question.spans())}
+    for bucket, group, currency, spread in _ranked(
+        connection, inner, question, metric, whole=False
+    ):
+        _put(cells, metric, (numbers[bucket], group, currency), spread)
+    for _, _, currency, spread in _ranked(connection, inner, question, metric, whole=True):
+        cells.wholes[metric.slug, currency] = spread
+
+
+def _put(
+    cells: Cells, metric: Metric, key: tuple[int, tuple[str | None, ...], str], spread: Spread
+) -> None:
+    cells.spreads[metric.slug, key] = spread
+    cells.groups.setdefault((key[1], key[2]))
+
+
+def _of_level(
+    connection: Connection,
+    asked: Sequence[tuple[Config, tuple[Filter, ...]]],
+    question: Question,
+    metric: Metric,
+    cells: Cells,
+) -> None:
+    """Ages of what is counted at each period's end, or at the cut."""
+    spans = question.spans()
+    for number, (_, last) in enumerate(spans):
+        inner = [_ages(config, filters, question, metric, last) for config, filters in asked]
+        found = _ranked(connection, inner, question, metric, whole=False)
+        for _, group, currency, spread in found:
+            _put(cells, metric, (number, group, currency), spread)
+        if number == len(spans) - 1:
+            for _, _, currency, spread in _ranked(connection, inner, question, metric, whole=True):
+                cells.wholes[metric.slug, currency] = spread
+
+
+# --- the values of one account --------------------------------------------------------------------
+
+
+def _values(
+    config: Config, filters: tuple[Filter, ...], question: Question, metric: Metric
+) -> Element:
+    """Contributions in the span with their period, group and currency."""
+    cut = question.cut(config)
+    ask = Ask(config.account_id, metric.parts, (), filters, _within(metric, question))
+    end = min(to_day(question.last), cut.day)
+    value = _C.c.age if metric.ranks == "age" else _C.c.value
+    keys = _keys(config, question, _C.c, _C.c.day)
+    return (
+        select(_bucket(_C.c.day, question).label("bucket"), *keys, value.label("v"))
+        .where(_C.c.account_id == config.account_id, _C.c.metric.in_(metric.parts))
+        .where(_C.c.day.between(to_day(question.first), end), *ask.conditions(cut))
+    )
+
+
+def _within(metric: Metric, question: Question) -> int:
+    return question.within if metric.cohort else 0
+
+
+def _ages(
+    config: Config, filters: tuple[Filter, ...], question: Question, metric: Metric, last: date
+) -> Element:
+    """Ages at the end of a day with their group and currency."""
+    held = held_ages(config, filters, question, metric, last).subquery()
+    keys = _keys(config, question, held.c, literal(to_day(last)))
+    return select(literal(0, Integer).label("bucket"), *keys, held.c.value.label("v"))
+
+
+def held_ages(
+    config: Config, filters: tuple[Filter, ...], question: Question, metric: Metric, last: date
+) -> Element:
+    """Deals that are open at the end of a day (or at the cut), with birth (`at`) and age then."""
+    at = level_instant(config, question, last)
+    account = config.account_id
+    ask = Ask(account, metric.parts, (), filters)
+    cut = Cut(at, to_day(last), question.live)
+    columns = [_C.c.seller, _C.c.pipeline, _C.c.stage, _C.c.source, _C.c.reason]
+    held = (
+        select(_C.c.subject_id, *columns)
+        .where(_C.c.account_id == account, _C.c.metric.in_(metric.parts))
+        .where(_C.c.timeline.in_(unsettled(account, last, cut)), *ask.conditions(cut))
+        .group_by(_C.c.subject_id, *columns)
+        .having(func.sum(_C.c.value) > 0)
+        .subquery()
+    )
+    age = literal(at, BigInteger) - _DEAL.c.born_at
+    return (
+        select(held, _DEAL.c.born_at.label("at"), age.label("value"))
+        .select_from(held.join(_DEAL, _DEAL.c.id == held.c.subject_id))
+        .where(_DEAL.c.account_id == account, _DEAL.c.born_at.is_not(None))
+    )
+
+
+def level_instant(config: Config, question: Question, last: date) -> Instant:
+    """The last instant of a day, or the cut if that is earlier."""
+    midnight = day_start(to_day(date.fromordinal(last.toordinal() + 1)), config.timezone)
+    return min(question.as_of, midnight - 1)
+
+
+def _keys(config: Config, question: Question, columns: Any, day: Element) -> list[Element]:
+    made = [
+        _group(config, dimension, columns, day).label(f"g{n}")
+        for n, dimension in enumerate(question.dimensions)
+    ]
+    if not question.has_money and "currency" not in question.dimensions:
+        return [*made, literal("").label("currency")]
+    told = columns.get("currency")
+    own = literal(config.currency)
+    currency = own if told is None else case((told == "", own), else_=told)
+    return [*made, currency.label("currency")]
+
+
+def _group(config: Config, dimension: str, columns: Any, day: Element) -> Element:
+    """A dimension's value as a full id; an empty text where there is none."""
+    prefix = f"{config.account_id}."
+    if dimension == "account":
+        return literal(config.account_id)
+    if dimension == "weekday":
+        return case(
+            *((_days(day) % 7 == n, str((n + 3) % 7 + 1)) for n in range(7)), else_=literal("")
+        )
+    if dimension == "team":
+        teams = [(columns.seller.in_(t.sellers), t.id) for t in config.teams.values() if t.sellers]
+        return case(*teams, else_=literal("")) if teams else literal("")
+    if dimension == "source":
+        return columns.source
+    if dimension == "stage":
+        whole = literal(prefix).concat(columns.pipeline).concat(".").concat(columns.stage)
+        return case((columns.stage == "", ""), else_=whole)
+    if dimension == "currency":
+        return literal("")
+    column = columns[dimension]
+    return case((column == "", ""), else_=literal(prefix).concat(column))
+
+
+# --- periods in SQL -------------------------------------------------------------------------------
+
+
+def _quotient(above: Element, below: int) -> Element:
+    """Whole division that means the same on both databases."""
+    return cast((above - above % below) / below, Integer)
+
+
+def _days(day: Element) -> Element:
+    """Yyyymmdd -> days since 1970 (civil calendar arithmetic)."""
+    month = _quotient(day, 100) % 100
+    year = _quotient(day, 10000) - case((month <= 2, 1), else_=0)
+    shifted = month + case((month <= 2, 9), else_=-3)
+    in_year = _quotient(153 * shifted + 2, 5) + day % 100 - 1
+    leaps = _quotient(year, 4) - _quotient(year, 100) + _quotient(year, 400)
+    return year * 365 + leaps + in_year - 719468
+
+
+def _bucket(day: Element, question: Question) -> Element:
+    """A number that is the same exactly for the days of one period."""
+    month = _quotient(day, 100)
+    by_grain: dict[str, Element] = {
+        "day": day,
+        "week": _quotient(_days(day) + 3, 7),
+        "month": month,
+        "quarter": _quotient(month, 100) * 10 + _quotient(month % 100 + 2, 3),
+        "year": _quotient(month, 100),
+    }
+    return by_grain.get(question.grain or "", literal(0, Integer))
+
+
+def _bucket_of(first: date, question: Question) -> int:
+    """The same number in Python."""
+    by_grain = {
+        "day": to_day(first),
+        "week": (first.toordinal() - date(1970, 1, 1).toordinal() + 3) // 7,
+        "month": to_day(first) // 100,
+        "quarter": first.year * 10 + (first.month + 2) // 3,
+        "year": first.year,
+    }
+    return by_grain.get(question.grain or "", 0)
+
+
+# --- ranking --------------------------------------------------------------------------------------
+
+
+def _ranked(
+    connection: Connection,
+    inner: Sequence[Element],
+    question: Question,
+    metric: Metric,
+    *,
+    whole: bool,
+) -> list[tuple[int, tuple[str | None, ...], str, Spread]]:
+    """(period, group, currency, spread); `whole`: of everything in one currency."""
+    united: Element = union_all(*inner)
+    values = united.subquery("value")
+    names = [] if whole else ["bucket", *(f"g{n}" for n in range(len(question.dimensions)))]
+    keys = [values.c[name] for name in (*names, "currency")]
+    if is_sqlite(connection):
+        query = _by_windows(keys, values.c.v, metric)
+    else:
+        ranks = [func.percentile_disc(p / 100 - TINY).within_group(values.c.v)
+                 for p in metric.percents]  # fmt: skip
+        query = select(*keys, func.count(), func.sum(values.c.v), *ranks).group_by(*keys)
+    width = len(names) + 1
+    found: list[tuple[int, tuple[str | None, ...], str, Spread]] = []
+    for row in connection.execute(query).all():
+        told: list[Any] = list(row)
+        ranked_values = [int(value) for value in told[width + 2 :]]
+        places = dict(zip(metric.percents, ranked_values, strict=True))
+        spread = Spread(int(told[width]), int(told[width + 1]), places)
+        bucket = 0 if whole else int(told[0])
+        group = () if whole else tuple(value or None for value in told[1 : width - 1])
+        found.append((bucket, group, told[width - 1], spread))
+    return found
+
+
+def _by_windows(keys: Sequence[Element], value: Element, metric: Metric) -> Element:
+    """Ranking where the database has no percentiles."""
+    place = func.row_number().over(partition_by=keys, order_by=value)
+    count = func.count().over(partition_by=keys)
+    placed = select(*keys, value, place.label("place"), count.label("n")).subquery("placed")
+    out = [placed.c[key.name] for key in keys]
+    at = [_value_at(placed.c, percent) for percent in metric.percents]
+    return select(*out, func.count(), func.sum(placed.c.v), *at).group_by(*out)
+
+
+def _value_at(columns: Any, percent: int) -> Element:
+    """The value at position ceil(percent x n / 100)."""
+    is_there: Element = columns.place == _quotient(columns.n * percent + 99, 100)
+    return func.max(case((is_there, columns.v)))

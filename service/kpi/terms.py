@@ -1,0 +1,160 @@
+"""Figures from sums: what a figure has to have added up, and how it is worked out from that."""
+
+from collections.abc import Callable, Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
+
+from service.kpi.metric import FEW, Metric, Number
+from service.kpi.metrics import METRICS, STRICT
+from service.kpi.parts import CORRECTED, restated
+from service.kpi.question import Question, Spread, Term
+
+Get = Callable[[Term], int]
+
+
+def terms_of(metric: Metric, question: Question) -> tuple[Term, ...]:
+    """All sums that a figure needs (a percentile and a derived figure need none)."""
+    if metric.kind == "ratio":
+        found = [*above_of(metric, question), *below_of(metric, question)]
+        if horizon_of(metric, question):
+            found += [term._replace(horizon=0) for term in below_of(metric, question)]
+        return (*found, *_least(metric))
+    return plain_of(metric, question)
+
+
+def _least(metric: Metric) -> tuple[Term, ...]:
+    return (Term(metric.least[0], level=True),) if metric.least else ()
+
+
+def horizon_of(metric: Metric, question: Question) -> int:
+    """The age at which the members of a cohort are looked at; 0 = so far."""
+    if not metric.cohort:
+        return 0
+    return metric.horizon or question.within
+
+
+def numerator_of(metric: Metric, question: Question) -> Metric:
+    """The figure above the line of a ratio."""
+    name = metric.numerator
+    return METRICS[STRICT.get(name, name) if question.strict else name]
+
+
+def denominator_of(metric: Metric, question: Question) -> tuple[Metric, ...]:
+    """The figures below it."""
+    names = metric.denominator
+    return tuple(METRICS[STRICT.get(n, n) if question.strict else n] for n in names)
+
+
+def plain_of(metric: Metric, question: Question) -> tuple[Term, ...]:
+    """The terms of a sum or level."""
+    if metric.kind not in {"sum", "level"}:
+        return ()
+    parts = list(parts_of(metric, question))
+    if question.restate:
+        parts += [restated(part) for part in parts if part in CORRECTED]
+    level, off = metric.kind == "level", metric.takes
+    return tuple(Term(part, level, sign=-1 if part in off else 1) for part in dict.fromkeys(parts))
+
+
+def _sum(get: Get, terms: Iterable[Term]) -> int:
+    return sum(term.sign * get(term._replace(sign=1)) for term in terms)
+
+
+def parts_of(metric: Metric, question: Question) -> tuple[str, ...]:
+    """The parts of a figure; where stages are told apart, those that know them."""
+    return (metric.staged,) if metric.staged and question.by_stage else metric.parts
+
+
+def above_of(metric: Metric, question: Question) -> tuple[Term, ...]:
+    """The terms above the line of a ratio."""
+    horizon = horizon_of(metric, question)
+    within = question.within if metric.cohort and not metric.horizon else 0
+    terms = plain_of(numerator_of(metric, question), question)
+    return tuple(term._replace(horizon=horizon, within=within) for term in terms)
+
+
+def below_of(metric: Metric, question: Question) -> tuple[Term, ...]:
+    """The terms below it."""
+    horizon = horizon_of(metric, question)
+    within = question.within if metric.cohort and not metric.horizon else 0
+    return tuple(
+        term._replace(horizon=horizon, within=within)
+        for below in denominator_of(metric, question)
+        for term in plain_of(below, question)
+    )
+
+
+class Told(NamedTuple):
+    """A figure's value, what stands beside it, and the two sums of a ratio."""
+
+    value: Number
+    notes: dict[str, Number]
+    above: Number = None
+    below: Number = None
+
+
+def ratio(metric: Metric, question: Question, get: Get) -> Told:
+    """A ratio from its sums; a denominator of 0 gives null."""
+    above = _sum(get, above_of(metric, question))
+    below = _sum(get, below_of(metric, question))
+    notes: dict[str, Number] = {}
+    if horizon_of(metric, question):
+        known = _sum(get, [term._replace(horizon=0) for term in below_of(metric, question)])
+        notes["immature"] = known - below
+    value = divided(metric, above, below)
+    if metric.least and _sum(get, _least(metric)) < metric.least[1]:
+        value = None
+    shown = scaled(numerator_of(metric, question), above)
+    return Told(value, notes, shown, scaled(denominator_of(metric, question)[0], below))
+
+
+def divided(metric: Metric, above: int, below: int) -> Number:
+    """The quotient, scaled: money to the minor unit, half up; else 6 decimals; null below 0."""
+    if below <= 0:
+        return None
+    quotient = Decimal(above * metric.scale.numerator) / (below * metric.scale.denominator)
+    if metric.unit in {"money", "seconds"}:
+        return int(quotient.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return float(round(quotient, 6))
+
+
+def scaled(metric: Metric, total: int) -> int | float:
+    """A sum in the figure's unit."""
+    if metric.scale == 1:
+        return total
+    return float(round(Decimal(total * metric.scale.numerator) / metric.scale.denominator, 6))
+
+
+def added(metric: Metric, question: Question, get: Get) -> int | float:
+    """A sum or level from its terms."""
+    return scaled(metric, _sum(get, plain_of(metric, question)))
+
+
+def ranked(metric: Metric, spread: Spread | None) -> Told:
+    """A percentile with its n, mean and other percentiles; null under `FEW` (kpis.md 1.8)."""
+    first, *others = metric.percents
+    n = spread.n if spread is not None else 0
+    if spread is None or n < FEW:
+        return Told(None, {"count": n, "mean": None, **{f"p{p}": None for p in others}})
+    mean = int((Decimal(spread.total) / n).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    notes: dict[str, Number] = {"count": n, "mean": scaled(metric, mean)}
+    ranks = {p: scaled(metric, value) for p, value in spread.ranked.items()}
+    return Told(ranks[first], notes | {f"p{p}": ranks[p] for p in others})
+
+
+def notes_of(metric: Metric, question: Question) -> tuple[str, ...]:
+    """Names of what is always shown beside a figure."""
+    own: tuple[str, ...] = ()
+    if metric.kind == "percentile":
+        own = ("count", "mean", *(f"p{p}" for p in metric.percents[1:]))
+    if metric.kind == "derived":
+        own = metric.factors if metric.notes is None else metric.notes
+    if metric.kind == "ratio" and horizon_of(metric, question):
+        own = ("immature",)
+    return (*own, *(name for name, _ in metric.beside))
+
+
+def all_terms(metrics: Iterable[Metric], question: Question) -> tuple[Term, ...]:
+    """All sums that several figures need."""
+    terms = (term for metric in metrics for term in terms_of(metric, question))
+    return tuple(dict.fromkeys(term._replace(sign=1) for term in terms))

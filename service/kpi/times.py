@@ -1,0 +1,171 @@
+"""Levels integrated over working time of the responsible (overdue hours, deal-hours), and meetings.
+
+A figure adds up what stood before the period and the steps in it; the drill-down does the same for
+each subject. The pieces of a subject are the stretches in which its level stood.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Table, func, select
+
+from service.domain.instant import Instant
+from service.domain.integrals import Worked
+from service.domain.period import to_day
+from service.kpi.reach import Piece, Reach
+from service.kpi.sums import Ask, bases
+from service.store.tables import Contribution
+
+_C: Table = Contribution.__table__  # type: ignore[attr-defined]
+PREFIX = "time:"
+MEETINGS = "meeting_time"
+_LEVELS = {
+    "time:tasks_overdue": "tasks_overdue",
+    "time:deals_open": "deals_open",
+    "time:deals_uncovered": "deals_uncovered",
+    "time:card_required": "card_required",
+    "time:card_missing": "card_missing",
+    MEETINGS: "meetings",
+}
+TIMES = frozenset(_LEVELS)
+_Place = tuple[str, str]  # seller, pipeline
+
+
+def integrals(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
+    """One piece for each part, seller, pipeline and period."""
+    for part in parts:
+        level = _LEVELS[part]
+        ask = Ask(reach.config.account_id, (level,), ("seller", "pipeline"), reach.filters)
+        running = {
+            (group[0], group[1]): value
+            for (_, group, _), value in bases(reach.connection, ask, reach.first, reach.cut).items()
+        }
+        steps = _steps(reach, level)
+        for place in sorted(running.keys() | steps.keys()):
+            moves = steps.get(place, [])
+            yield from _of_place(reach, part, place, running.get(place, 0), moves)
+
+
+def _of_place(
+    reach: Reach,
+    part: str,
+    place: _Place,
+    level: int,
+    moves: Sequence[tuple[Instant, int]],
+) -> Iterator[Piece]:
+    seller, pipeline = place
+    at = 0
+    for number, (start, end) in enumerate(reach.edges):
+        worked = _time(reach, part, seller, number)
+        value = level * worked.seconds
+        while at < len(moves) and moves[at][0] < _after(reach, number):
+            value += moves[at][1] * worked.after(moves[at][0])
+            level += moves[at][1]
+            at += 1
+        if value:
+            yield Piece(part, number, start, end, value, seller, pipeline=pipeline)
+
+
+def _after(reach: Reach, number: int) -> Instant:
+    """Steps from here on belong to the next period."""
+    following = number + 1
+    return reach.edges[following][0] if following < len(reach.edges) else reach.cut.at + 1
+
+
+def _time(reach: Reach, part: str, seller: str, number: int) -> Worked:
+    """Meetings last as long as they last; the rest counts in working time."""
+    if part == MEETINGS:
+        start, end = reach.edges[number]
+        return Worked([(start, end)] if start < end else [])
+    return reach.worked(seller, number)
+
+
+def _where(reach: Reach, level: str) -> list[Any]:
+    found = [_C.c.account_id == reach.config.account_id, _C.c.metric == level, _C.c.slot == ""]
+    for column, op, values in reach.filters:
+        inside = _C.c[column].in_(values)
+        found.append(inside if op == "eq" else ~inside)
+    return [*found, _C.c.at <= reach.cut.at]
+
+
+def _steps(reach: Reach, level: str) -> Mapping[_Place, list[tuple[Instant, int]]]:
+    """The steps inside the periods, in order. Index: ix_contribution_day."""
+    keys = (_C.c.seller, _C.c.pipeline, _C.c.at)
+    query = (
+        select(*keys, func.sum(_C.c.value))
+        .where(*_where(reach, level))
+        .where(_C.c.day.between(to_day(reach.first), to_day(reach.last)))
+        .group_by(*keys)
+        .order_by(_C.c.at)
+    )
+    found: dict[_Place, list[tuple[Instant, int]]] = {}
+    for row in reach.connection.execute(query):
+        found.setdefault((row[0], row[1]), []).append((int(row[2]), int(row[3])))
+    return found
+
+
+# --- drill-down -----------------------------------------------------------------------------------
+
+
+def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
+    """The stretches of each subject in which it counted, with their working time."""
+    for part in parts:
+        level = _LEVELS[part]
+        for row, moves in _by_subject(reach, level).items():
+            yield from _of_subject(reach, part, row, moves)
+
+
+_Subject = tuple[str, str, str, str, str]  # kind, id, timeline, seller, pipeline
+
+
+def _by_subject(reach: Reach, level: str) -> Mapping[_Subject, list[tuple[Instant, int]]]:
+    """The steps of each subject and place: what stood before the periods first, then in order."""
+    names = ("subject_kind", "subject_id", "timeline", "seller", "pipeline")
+    keys = [_C.c[name] for name in names]
+    first = to_day(reach.first)
+    found: dict[_Subject, list[tuple[Instant, int]]] = {}
+    before = (
+        select(*keys, func.sum(_C.c.value))
+        .where(*_where(reach, level), _C.c.day < first)
+        .group_by(*keys)
+        .having(func.sum(_C.c.value) != 0)
+    )
+    inside = (
+        select(*keys, _C.c.at, _C.c.value)
+        .where(*_where(reach, level), _C.c.day.between(first, to_day(reach.last)))
+        .order_by(_C.c.at, _C.c.key)
+    )
+    start = reach.edges[0][0]
+    for row in reach.connection.execute(before):
+        told: list[Any] = list(row)
+        found.setdefault((*told[:5],), []).append((start, int(told[5])))
+    for row in reach.connection.execute(inside):
+        told = list(row)
+        found.setdefault((*told[:5],), []).append((int(told[5]), int(told[6])))
+    return found
+
+
+def _of_subject(
+    reach: Reach, part: str, row: _Subject, moves: Sequence[tuple[Instant, int]]
+) -> Iterator[Piece]:
+    kind, subject, timeline, seller, pipeline = row
+    deal = timeline.partition(":")[2] if timeline.startswith("deal:") else ""
+    starts = [start for start, _ in reach.edges]
+    level = 0
+    for number, (at, delta) in enumerate(moves):
+        level += delta
+        following = moves[number + 1][0] if number + 1 < len(moves) else reach.edges[-1][1]
+        if not level:
+            continue
+        left = at
+        for period in range(max(0, bisect_right(starts, at) - 1), len(starts)):
+            end = min(following, reach.edges[period][1])
+            start = max(left, reach.edges[period][0])
+            seconds = level * _time(reach, part, seller, period).between(start, end)
+            if seconds:
+                yield Piece(
+                    part, period, start, end, seconds, seller, kind, subject, deal, pipeline
+                )
+            if following <= reach.edges[period][1]:
+                break

@@ -1,0 +1,101 @@
+"""The catalogue over the running service: companions, variants, drill-down, the funnel."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service.kpi.metrics import METRICS
+from tests.api.conftest import Api, Start
+from tests.kpi.oracle import deals
+from tests.kpi.oracle.facts import END, make, read
+from tests.world import connect_account, make_office, tell
+
+SPAN = {"from": "2026-01-01", "to": "2026-04-10"}
+
+
+@pytest.fixture
+def lived(database_url: str, start: Start) -> Iterator[Api]:
+    office = make_office(database_url, "2026-04-10 12:00")
+    connect_account(office, connected="2026-02-01 00:00")
+    tell(office, make(9))
+    api = start(office.engine)
+    api.clock.set("2026-04-10T09:00:00Z")
+    yield api
+    office.close()
+
+
+def test_figures_come_with_what_belongs_beside_them(lived: Api) -> None:
+    client = lived.client("kpi:read")
+    assert {row["slug"] for row in client.get("/v1/kpis").json()["data"]} == set(METRICS)
+    told = client.get("/v1/kpis/first_response").json()
+    assert (told["kind"], told["percentiles"]) == ("distribution", [50, 90])
+    query = SPAN | {"metrics": "cycle,conversion_cohort,average_check,loss_reasons",
+                    "dimensions": "reason", "include": "parts"}  # fmt: skip
+    body = client.get("/v1/kpis/query", params=query).json()
+    columns = {column["name"] for column in body["columns"]}
+    assert {"cycle__count", "cycle__p75", "cycle__mean", "cycle__open_age", "average_check__num",
+            "conversion_cohort__mature", "average_check__without_amount"} <= columns  # fmt: skip
+    for row in body["data"]:
+        assert set(row) - columns == {"reason_name"}
+    names = {row["reason"]: row["reason_name"] for row in body["data"]}
+    assert names == {None: "Без причины", "romashka.1": "Дорого", "romashka.2": "Спам"}
+    assert sum(row["loss_reasons"] or 0 for row in body["data"]) == pytest.approx(1)
+    both = {**SPAN, "metrics": ["cycle"], "within": "30d", "reopen": "restate", "strict": True}
+    assert client.post("/v1/kpis/query", json=both).status_code == 200
+    refused = client.get("/v1/kpis/query", params=SPAN | {"metrics": "cycle", "within": "soon"})
+    assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (400, "within")
+
+
+def test_a_figure_opens_into_its_values(lived: Api) -> None:
+    client = lived.client("kpi:read")
+    (row,) = client.get("/v1/kpis/query", params=SPAN | {"metrics": "cycle"}).json()["data"]
+    path = "/v1/kpis/cycle/subjects"
+    first = client.get(path, params=SPAN | {"limit": "3"}).json()
+    values = [one["value"] for one in first["data"]]
+    while first["next"]:
+        first = client.get(first["next"]).json()
+        values += [one["value"] for one in first["data"]]
+    assert len(values) == row["cycle__count"] == first["meta"]["count"]
+    assert sorted(values)[(len(values) + 1) // 2 - 1] == row["cycle"]
+    assert sum(values) == first["meta"]["sum"]
+    refused = client.get("/v1/kpis/sales_velocity/subjects", params=SPAN)
+    assert (refused.status_code, "cycle" in refused.json()["detail"]) == (400, True)
+    opened = client.get("/v1/kpis/sales_velocity/subjects", params=SPAN | {"part": "cycle"})
+    assert opened.json()["meta"] == first["meta"]
+
+
+def test_the_funnel_is_the_oracles_own(lived: Api) -> None:
+    client = lived.client("kpi:read")
+    told = read(make(9), END)
+    stages: list[dict[str, Any]] = []
+    for strict in (False, True):
+        query = SPAN | {"pipeline": "romashka.31", "strict": str(strict).lower()}
+        stages = client.get("/v1/funnel", params=query).json()["stages"]
+        entered, passed = (
+            _by_stage(rows(told, strict=strict)) for rows in (deals.entered, deals.passed)
+        )
+        assert [s["stage"]["name"] for s in stages] == ["Новая", "КП", "Договор"]
+        for stage in stages:
+            own = stage["stage"]["id"].rpartition(".")[2]
+            assert (stage["entered"], stage["moved_on"]) == (entered[own], passed[own])
+            assert stage["open_now"] == stage["entered"] - stage["moved_on"] - stage["lost"]
+    lost = [
+        sum(
+            1
+            for deal in told.deals
+            for stage, (_, n, skipped) in deals._entries(deal, strict=True).items()
+            if stage == own and not skipped and not deals._passed(deal, stage, n)
+            and deal.last.stage == "143"
+        )
+        for own in ("10", "20", "30")
+    ]  # fmt: skip
+    assert [s["lost"] for s in stages] == lost
+    assert client.get("/v1/funnel", params=SPAN).status_code == 400
+
+
+def _by_stage(rows: list[Any]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row.stage] = found.get(row.stage, 0) + row.value
+    return found

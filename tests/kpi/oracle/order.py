@@ -1,0 +1,110 @@
+"""Order and load counted from bare facts and stored violations (kpis.md 6)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from tests.kpi.oracle.activity import Counted, Tally
+from tests.kpi.oracle.bureau import LIMITS, OPEN, SELLERS, Book, Window, day_of, image, worked
+from tests.kpi.oracle.tasks import Row, cuts
+
+COSTS = {"info": 1, "warning": 4, "critical": 10}
+
+
+def count(book: Book, rows: Sequence[Row], window: Window) -> Counted:
+    """All figures of a window; `rows`: the violations as they are stored."""
+    tally = Tally()
+    for deal in book.deals:
+        if book.counts(deal):
+            _hygiene(book, deal, rows, window, tally)
+            _handed(book, deal, window, tally)
+    _levels(book, window, tally)
+    for row in rows:
+        _violation(row, window, tally)
+    return tally.found
+
+
+def _hygiene(book: Book, deal: str, rows: Sequence[Row], window: Window, tally: Tally) -> None:
+    mine = [r for r in rows if r["deal"] == deal and not r["notice"]]
+    edges = set(cuts(book, deal, window))
+    edges |= {r["breach_at"] for r in mine} | {r["resolved_at"] for r in mine if r["resolved_at"]}
+    cut = sorted(e for e in edges if window.start <= e <= window.end)
+    weight: dict[str, int] = {}
+    cost: dict[str, int] = {}
+    for left, right in pairwise(cut):
+        now = image(book.deals[deal], left)
+        if left < book.deals[deal][0][0] or now["stage"] not in OPEN:
+            continue
+        who = now["responsible"]
+        graves = [
+            COSTS[r["severity"]]
+            for r in mine
+            if r["breach_at"] <= left and (r["resolved_at"] or 1 << 60) >= right
+        ]
+        seconds = worked(who, left, right)
+        weight[who] = weight.get(who, 0) + seconds
+        cost[who] = cost.get(who, 0) + seconds * max(graves, default=0)
+    for who, seconds in weight.items():
+        if seconds >= 3600:
+            tally.add("hygiene_index", who, 10 * seconds - cost[who], 10 * seconds)
+
+
+def _handed(book: Book, deal: str, window: Window, tally: Tally) -> None:
+    before = None
+    for moment, told in book.deals[deal]:
+        who = told["responsible"]
+        if before is not None and who != before and told["author"] != "0" and window.has(moment):
+            tally.add("reassignments", before, 1)
+            tally.add("reassignments_to", who, 1)
+        before = who
+
+
+def _levels(book: Book, window: Window, tally: Tally) -> None:
+    moment = window.moment
+    held = dict.fromkeys(SELLERS, 0)
+    for deal, history in book.deals.items():
+        now = image(history, moment)
+        if not book.counts(deal) or moment < history[0][0] or now["stage"] not in OPEN:
+            continue
+        who = now["responsible"]
+        held[who] += 1
+        tally.add("deals_open", who, 1)
+        tally.add("deals_without_task_share", who, 0, 1)
+        tally.add("deals_per_seller", who, 1)
+        if now["stage"] in {"20", "30"}:
+            tally.add("card_completeness", who, int("501" in now["fields"]), 1)
+    for seller in SELLERS:
+        if LIMITS[seller]:
+            tally.add("load", seller, held[seller], LIMITS[seller])
+            away = seller == "9" and day_of(moment).day in {11, 12}
+            tally.add("deals_per_seller", seller, 0, int(not away))
+
+
+def _violation(row: Row, window: Window, tally: Tally) -> None:
+    who, end = row["seller"], row["resolved_at"] or 1 << 60
+    if end <= row["breach_at"]:
+        return
+    tally.add("violations_opened", who, int(window.has(row["breach_at"])))
+    tally.add("violations_open", who, int(row["breach_at"] <= window.moment < end))
+    start, stop = max(row["breach_at"], window.start), min(end, window.end)
+    seconds = worked(who, start, stop) if start < stop else 0
+    tally.add("violation_hours", who, seconds)
+    if row["rule"] == "seller-too-many-deals":
+        tally.add("overload_hours", who, seconds)
+
+
+def fixes(rows: Sequence[Row], window: Window) -> list[int]:
+    """Working seconds of what was put right, in order of size."""
+    return sorted(
+        worked(row["seller"], row["breach_at"], row["resolved_at"])
+        for row in rows
+        if row["resolution"] in {"fixed", "moved"} and window.has(row["resolved_at"])
+        if row["resolved_at"] > row["breach_at"]
+    )
+
+
+def spread(book: Book, window: Window) -> float | None:
+    """Highest less lowest load, in points."""
+    tally = Tally()
+    _levels(book, window, tally)
+    loads = [100 * held / limit for held, limit in tally.found.get("load", {}).values()]
+    return max(loads) - min(loads) if len(loads) > 1 else None
