@@ -207,6 +207,11 @@ def _days(day: Element) -> Element:
     return year * 365 + leaps + in_year - 719468
 
 
+def _told_apart(question: Question) -> str:
+    """The grain, if there is more than one period."""
+    return question.grain or "" if len(question.spans()) > 1 else ""
+
+
 def _bucket(day: Element, question: Question) -> Element:
     """A number that is the same exactly for the days of one period."""
     month = _quotient(day, 100)
@@ -217,7 +222,7 @@ def _bucket(day: Element, question: Question) -> Element:
         "quarter": _quotient(month, 100) * 10 + _quotient(month % 100 + 2, 3),
         "year": _quotient(month, 100),
     }
-    return by_grain.get(question.grain or "", literal(0, Integer))
+    return by_grain.get(_told_apart(question), literal(0, Integer))
 
 
 def _bucket_of(first: date, question: Question) -> int:
@@ -229,7 +234,7 @@ def _bucket_of(first: date, question: Question) -> int:
         "quarter": first.year * 10 + (first.month + 2) // 3,
         "year": first.year,
     }
-    return by_grain.get(question.grain or "", 0)
+    return by_grain.get(_told_apart(question), 0)
 
 
 # --- ranking --------------------------------------------------------------------------------------
