@@ -200,6 +200,7 @@ class MessageSeen(NamedTuple):
     at: Instant
     direction: str
     author: str
+    id: str = ""
 
 
 @dataclass

@@ -99,7 +99,8 @@ class Told:
                 continue
             known = found.get(fact.id)
             at = body["created_at"] if known is None else min(known.at, body["created_at"])
-            found[fact.id] = MessageSeen(at, body.get("direction", ""), body.get("author") or "")
+            author = body.get("author") or ""
+            found[fact.id] = MessageSeen(at, body.get("direction", ""), author, fact.id)
         return sorted(found.values())
 
     def reach(self) -> list[tuple[Instant, tuple[bool, bool]]]:

@@ -161,7 +161,7 @@ def _metrics(own: Origin, lang: str) -> Iterator[Row]:
 
 def _parts(metric: Metric) -> str | None:
     """The parts that `kpi_daily` has, taken off where a minus stands; None = it has not all."""
-    if not COMPUTED.isdisjoint(metric.parts) or metric.unread:
+    if not COMPUTED.isdisjoint(metric.parts):
         return None
     return ",".join(f"-{p}" if p in metric.takes else p for p in metric.parts) or None
 

@@ -1,4 +1,4 @@
-"""What calls and notes add to the figures (kpis.md 4).
+"""What calls, notes and messages add to the figures (kpis.md 4).
 
 Kept are the sums that everybody asks for, and the exceptions from them: a talk is an answered call
 that was not short, an attempt is an outgoing call that was not dialled again. So a call that went
@@ -114,3 +114,19 @@ def of_notes(story: Story, config: Config) -> Iterator[Contribution]:
     for note in story.notes:
         place = place_at(story, note.at)
         yield Contribution("notes", "note", note.id, "note", note.at, note.author, *place, 1)
+
+
+def of_messages(story: Story, config: Config) -> Iterator[Contribution]:
+    """Messages of clients for the responsible then, those that people wrote for their author."""
+    if story.deal and not deal_is_judged(story.deal[-1], config):
+        return
+    for message in story.messages:
+        if message.direction == "in":
+            deal = state_at(story.deal, message.at) or (story.deal[0] if story.deal else None)
+            metric, seller = "messages_in", deal.responsible if deal else ""
+        elif message.direction == "out" and config.is_human(message.author):
+            metric, seller = "messages_out", message.author
+        else:
+            continue
+        place = place_at(story, message.at)
+        yield Contribution(metric, "message", message.id, "message", message.at, seller, *place, 1)

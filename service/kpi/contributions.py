@@ -16,7 +16,7 @@ from service.domain.steps import ALWAYS, level_steps
 from service.domain.story import Story, deal_is_judged
 from service.domain.violation import Found
 from service.kpi.asking import Norm, inquiry_of_deal, inquiry_of_lead, no_norm
-from service.kpi.callparts import of_calls, of_notes
+from service.kpi.callparts import of_calls, of_messages, of_notes
 from service.kpi.contribution import Contribution, of_deal, state_at
 from service.kpi.efforts import of_efforts
 from service.kpi.outcomes import cohort, outcomes
@@ -46,6 +46,7 @@ def contribute(
     rows += of_tasks(story, config)
     rows += of_calls(story, config)
     rows += of_notes(story, config)
+    rows += of_messages(story, config)
     rows += _overdue(found)
     rows += [
         Contribution(

@@ -74,7 +74,6 @@ class Metric:
     plannable: bool = False
     limit: bool = False  # its plan is a limit: more is over it
     telephony: bool = False
-    unread: bool = False  # no adapter tells the facts: it is null
     needs: str = ""  # a thing of the settings or the directory without which it is null
     version: int = 1
     dimensions: tuple[str, ...] = field(default=OF_CONTRIBUTIONS)
@@ -82,7 +81,7 @@ class Metric:
     @property
     def missing(self) -> str:
         """What stands where there is nothing: `zero`, or `null`."""
-        known = not (self.telephony or self.unread or self.needs)
+        known = not (self.telephony or self.needs)
         return "zero" if self.kind in {"sum", "level"} and known else "null"
 
     @property

@@ -173,9 +173,7 @@ def _told(scene: _Scene, figure: _Figure) -> dict[str, Any]:
 
 def _is_silent(metric: Metric, scene: _Scene) -> bool:
     """Figures on calls are null where no account has telephony (decisions.md 34)."""
-    if metric.unread or (metric.needs and not any(
-        _has(metric.needs, config) for config in scene.configs.values()
-    )):  # fmt: skip
+    if metric.needs and not any(_has(metric.needs, c) for c in scene.configs.values()):
         return True
     return metric.telephony and bool(scene.configs) and scene.cells.quiet >= set(scene.configs)
 

@@ -7,10 +7,11 @@ from sqlalchemy import select
 from service.domain.facts import Fact, Kind
 from service.pipeline import verify
 from service.store.engine import reading
-from service.store.tables import Violation
+from service.store.tables import Contribution, Violation
 from tests import world
 
 V = Violation.__table__  # type: ignore[attr-defined]
+C = Contribution.__table__  # type: ignore[attr-defined]
 
 
 def message(key: str, at: str, direction: str, author: str | None = None) -> Fact:
@@ -37,7 +38,13 @@ def test_messages_of_the_person_reach_his_deals_in_any_order(database_url: str) 
         query = select(V.c.deal, V.c.since, V.c.breach_at, V.c.resolved_at).where(
             V.c.rule == "deal-client-waits"
         )
+        counted = connection.execute(
+            select(C.c.metric, C.c.subject_id, C.c.seller).where(C.c.metric.like("messages%"))
+        ).all()
         found = sorted(tuple(row) for row in connection.execute(query))
+    assert sorted(map(tuple, counted)) == [
+        ("messages_in", "m1", ""), ("messages_in", "m3", ""), ("messages_out", "m4", "9"),
+    ]  # fmt: skip
     instants = [world.moment(f"2026-03-03 {at}") for at in ("11:00", "12:00", "13:00")]
     assert found == [("1", *instants), ("2", *instants)]
     office.close()

@@ -5,7 +5,6 @@ from fractions import Fraction
 from service.kpi.metric import Metric
 
 _AUTHOR = "who talked"
-_NO_MESSAGES = "no connected CRM tells Dozor of messages yet, so the figure is null"
 _PEOPLE = ("account", "seller", "team")
 FIGURES: tuple[Metric, ...] = (
     Metric(
@@ -88,13 +87,13 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "messages_out", "Исходящие сообщения", "Messages sent",
-        f"messages that people wrote to clients; {_NO_MESSAGES}", attributed_to="author",
-        subject_kind="message", direction="neutral", plannable=True, unread=True,
+        "messages (chats, mails, SMS) that people wrote to clients; robots' are out",
+        attributed_to="author", subject_kind="message", direction="neutral", plannable=True,
     ),
     Metric(
         "messages_in", "Входящие сообщения", "Messages received",
-        f"messages that clients wrote; {_NO_MESSAGES}", subject_kind="message",
-        direction="neutral", plannable=True, unread=True,
+        "messages (chats, mails, SMS) that clients wrote", subject_kind="message",
+        direction="neutral", plannable=True,
     ),
     Metric(
         "meetings", "Встречи", "Meetings",
