@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from service.kpi import paper
 from service.kpi.metrics import METRICS
 from service.rules.loading import builtin_rules
 from service.rules.paper import table
@@ -49,9 +50,14 @@ def test_tables_of_rules_are_the_rules_own(paper: str, lang: str) -> None:
     assert table(builtin_rules(), lang) in (ROOT / paper).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("slug", sorted(METRICS))
-def test_metric_is_in_the_readme(slug: str) -> None:
-    assert f"`{slug}`" in README
+def test_page_of_figures_is_the_figures_own() -> None:
+    """`dozor kpi list --markdown` makes it; the README names no other figures."""
+    assert paper.page() == (ROOT / "deploy/bi/figures.md").read_text(encoding="utf-8")
+    assert "deploy/bi/figures.md" in README
+    table = README.partition("## Figures")[2].partition("\n\n**BI.**")[0]
+    named = re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)
+    assert len(named) > 10
+    assert set(named) <= METRICS.keys()
 
 
 def tracked() -> list[Path]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import account, base, bi, keys, plan, rules, secret
+from service.cli import account, base, bi, keys, kpi, plan, rules, secret
 from service.cli.guard import guarded
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="key")
 app.add_typer(rules.app, name="rules")
+app.add_typer(kpi.app, name="kpi")
 app.add_typer(plan.app, name="plan")
 app.add_typer(secret.app, name="secret")
 app.add_typer(bi.app, name="bi")

@@ -3,12 +3,17 @@
 from service.kpi.figures import activity, deals, inflow, order, pipeline, tasks
 from service.kpi.metric import ALL_GRAINS, DIMENSIONS, Metric
 
-__all__ = ["ALL_GRAINS", "DIMENSIONS", "METRICS", "STRICT", "Metric"]
+__all__ = ["ALL_GRAINS", "DIMENSIONS", "METRICS", "SECTIONS", "STRICT", "Metric"]
 
+SECTIONS: dict[str, tuple[Metric, ...]] = {
+    "Inflow": inflow.FIGURES,
+    "Deals and money": (*deals.FIGURES, *pipeline.FIGURES),
+    "Activity": activity.FIGURES,
+    "Tasks": tasks.FIGURES,
+    "Order and load": order.FIGURES,
+}
 METRICS: dict[str, Metric] = {
-    figure.slug: figure
-    for part in (inflow, deals, pipeline, activity, tasks, order)
-    for figure in part.FIGURES
+    figure.slug: figure for figures in SECTIONS.values() for figure in figures
 }
 STRICT = {
     "stage_entries": "stage_entered", "stage_passes": "stage_passed",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, Table, func, insert, select, update
 
 from service.domain.instant import Instant
-from service.store.tables import Heard
+from service.store.records import Heard
 
 APART_SECONDS = 600
 _HEARD: Table = Heard.__table__  # type: ignore[attr-defined]

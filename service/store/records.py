@@ -364,3 +364,12 @@ class BulkChange(SQLModel, table=True):
     until: int = instant()
     deals: int = number()
     __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Heard(SQLModel, table=True):
+    """A stretch in which something came from the portal at least every ten minutes."""
+
+    __tablename__ = "heard"
+    account_id: str = account_column()
+    since: int = number_key()
+    until: int = instant()

@@ -76,15 +76,6 @@ class Account(SQLModel, table=True):
     config_revision: int = number(default=0)  # data version of the last change of settings
 
 
-class Heard(SQLModel, table=True):
-    """A stretch in which something came from the portal at least every ten minutes."""
-
-    __tablename__ = "heard"
-    account_id: str = account_column()
-    since: int = number_key()
-    until: int = instant()
-
-
 class AccountSettings(SQLModel, table=True):
     """A version of an account's settings document (design 8.2a), with who and when."""
 
