@@ -3,7 +3,9 @@
 Dozor is used only as its users use it: commands and HTTP.
 """
 
+import signal
 import sys
+from types import FrameType
 
 from service.demo.compare import compare
 from service.demo.show import watch
@@ -15,6 +17,7 @@ ONCE_SECONDS = 25.0
 def run(*, once: bool, deals: int, speed: float, seed: int) -> int:
     """Run the demonstration; the exit code (1: Dozor and the simulator count differently)."""
     stage = Stage(deals=deals, speed=speed, seed=seed)
+    signal.signal(signal.SIGTERM, _end)  # what was started is stopped, as on Ctrl-C
     try:
         stage.set_up(lambda text: sys.stderr.write(f"{text}\n"))
         if not once:
@@ -26,3 +29,7 @@ def run(*, once: bool, deals: int, speed: float, seed: int) -> int:
         return 0
     finally:
         stage.tear_down()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
