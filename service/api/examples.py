@@ -31,7 +31,9 @@ _RULES = """rules:
 """
 _SPAN = {"from": "2026-11-01", "to": "2026-11-30"}
 EXAMPLES: dict[str, Example] = {
+    "funnel": Example({"pipeline": "romashka.31", **_SPAN}),
     "hygiene_index": Example(_SPAN),
+    "propose_norm": Example({"account": "romashka"}),
     "plan_fact": Example({"period": "2026-11"}),
     "plan_fact_gap": Example({"period": "2026-11"}),
     "query_by_address": Example({"metrics": "deals_won,receipts", "grain": "month", **_SPAN}),

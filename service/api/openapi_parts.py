@@ -68,6 +68,8 @@ def problem_responses(route: "Route") -> dict[str, Any]:
         statuses.add(410)
     if route.path.endswith(".parquet"):
         statuses.add(501)
+    if route.path.endswith("/norm"):  # not every rule waits for something
+        statuses.add(409)
     if route.body_rule is not None:
         statuses.add(415)
     if "GET" not in route.verbs:

@@ -95,9 +95,9 @@ class Rollback(BaseModel):
 def rule_file(call: CallDep, account: WhoseParam = None) -> Response:
     """The account's own rules in force, as they were given (YAML)."""
     with call.read() as connection:
-        whose = _whose(call, connection, account)
-        versions = rule_files.history(connection, whose)
-    use_tag(call.request, _tag(whose, versions))
+        owner = whose_rules(call, connection, account)
+        versions = rule_files.history(connection, owner)
+    use_tag(call.request, _tag(owner, versions))
     text = versions[-1].text if versions else NONE
     return Response(text, media_type="application/yaml")
 
@@ -107,7 +107,7 @@ def rule_versions(call: CallDep, page: PageDep, account: WhoseParam = None) -> R
     """Who changed the account's own rules, when, why, and which."""
     walk = page.walk(call)
     with call.read() as connection:
-        versions = rule_files.history(connection, _whose(call, connection, account))
+        versions = rule_files.history(connection, whose_rules(call, connection, account))
     changed = call.services.shelf.changed(versions)
     rows = [_shown(one, names) for one, names in zip(versions, changed, strict=True)]
     total = len(rows) if walk.count else None
@@ -185,7 +185,7 @@ def _save(call: Call, connection: Connection, config: Config, new: NewFile, what
     return json_answer(answer, headers={"etag": _tag(account, after)})
 
 
-def _whose(call: Call, connection: Connection, account: str | None) -> str:
+def whose_rules(call: Call, connection: Connection, account: str | None) -> str:
     """The account that is asked for, or the only one that the key sees.
 
     Raises:

@@ -9,6 +9,7 @@ from service.api.deps import CallDep, json_answer
 from service.api.names import visible_names
 from service.api.problems import not_found, problem
 from service.api.router import Router
+from service.api.rule_files import WhoseParam, whose_rules
 from service.api.schemas import Wire
 from service.errors import ConfigError
 
@@ -57,17 +58,18 @@ class RuleNorm(Proposed):
     response_model=RuleNorm,
     dependencies=[Depends(require("violations:read"))],
 )
-def propose_norm(call: CallDep, rule_id: str, account: str) -> Response:
+def propose_norm(call: CallDep, rule_id: str, account: WhoseParam = None) -> Response:
     """The norm that lies at a percentile of what the department did lately; nothing is changed.
 
     It reads the timelines of which something was told in that time: seconds for a thousand deals.
     """
     with call.read() as connection:
-        names = visible_names(call, connection).get(account)
+        whose = whose_rules(call, connection, account)
+        names = visible_names(call, connection).get(whose)
     if names is None or rule_id not in names.book.models:
         raise not_found()
     try:
-        (found,) = call.services.propose_norms(account, (rule_id,))
+        (found,) = call.services.propose_norms(whose, (rule_id,))
     except ConfigError as error:
         raise problem("conflict", f"{str(error).removeprefix('RULE: ').capitalize()}.") from None
     return json_answer(found)

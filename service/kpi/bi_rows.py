@@ -11,6 +11,7 @@ from service.domain.period import Period, local_date
 from service.kpi.metric import KINDS as WIRE_KINDS
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
+from service.kpi.parts import NOT_DAILY
 from service.kpi.sources import COMPUTED
 from service.store.accounts import AccountRow
 from service.store.bi.scene import PLAIN
@@ -161,7 +162,7 @@ def _metrics(own: Origin, lang: str) -> Iterator[Row]:
 
 def _parts(metric: Metric) -> str | None:
     """The parts that `kpi_daily` has, taken off where a minus stands; None = it has not all."""
-    if not COMPUTED.isdisjoint(metric.parts):
+    if not (COMPUTED | NOT_DAILY).isdisjoint(metric.parts):
         return None
     return ",".join(f"-{p}" if p in metric.takes else p for p in metric.parts) or None
 

@@ -43,4 +43,16 @@ AGED = frozenset(
 )  # fmt: skip
 """Parts dated at a beginning that say by `age` when it came to that (and not before)."""
 
-__all__ = ["AGED", "APART", "CORRECTED", "DEAL_LEVELS", "RANKED", "UNROLLED", "restated"]
+NOT_DAILY = UNROLLED | {"calls_unreturned"}
+"""Parts that no flat table of days has: what they count grows by the passing of time."""
+
+__all__ = [
+    "AGED",
+    "APART",
+    "CORRECTED",
+    "DEAL_LEVELS",
+    "NOT_DAILY",
+    "RANKED",
+    "UNROLLED",
+    "restated",
+]

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import BigInteger, String, and_, case, cast, func, literal, select
 
 from service.kpi.metrics import METRICS
+from service.kpi.parts import NOT_DAILY
 from service.store.bi.scene import PLAIN, Element, Scene
 from service.store.bi.tables import (
     DEALS,
@@ -20,7 +21,8 @@ from service.store.bi.tables import (
 from service.store.tables import Contribution
 
 _C: Any = Contribution.__table__  # type: ignore[attr-defined]
-PARTS = tuple(sorted({p for m in METRICS.values() if m.kind == "sum" for p in m.parts}))
+_SUMS = {part for m in METRICS.values() if m.kind == "sum" for part in m.parts}
+PARTS = tuple(sorted(_SUMS - NOT_DAILY))
 MONEY_PARTS = tuple(
     sorted(
         {

@@ -61,7 +61,7 @@ def test_no_trailing_slash_and_no_redirect(api: Api) -> None:
 
 def test_later_endpoints_are_not_there(api: Api) -> None:
     client = api.client()
-    for path in ("/v1/silences", "/v1/funnel", "/v1/exports/calls.csv"):
+    for path in ("/v1/silences", "/v1/exports/calls.csv"):
         check_problem(client.get(path), 404, "not_found")
     assert client.get("/odata/v4/calls").status_code == 404
 

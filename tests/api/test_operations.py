@@ -12,7 +12,7 @@ import httpx
 
 from service.api import openapi
 from service.api.examples import EXAMPLES
-from service.pipeline import trial
+from service.pipeline import proposing, trial
 from service.store.records import Alert
 from service.store.tables import Inbox
 from tests.api.conftest import Api, at
@@ -33,6 +33,9 @@ OUTSIDE = {  # not in the sandbox of tests, or of no account
     "test",  # calls the subscriber
     "hook_amocrm", "hook_bitrix24", "replay",
 }  # fmt: skip
+
+
+OF_OPERATION = {"propose_norm": {"rule_id": "deal-stuck"}}  # one that has a norm
 
 
 def prepared(api: Api) -> dict[str, str]:
@@ -84,7 +87,7 @@ def run(
         if "example" in media and "multipart" not in kind:
             content, headers = media["example"], {"content-type": kind}
             break
-    address = path.format_map(ids)
+    address = path.format_map(ids | OF_OPERATION.get(operation["operationId"], {}))
     if isinstance(content, str):
         return client.request(method, address, params=query, content=content, headers=headers)
     return client.request(method, address, params=query, json=content)
@@ -108,6 +111,7 @@ def test_every_example_runs(api: Api) -> None:
     ids, client = prepared(api), api.client()
     office = make_office(str(api.engine.url))
     api.app.state.services.try_rules = partial(trial.tried, office)
+    api.app.state.services.propose_norms = partial(proposing.proposed, office)
     document = openapi.build(api.app)
     ran, refused = set(), {}
     for method, path, operation in operations(api):
