@@ -57,6 +57,9 @@ _PROBLEM_TEXTS = {
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
 
 
+_OF_PATHS = (("/v1/changes", 410), (".parquet", 501), ("/norm", 409))
+
+
 def problem_responses(route: "Route") -> dict[str, Any]:
     """The problems that an operation may answer."""
     if not route.path.startswith("/v1/"):
@@ -64,12 +67,7 @@ def problem_responses(route: "Route") -> dict[str, Any]:
     statuses = {400, 401, 403, 413, 429, 503}
     if "{" in route.path or route.path.startswith("/v1/rules/"):  # ?account= names an object too
         statuses.add(404)
-    if route.path == "/v1/changes":
-        statuses.add(410)
-    if route.path.endswith(".parquet"):
-        statuses.add(501)
-    if route.path.endswith("/norm"):  # not every rule waits for something
-        statuses.add(409)
+    statuses |= {status for end, status in _OF_PATHS if route.path.endswith(end)}
     if route.body_rule is not None:
         statuses.add(415)
     if "GET" not in route.verbs:
