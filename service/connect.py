@@ -9,9 +9,9 @@ import msgspec
 
 from service.domain import clientkeys
 from service.domain.account import AccountDocument
-from service.domain.config import resolve
 from service.domain.named import check_nudges, parse_document
 from service.domain.ports import HookState, Page
+from service.domain.resolving import resolve
 from service.errors import ConfigError, SourceUnavailable
 from service.kpi.planwrite import before_settings
 from service.pipeline import fetch, rejudge, sync

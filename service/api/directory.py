@@ -33,7 +33,6 @@ from service.domain.fieldmap import meanings
 from service.domain.instant import Instant, iso
 from service.domain.span import Span
 from service.http import limits_of
-from service.rules.proposing import working_day
 from service.store import budgets
 from service.store.accounts import AccountRow, pending_counts
 from service.store.handles import Connection
@@ -317,7 +316,7 @@ def _seconds(span: Span, calendar: WorkCalendar) -> int:
     if span.unit == "d":
         return span.count * 86_400
     if span.unit == "wd":
-        return span.count * working_day(calendar)
+        return span.count * calendar.full_day_seconds
     return span.seconds
 
 

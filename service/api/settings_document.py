@@ -17,8 +17,8 @@ from service.api.problems import bad_body, from_faults, not_found
 from service.api.router import Router
 from service.api.yaml_bodies import read_document
 from service.domain.account import AccountDocument
-from service.domain.config import resolve
 from service.domain.named import check_nudges
+from service.domain.resolving import resolve
 from service.errors import ApiError, ConfigError
 from service.kpi.planwrite import before_settings
 from service.store import accounts

@@ -1,7 +1,7 @@
 """The settings document of one account (design 8.2a): its shape and defaults.
 
 Names of pipelines, stages, fields and sellers may be given by CRM id or by title;
-`domain.config.resolve` turns them into ids against the portal's directory.
+`domain.resolving.resolve` turns them into ids against the portal's directory.
 """
 
 import re

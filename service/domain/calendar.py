@@ -128,6 +128,11 @@ class WorkCalendar:
             return False
         return on in getattr(holiday_table(self.country, on.year), "weekend_workdays", ())
 
+    @property
+    def full_day_seconds(self) -> int:
+        """Working seconds of the longest weekday, holidays and exceptions apart."""
+        return max(sum(end - start for start, end in hours) * 60 for hours in self.week)
+
     def day_seconds(self, on: date) -> int:
         """Working seconds of a local date."""
         return sum(end - start for start, end in self.hours(on)) * 60

@@ -7,7 +7,7 @@ kept in tenths, so all of it is whole numbers until the last division. What a de
 down to its gravest rule; of equally grave ones to the first by name.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import pairwise
@@ -45,25 +45,21 @@ class _Debt(NamedTuple):
 
 def costs(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
     """The stretches of an open deal in which something is neglected; neighbours differ."""
-    debts = [piece for one in found if not one.notice for piece in _unmuted(one)]
+    debts = [
+        _Debt(start, end, COSTS[one.severity], one.rule)
+        for one in found
+        if not one.notice
+        for start, end in one.loud()
+    ]
     if not debts:
         return
     steps = _worst(debts)
-    last: Cost | None = None
-    for start, end, seller, pipeline in _open_stretches(story):
-        for step, following in pairwise(steps):
-            left, right = max(step.at, start), min(following.at, end)
-            if left >= right or not step.cost:
-                continue
-            now = Cost(left, right, step.cost, step.rule, seller, pipeline)
-            if last is not None and last.end == left and last[2:] == now[2:]:
-                last = last._replace(end=right)
-                continue
-            if last is not None:
-                yield last
-            last = now
-    if last is not None:
-        yield last
+    yield from _joined(
+        Cost(max(step.at, start), min(following.at, end), step.cost, step.rule, seller, pipeline)
+        for start, end, seller, pipeline in _open_stretches(story)
+        for step, following in pairwise(steps)
+        if step.cost
+    )
 
 
 def mutings(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
@@ -74,20 +70,26 @@ def mutings(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
             spans[-1][1] = max(spans[-1][1], end)
         else:
             spans.append([start, end])
-    if not spans:
-        return
+    if spans:
+        yield from _joined(
+            Cost(max(start, left), min(end, right), 0, "", seller, pipeline)
+            for start, end, seller, pipeline in _open_stretches(story)
+            for left, right in spans
+        )
+
+
+def _joined(pieces: Iterable[Cost]) -> Iterator[Cost]:
+    """Pieces in order without empty ones; those that follow each other and say the same are one."""
     last: Cost | None = None
-    for start, end, seller, pipeline in _open_stretches(story):
-        for left, right in ((max(start, a), min(end, b)) for a, b in spans):
-            if left >= right:
-                continue
-            now = Cost(left, right, 0, "", seller, pipeline)
-            if last is not None and last.end == left and last[2:] == now[2:]:
-                last = last._replace(end=right)
-                continue
-            if last is not None:
-                yield last
-            last = now
+    for piece in pieces:
+        if piece.start >= piece.end:
+            continue
+        if last is not None and last.end == piece.start and last[2:] == piece[2:]:
+            last = last._replace(end=piece.end)
+            continue
+        if last is not None:
+            yield last
+        last = piece
     if last is not None:
         yield last
 
@@ -117,19 +119,6 @@ def _worst(debts: Sequence[_Debt]) -> list[_Step]:
             steps.append(_Step(at, cost, rule))
     steps.append(_Step(FOREVER, 0, ""))
     return steps
-
-
-def _unmuted(found: Found) -> Iterator[_Debt]:
-    """The pieces of a violation in which nobody had muted it."""
-    start = found.breach_at
-    end = FOREVER if found.resolved_at is None else found.resolved_at
-    cost = COSTS[found.severity]
-    for left, right in found.muted:
-        if start < left:
-            yield _Debt(start, left, cost, found.rule)
-        start = max(start, right)
-    if start < end:
-        yield _Debt(start, end, cost, found.rule)
 
 
 def _open_stretches(story: Story) -> list[tuple[Instant, Instant, str, str]]:

@@ -1,11 +1,12 @@
 """A violation: the interval in which a subject broke a rule, with what proves it."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from service.domain.instant import Instant
+from service.domain.instant import FOREVER, Instant
 
 SECOND_KINDS = ("seller", "team", "account")
 """Subjects whose verdicts rest on those of others (the second layer)."""
@@ -39,11 +40,28 @@ class Found:
     ordinal: int = 0
     muted: tuple[tuple[Instant, Instant], ...] = ()  # when somebody had muted it, inside itself
 
+    def loud(self) -> Iterator[tuple[Instant, Instant]]:
+        """The stretches in which nobody had muted it; an open end is `FOREVER`."""
+        end = FOREVER if self.resolved_at is None else self.resolved_at
+        return unmuted(self.breach_at, end, self.muted)
+
     def violation_id(self, account_id: str) -> str:
         """Derived from account, rule, subject and `held_since` (and its number since then)."""
         return _identity(
             account_id, self.rule, self.subject_kind, self.subject_id, self.held_since, self.ordinal
         )
+
+
+def unmuted(
+    start: Instant, end: Instant, muted: Iterable[Sequence[Instant]]
+) -> Iterator[tuple[Instant, Instant]]:
+    """What is left of `[start, end)` between pieces that are in order."""
+    for left, right in muted:
+        if start < left:
+            yield start, left
+        start = max(start, right)
+    if start < end:
+        yield start, end
 
 
 @lru_cache(maxsize=65_536)

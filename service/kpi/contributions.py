@@ -20,7 +20,7 @@ from service.kpi.callparts import of_calls, of_messages, of_notes
 from service.kpi.contribution import Contribution, of_deal, state_at
 from service.kpi.efforts import of_efforts
 from service.kpi.outcomes import cohort, outcomes
-from service.kpi.parts import APART, RANKED, UNROLLED
+from service.kpi.parts import RANKED
 from service.kpi.stages import stages
 from service.kpi.taskparts import of_tasks
 
@@ -55,11 +55,7 @@ def contribute(
         )
         for step in level_steps(story, found, config, levels)
     ]  # fmt: skip
-    return [
-        row._replace(slot=APART) if row.metric in UNROLLED else row
-        for row in rows
-        if row.value or row.metric in RANKED
-    ]
+    return [row for row in rows if row.value or row.metric in RANKED]
 
 
 # --- deals and inquiries --------------------------------------------------------------------------

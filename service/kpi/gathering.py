@@ -1,15 +1,25 @@
 """Sums of flows and levels by period and group, account by account in its own zone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.domain.period import local_day
-from service.kpi.question import WHOLE_MONTHS, Cells, Filter, Grouper, Question, Term, columns_of
-from service.kpi.sums import Ask, Cut, bases, sums
+from service.kpi.question import (
+    WHOLE_MONTHS,
+    Cells,
+    Filter,
+    Grouper,
+    Key,
+    Question,
+    Term,
+    columns_of,
+)
+from service.kpi.sums import Ask, Cut, Sum, bases, sums
 
 
 def gather_terms(
@@ -28,10 +38,12 @@ def gather_terms(
         alike.setdefault((term.level, term.horizon, term.within), []).append(term)
     for (level, horizon, within), group in alike.items():
         parts = tuple(term.part for term in group)
-        for chosen in _apart(Ask(config.account_id, parts, columns, filters, within), question):
-            cut = cut_of(config, question, horizon)
-            read = _levels if level else _flows
-            read(connection, chosen, question, cut, grouper, group, cells)
+        named = {term.part: term for term in group}
+        cut = cut_of(config, question, horizon)
+        for ask in _apart(Ask(config.account_id, parts, columns, filters, within), question):
+            read = _Reading(connection, ask, question, cut, grouper)
+            for part, key, value in read.levels() if level else read.flows():
+                cells.add(named[part], key, value)
 
 
 def _apart(ask: Ask, question: Question) -> Iterable[Ask]:
@@ -48,47 +60,41 @@ def cut_of(config: Config, question: Question, horizon: int) -> Cut:
     return Cut(at, local_day(at, config.timezone), question.live, question.as_of)
 
 
-def _flows(
-    connection: Connection,
-    ask: Ask,
-    question: Question,
-    cut: Cut,
-    grouper: Grouper,
-    terms: Sequence[Term],
-    cells: Cells,
-) -> None:
-    named = {term.part: term for term in terms}
-    whole = question.grain in WHOLE_MONTHS and "weekday" not in question.dimensions
-    for part in sums(connection, ask, question.first, question.last, cut, months=whole):
-        number = grouper.period_of(part.on)
-        group = grouper.group(part.group, part.on)
-        key = (number, group, grouper.currency(part.currency))
-        cells.add(named[part.part], key, part.value)
+class _Reading(NamedTuple):
+    """Parts of an account that are read alike, as (part, key, value)."""
 
+    connection: Connection
+    ask: Ask
+    question: Question
+    cut: Cut
+    grouper: Grouper
 
-def _levels(
-    connection: Connection,
-    ask: Ask,
-    question: Question,
-    cut: Cut,
-    grouper: Grouper,
-    terms: Sequence[Term],
-    cells: Cells,
-) -> None:
-    """A level at each period's end (or at the cut): what was before, plus the steps up to it."""
-    named = {term.part: term for term in terms}
-    spans = question.spans()
-    running = bases(connection, ask, question.first, cut)
-    steps: dict[tuple[int, str, tuple[str, ...], str], int] = {}
-    for part in sums(connection, ask, question.first, question.last, cut, months=False):
-        step = (grouper.period_of(part.on), part.part, part.group, part.currency)
-        steps[step] = steps.get(step, 0) + part.value
-    combinations = dict.fromkeys([*running, *((p, g, c) for _, p, g, c in steps)])
-    for number in range(len(spans)):
-        for part_name, group, currency in combinations:
-            moved = steps.get((number, part_name, group, currency), 0)
-            value = running.get((part_name, group, currency), 0) + moved
-            running[part_name, group, currency] = value
-            on: date = spans[number][1]
-            key = (number, grouper.group(group, on), grouper.currency(currency))
-            cells.add(named[part_name], key, value)
+    def _sums(self, *, months: bool) -> Iterator[Sum]:
+        first, last = self.question.first, self.question.last
+        return sums(self.connection, self.ask, first, last, self.cut, months=months)
+
+    def _key(self, number: int, group: tuple[str, ...], on: date, currency: str) -> Key:
+        return number, self.grouper.group(group, on), self.grouper.currency(currency)
+
+    def flows(self) -> Iterator[tuple[str, Key, int]]:
+        """Sums inside each period."""
+        question = self.question
+        whole = question.grain in WHOLE_MONTHS and "weekday" not in question.dimensions
+        for one in self._sums(months=whole):
+            number = self.grouper.period_of(one.on)
+            yield one.part, self._key(number, one.group, one.on, one.currency), one.value
+
+    def levels(self) -> Iterator[tuple[str, Key, int]]:
+        """What stands at each period's end (or at the cut): what was before, plus the steps."""
+        running = bases(self.connection, self.ask, self.question.first, self.cut)
+        steps: dict[tuple[int, str, tuple[str, ...], str], int] = {}
+        for one in self._sums(months=False):
+            step = (self.grouper.period_of(one.on), one.part, one.group, one.currency)
+            steps[step] = steps.get(step, 0) + one.value
+        combinations = dict.fromkeys([*running, *((p, g, c) for _, p, g, c in steps)])
+        for number, (_, last) in enumerate(self.question.spans()):
+            for part, group, currency in combinations:
+                moved = steps.get((number, part, group, currency), 0)
+                value = running.get((part, group, currency), 0) + moved
+                running[part, group, currency] = value
+                yield part, self._key(number, group, last, currency), value

@@ -5,11 +5,12 @@ counts for the seller at its breach; what was muted counts nowhere.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Table, or_, select
 
 from service.domain.instant import FOREVER, Instant
+from service.domain.violation import unmuted
 from service.kpi.reach import Piece, Reach
 from service.store.tables import Violation
 
@@ -43,13 +44,7 @@ class Breach(NamedTuple):
 
     def loud(self) -> Iterator[tuple[Instant, Instant]]:
         """The stretches in which nobody had muted it."""
-        start = self.start
-        for left, right in self.muted:
-            if start < left:
-                yield start, left
-            start = max(start, right)
-        if start < self.end:
-            yield start, self.end
+        return unmuted(self.start, self.end, self.muted)
 
     def is_loud_at(self, at: Instant) -> bool:
         """Whether it is open at an instant and not muted."""
@@ -82,12 +77,11 @@ def breaches(reach: Reach, rule: str | None = None) -> Iterator[Breach]:
     )
     if rule is not None:
         query = query.where(_V.c.rule == rule)
-    for row in reach.connection.execute(query):
-        told: list[Any] = list(row)
-        ended = FOREVER if told[9] is None else int(told[9])
-        if int(told[8]) < ended:
-            told[9], told[11] = ended, told[11] or ()
-            yield Breach._make(told)
+    for *told, end, resolution, muted in reach.connection.execute(query):
+        until = FOREVER if end is None else int(end)
+        found = Breach._make((*told, until, resolution, muted or ()))
+        if found.start < found.end:
+            yield found
 
 
 def _piece(part: str, number: int, one: Breach, start: Instant, end: Instant, value: int) -> Piece:

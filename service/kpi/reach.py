@@ -23,8 +23,8 @@ from service.kpi.sums import Cut
 class Piece(NamedTuple):
     """An addend of a part: what `subject` gave a seller in `[start, end)` of a period.
 
-    `number`: the period; `value`: seconds of working time, or a count; `seconds`: of a level at an
-    instant 0. `deal`: the deal that the subject hangs on.
+    `number`: the period; `value`: seconds of working time, or a count. `deal`: the deal that the
+    subject hangs on.
     """
 
     part: str

@@ -18,12 +18,7 @@ _FIGURES: tuple[tuple[frozenset[str], Source], ...] = (
     (crew.PARTS, crew.pieces),
     (kept.PARTS, kept.pieces),
 )
-_SUBJECTS: tuple[tuple[frozenset[str], Source], ...] = (
-    (times.TIMES, times.pieces),
-    (neglect.PARTS, neglect.pieces),
-    (crew.PARTS, crew.pieces),
-    (kept.PARTS, kept.pieces),
-)
+_SUBJECTS = ((times.TIMES, times.pieces), *_FIGURES[1:])  # integrals open subject by subject
 COMPUTED: frozenset[str] = frozenset().union(*(parts for parts, _ in _FIGURES))
 
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Integer,
     Table,
     case,
-    cast,
     func,
     literal,
     select,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_day
+from service.kpi import civil
 from service.kpi.metric import Metric
 from service.kpi.question import Cells, Filter, Question, Spread, own_filters
 from service.kpi.sums import Ask, Cut, unsettled
@@ -173,7 +173,7 @@ def _group(config: Config, dimension: str, columns: Any, day: Element) -> Elemen
         return literal(config.account_id)
     if dimension == "weekday":
         return case(
-            *((_days(day) % 7 == n, str((n + 3) % 7 + 1)) for n in range(7)), else_=literal("")
+            *((civil.days(day) % 7 == n, str((n + 3) % 7 + 1)) for n in range(7)), else_=literal("")
         )
     if dimension == "team":
         teams = [(columns.seller.in_(t.sellers), t.id) for t in config.teams.values() if t.sellers]
@@ -192,21 +192,6 @@ def _group(config: Config, dimension: str, columns: Any, day: Element) -> Elemen
 # --- periods in SQL -------------------------------------------------------------------------------
 
 
-def _quotient(above: Element, below: int) -> Element:
-    """Whole division that means the same on both databases."""
-    return cast((above - above % below) / below, Integer)
-
-
-def _days(day: Element) -> Element:
-    """Yyyymmdd -> days since 1970 (civil calendar arithmetic)."""
-    month = _quotient(day, 100) % 100
-    year = _quotient(day, 10000) - case((month <= 2, 1), else_=0)
-    shifted = month + case((month <= 2, 9), else_=-3)
-    in_year = _quotient(153 * shifted + 2, 5) + day % 100 - 1
-    leaps = _quotient(year, 4) - _quotient(year, 100) + _quotient(year, 400)
-    return year * 365 + leaps + in_year - 719468
-
-
 def _told_apart(question: Question) -> str:
     """The grain, if there is more than one period."""
     return question.grain or "" if len(question.spans()) > 1 else ""
@@ -214,13 +199,13 @@ def _told_apart(question: Question) -> str:
 
 def _bucket(day: Element, question: Question) -> Element:
     """A number that is the same exactly for the days of one period."""
-    month = _quotient(day, 100)
+    month = civil.quotient(day, 100)
     by_grain: dict[str, Element] = {
         "day": day,
-        "week": _quotient(_days(day) + 3, 7),
+        "week": civil.quotient(civil.days(day) + 3, 7),
         "month": month,
-        "quarter": _quotient(month, 100) * 10 + _quotient(month % 100 + 2, 3),
-        "year": _quotient(month, 100),
+        "quarter": civil.quotient(month, 100) * 10 + civil.quotient(month % 100 + 2, 3),
+        "year": civil.quotient(month, 100),
     }
     return by_grain.get(_told_apart(question), literal(0, Integer))
 
@@ -284,5 +269,5 @@ def _by_windows(keys: Sequence[Element], value: Element, metric: Metric) -> Elem
 
 def _value_at(columns: Any, percent: int) -> Element:
     """The value at position ceil(percent x n / 100)."""
-    is_there: Element = columns.place == _quotient(columns.n * percent + 99, 100)
+    is_there: Element = columns.place == civil.quotient(columns.n * percent + 99, 100)
     return func.max(case((is_there, columns.v)))

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, String, and_, case, cast, func, literal, select
 
+from service.kpi import civil
 from service.kpi.metrics import METRICS
 from service.kpi.parts import NOT_DAILY
 from service.store.bi.scene import PLAIN, Element, Scene
@@ -56,17 +57,6 @@ def _get(name: str) -> Any:
     return lambda scene: _sums(scene).c[name]
 
 
-def _date(scene: Scene) -> Element:
-    """Yyyymmdd -> days since 1970 (civil calendar arithmetic: no database has to know dates)."""
-    day = _sums(scene).c.day
-    month = day // 100 % 100
-    year = day // 10000 - case((month <= 2, 1), else_=0)
-    shifted = month + case((month <= 2, 9), else_=-3)
-    in_year = (153 * shifted + 2) // 5 + day % 100 - 1
-    days: Element = year * 365 + year // 4 - year // 100 + year // 400 + in_year - 719468
-    return days
-
-
 def _scale(scene: Scene) -> Element:
     sums = _sums(scene)
     return case((sums.c.metric.in_(MONEY_PARTS), sums.c.currency), else_=literal(PLAIN))
@@ -99,7 +89,7 @@ KPI_DAILY = Table(
     (
         Column("id", "String", "id", _row_id),
         Column("account_id", "String", "account", _get("account_id")),
-        Column("date", "Date", "local day", _date),
+        Column("date", "Date", "local day", lambda s: civil.days(_sums(s).c.day)),
         Column("metric", "String", "part; `metrics` names the parts of a ratio", _get("metric")),
         Column("seller_id", "String", "seller", _ref_id("seller")),
         Column("team_id", "String", "team of the seller", _team, ("sellers",)),

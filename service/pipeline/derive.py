@@ -16,6 +16,7 @@ from service.domain.story import DealState, Story, TaskState
 from service.domain.violation import Found
 from service.kpi.contribution import Contribution
 from service.kpi.contributions import contribute
+from service.kpi.parts import APART, UNROLLED
 from service.rules.book import Window
 from service.rules.judge import Failure, judge
 from service.store.derived import Derived, Row
@@ -98,9 +99,10 @@ def contribution_row(row: Contribution, config: Config) -> tuple[tuple[str, ...]
     """(key columns, other columns) of a contribution."""
     key = (row.metric, row.subject_kind, row.subject_id, row.key)
     day = local_day(row.at, config.timezone)
+    slot = APART if row.metric in UNROLLED else row.slot
     return key, (
         row.at, day, row.seller, row.pipeline, row.stage, row.source, row.value, row.currency,
-        row.slot, row.reason, row.age,
+        slot, row.reason, row.age,
     )  # fmt: skip
 
 

@@ -169,7 +169,7 @@ class _Counts:
 
     def measure(self, day: Day, rule: Rule, config: Config) -> Measured:
         norm = rule.below * _SCALES[rule.model.counts or ""] * day.seconds
-        full = _full_day(config)
+        full = config.calendar(None).full_day_seconds  # what the norm is meant for
         total = at_end = 0
         reached: Instant | None = None
         end = day_start(to_day(day.on + timedelta(days=1)), config.timezone)
@@ -195,12 +195,6 @@ class _Counts:
                 yield event
             else:  # of a day that nobody asks anything of
                 self._known = True
-
-
-def _full_day(config: Config) -> int:
-    """Working seconds of the account's longest weekday: what the norm is meant for."""
-    week = config.calendar(None).week
-    return max(sum(right - left for left, right in hours) * 60 for hours in week)
 
 
 class _Hygiene:

@@ -7,11 +7,9 @@ rounded up, so that at least that share of them keeps it. A proposal changes not
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from math import ceil
 from typing import Any, NamedTuple
 
-from service.domain.calendar import WorkCalendar
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
@@ -146,7 +144,7 @@ class Proposer:
 
     def _rounded(self, seconds: int) -> Span:
         unit = self._rule.default_for.unit
-        day = working_day(self._config.calendar(None))
+        day = self._config.calendar(None).full_day_seconds
         return Span(max(1, ceil(seconds / _UNIT_SECONDS.get(unit, day))), unit)
 
 
@@ -186,9 +184,3 @@ def _since(rule: Rule, segment: Segment, config: Config, held: Instant | None) -
 def _rank(told: Sequence[int], percentile: int) -> int:
     """The percentile by nearest rank of a sorted row."""
     return told[max(0, ceil(len(told) * percentile / 100) - 1)]
-
-
-def working_day(calendar: WorkCalendar) -> int:
-    """Working seconds of an ordinary day: the longest of a week without holidays."""
-    monday = date(2026, 10, 12)
-    return max(calendar.day_seconds(monday + timedelta(days=n)) for n in range(7))

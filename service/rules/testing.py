@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from service.domain.config import Config, resolve
+from service.domain.config import Config
 from service.domain.directory import (
     CustomField,
     Directory,
@@ -26,6 +26,7 @@ from service.domain.facts import Fact, Kind
 from service.domain.instant import FOREVER, Instant, to_datetime
 from service.domain.named import parse_document
 from service.domain.period import day_start, local_day
+from service.domain.resolving import resolve
 from service.domain.siblings import older_than, sibling_of
 from service.domain.steps import call_parts, level_steps
 from service.domain.story import Context, Story

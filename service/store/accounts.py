@@ -15,10 +15,11 @@ import msgspec
 from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
 
 from service.domain.account import AccountDocument
-from service.domain.config import Config, resolve
+from service.domain.config import Config
 from service.domain.directory import Directory
 from service.domain.instant import Instant
 from service.domain.named import parse_document
+from service.domain.resolving import resolve
 from service.errors import ConfigError
 from service.store.absences import leaves
 from service.store.records import LevelDirty

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from service.alerts import policy
 from service.alerts.policy import Event, plan
 from service.domain.absences import Leave
-from service.domain.config import Config, resolve
+from service.domain.config import Config
 from service.domain.named import parse_document
+from service.domain.resolving import resolve
 from service.rules.loading import load_book
 from service.rules.texts import Names, advice, render_title
 from tests import world

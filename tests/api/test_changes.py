@@ -196,7 +196,7 @@ def test_a_lower_number_that_commits_later_is_not_skipped(both: Api) -> None:
         plans.hold(connection, "vasilek")
         plans.put(connection, {"account_id": "vasilek", **row}, "a", "", 1)
     assert [one["id"] for one in copy.read()] == ["vasilek.receipts.2026-12.."]
-    time.sleep(0.1)
+    writers[1].join(0.1)
     assert writers[1].is_alive()  # it waits, so nothing with a higher number is to be seen
     free.set()
     for writer in writers:
@@ -281,7 +281,8 @@ def test_waiting_ends_with_the_change(api: Api) -> None:
         target=lambda: found.append(ask(client, since=cursor, wait=20)["data"])
     )
     waiting.start()
-    time.sleep(0.2)
+    waiting.join(0.2)
+    assert waiting.is_alive()
     api.client().post(f"/v1/violations/vio_{1:026d}/ack", json={"comment": "a"})
     waiting.join(10)
     assert [one["id"] for one in found[0]] == [f"vio_{1:026d}"]

@@ -3,9 +3,9 @@
 import pytest
 
 from service.domain.account import AccountDocument
-from service.domain.config import resolve
 from service.domain.directory import CustomField, Directory
 from service.domain.fieldmap import meanings
+from service.domain.resolving import resolve
 
 
 @pytest.mark.parametrize(

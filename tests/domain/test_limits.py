@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from service.cli.document import as_yaml
-from service.domain.config import Config, resolve
+from service.domain.config import Config
 from service.domain.named import parse_document
+from service.domain.resolving import resolve
 from tests.world import ACCOUNT, DIRECTORY, moment
 
 DOCUMENT: dict[str, Any] = {

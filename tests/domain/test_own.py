@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.account import AccountDocument
-from service.domain.config import resolve
 from service.domain.facts import Fact, Kind
 from service.domain.own import is_own, mark, sign
+from service.domain.resolving import resolve
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from tests import world

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from service.domain.config import resolve
 from service.domain.directory import TaskKind
 from service.domain.named import parse_document
+from service.domain.resolving import resolve
 from service.errors import ConfigError
 from service.rules.loading import load_book
 from service.settings import load_settings

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from service.domain.config import resolve
 from service.domain.instant import FOREVER
 from service.domain.named import parse_document
+from service.domain.resolving import resolve
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.rules.book import Rule, RuleBook, Window

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.domain.config import resolve
 from service.domain.directory import Directory
 from service.domain.named import parse_document
+from service.domain.resolving import resolve
 from service.errors import ConfigError
 from service.rules.book import RuleBook
 from service.rules.loading import builtin_rules, load_book, parse_rules

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from service.alerts import policy
 from service.clock import Clock
 from service.domain.calendar import make_calendar
-from service.domain.config import Config, resolve
+from service.domain.config import Config
 from service.domain.facts import Fact
 from service.domain.instant import FOREVER, Instant, to_datetime
 from service.domain.named import parse_document
+from service.domain.resolving import resolve
 from service.domain.span import Span
 from service.domain.timeline import fold
 from service.domain.violation import Found

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Numeric,
     String,
     Text,
-    and_,
     case,
     cast,
     column,
@@ -208,7 +207,6 @@ def plan_rows(plan: Any, money_metrics: tuple[str, ...]) -> Any:
     for part in key[1:]:
         whole = whole.concat(".").concat(part)
     seller = plan.c.account_id.concat(".").concat(plan.c.seller)
-    is_money = and_(plan.c.metric.in_(money_metrics))
     return select(
         whole.label("id"),
         plan.c.account_id,
@@ -222,5 +220,5 @@ def plan_rows(plan: Any, money_metrics: tuple[str, ...]) -> Any:
         func.nullif(plan.c.currency, "").label("currency"),
         plan.c.status,
         plan.c.at.label("updated_at"),
-        case((is_money, plan.c.currency), else_=PLAIN).label("scale"),
+        case((plan.c.metric.in_(money_metrics), plan.c.currency), else_=PLAIN).label("scale"),
     )
