@@ -97,8 +97,13 @@ def plan(
     facts: Sequence[Fact],
     windows: Sequence[Window],
     force: Sequence[str] = (),
+    *,
+    whole: bool = False,
 ) -> Plan:
-    """What these facts change. `force`: timelines to derive again even without a new fact."""
+    """What these facts change. `force`: timelines to derive again even without a new fact.
+
+    `whole`: contributions are compared one by one even where their mark is as it was.
+    """
     batch = _Batch(connection, account_id, windows)
     placed = _place(batch, facts)
     batch.load([timeline for timeline, _ in placed] + list(force))
@@ -109,8 +114,12 @@ def plan(
     _link(batch, first)
     folded, stored = _fold_all(batch, first)
     mutes = _mutes(batch, list(folded))
-    for key, story in folded.items():
-        verdict = derive(story, windows, mutes)
+    verdicts = {key: derive(story, windows, mutes) for key, story in folded.items()}
+    moved = [k for k, v in verdicts.items() if whole or v.derived.mark != stored[k].mark]
+    derived_store.load_contributions(connection, account_id, moved, stored)
+    for key in moved:
+        verdicts[key].measure(windows[-1].config)
+    for key, verdict in verdicts.items():
         batch.plan.failures += verdict.failures
         derived_store.differ(key, stored[key], verdict.derived, batch.plan.difference)
     batch.plan.keys, batch.plan.timelines = list(folded), len(folded)

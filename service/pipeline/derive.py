@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
@@ -26,10 +29,18 @@ NO_MUTES = Mutes()
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a timeline gives, and rules that failed on it."""
+    """What a timeline gives, and rules that failed on it.
+
+    Contributions are in `derived` by their mark alone until `measure` puts their rows there.
+    """
 
     derived: Derived
+    measured: list[Contribution]
     failures: list[Failure]
+
+    def measure(self, config: Config) -> None:
+        """Make the rows of the contributions."""
+        self.derived.contributions = dict(contribution_row(one, config) for one in self.measured)
 
 
 def derive(story: Story, windows: Sequence[Window], mutes: Mutes = NO_MUTES) -> Verdict:
@@ -42,15 +53,25 @@ def derive(story: Story, windows: Sequence[Window], mutes: Mutes = NO_MUTES) -> 
         row = violation_row(config.account_id, story.key, interval)
         derived.violations[row["id"]] = row
     norm = partial(first_touch_norm, windows)
-    for contribution in contribute(story, found, config, windows[-1].levels, norm):
-        key, rest = contribution_row(contribution, config)
-        derived.contributions[key] = rest
+    measured = contribute(story, found, config, windows[-1].levels, norm)
+    derived.mark = mark_of(measured, config)
     if story.deal:
         derived.deal = _deal_row(story, config)
     for task_id, states in story.tasks.items():
         if not states[-1].deleted:
             derived.tasks[task_id] = _task_row(story, task_id, states)
-    return Verdict(derived, failures)
+    return Verdict(derived, measured, failures)
+
+
+_KEPT = sorted(UNROLLED)
+
+
+def mark_of(measured: Sequence[Contribution], config: Config) -> int:
+    """A fingerprint of all that the rows of contributions are made of; 0 = there are none."""
+    if not measured:
+        return 0
+    packed = msgspec.msgpack.encode((measured, str(config.timezone), _KEPT))
+    return int.from_bytes(blake2b(packed, digest_size=8).digest(), signed=True)
 
 
 def first_touch_norm(

@@ -23,7 +23,7 @@ class Drift:
     """One thing that is stored otherwise than it is derived."""
 
     account: str
-    what: str  # violation | contribution | deal | task | level | rollup | bulk | client
+    what: str  # violation | contribution | mark | deal | task | level | rollup | bulk | client
     subject: str
     detail: str
 
@@ -39,7 +39,7 @@ def verify(
             return found
         windows = office.windows(connection, row)
         for keys in pieces(connection, account_id):
-            made = apply.plan(connection, account_id, [], windows, force=keys)
+            made = apply.plan(connection, account_id, [], windows, force=keys, whole=True)
             found += _drifts(account_id, made.difference) + _of_clients(made)
             progress(len(keys))
         found += [
@@ -89,7 +89,7 @@ def sample(
         for key in keys:
             if key in stale:
                 continue
-            made = apply.plan(connection, account_id, [], windows, force=[key])
+            made = apply.plan(connection, account_id, [], windows, force=[key], whole=True)
             if drifts := _drifts(account_id, made.difference) + _of_clients(made):
                 found[key] = drifts
     return keys, found
@@ -105,7 +105,7 @@ def mend(office: Office, account_id: str, keys: Sequence[str]) -> None:
             if row is None:
                 return
             windows = office.windows(connection, row)
-            made = apply.plan(connection, account_id, [], windows, force=keys)
+            made = apply.plan(connection, account_id, [], windows, force=keys, whole=True)
         with transaction(office.engine) as connection:
             if accounts.hold(connection, account_id, office.worker):
                 judge_now = row.backfill_state != "running"
@@ -150,7 +150,7 @@ def rebuild(
         all_keys = list(pieces(connection, account_id))
     for keys in all_keys:
         with transaction(office.engine) as connection:
-            made = apply.plan(connection, account_id, [], windows, force=keys)
+            made = apply.plan(connection, account_id, [], windows, force=keys, whole=True)
             apply.commit(connection, made, windows, judge_levels=False)
         progress(len(keys))
     with transaction(office.engine) as connection:
@@ -212,6 +212,8 @@ def _drifts(account_id: str, difference: Difference) -> list[Drift]:
             Drift(account_id, "contribution", f"{key[1]}:{key[2]}", f"{how}: {key[0]} {rest}")
             for _, key, rest in moved
         ]
+    if not found:  # the rows are right, but it would not be seen if they were not
+        found += [Drift(account_id, "mark", key, "different") for key, _ in difference.marks]
     found += [Drift(account_id, "deal", f"deal:{r['id']}", "different") for r in difference.deals]
     found += [Drift(account_id, "task", f"task:{r['id']}", "different") for r in difference.tasks]
     found += [Drift(account_id, "deal", f"deal:{d}", "too many") for d in difference.gone_deals]

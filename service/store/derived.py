@@ -2,6 +2,9 @@
 
 `Derived` is everything that one timeline gives. `differ` compares it with what is stored, `write`
 applies the difference and moves the rollups by the same amounts. Nothing else writes these tables.
+
+Contributions are many and seldom change when rules do: a timeline's `mark` says whether they are as
+they were, and only where it differs are they read and compared.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +16,11 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, select, updat
 from service.store import revisions, rollups
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
-from service.store.tables import Contribution, Deal, Task, Violation
+from service.store.tables import Contribution, ContributionMark, Deal, Task, Violation
 
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
+_MARK: Table = ContributionMark.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _TASK: Table = Task.__table__  # type: ignore[attr-defined]
 
@@ -43,6 +47,7 @@ class Derived:
 
     violations: dict[str, Row] = field(default_factory=dict)  # by id
     contributions: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
+    mark: int = 0  # of the contributions; 0 = there are none
     deal: Row | None = None
     tasks: dict[str, Row] = field(default_factory=dict)  # by id
 
@@ -56,6 +61,7 @@ class Difference:
     vanished: list[Row] = field(default_factory=list)
     added: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = field(default_factory=list)
     removed: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = field(default_factory=list)
+    marks: list[tuple[str, int]] = field(default_factory=list)  # timeline -> of its contributions
     deals: list[Row] = field(default_factory=list)
     tasks: list[Row] = field(default_factory=list)
     gone_deals: list[str] = field(default_factory=list)
@@ -72,13 +78,21 @@ class Difference:
 
 
 def load(connection: Connection, account_id: str, timelines: Sequence[str]) -> dict[str, Derived]:
-    """What is stored for these timelines."""
+    """What is stored for these timelines; of contributions their marks (`load_contributions`)."""
     found = {timeline: Derived() for timeline in timelines}
     for part in chunks(timelines):
         _load_violations(connection, account_id, part, found)
-        _load_contributions(connection, account_id, part, found)
+        _load_marks(connection, account_id, part, found)
         _load_images(connection, account_id, part, found)
     return found
+
+
+def load_contributions(
+    connection: Connection, account_id: str, timelines: Sequence[str], into: dict[str, Derived]
+) -> None:
+    """The stored contributions of these timelines."""
+    for part in chunks(timelines):
+        _load_contributions(connection, account_id, part, into)
 
 
 def _load_violations(
@@ -89,6 +103,16 @@ def _load_violations(
     )
     for plain in _plain(connection, query, _VIOLATION_COLUMNS):
         found[plain["timeline"]].violations[plain["id"]] = plain
+
+
+def _load_marks(
+    connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
+) -> None:
+    query = select(_MARK.c.timeline, _MARK.c.mark).where(
+        _MARK.c.account_id == account_id, _MARK.c.timeline.in_(part)
+    )
+    for timeline, mark in connection.execute(query).all():
+        found[timeline].mark = mark
 
 
 def _load_contributions(
@@ -142,6 +166,8 @@ def differ(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
             into.changed.append(row)
     into.vanished += [row for vid, row in old.violations.items() if vid not in new.violations]
     _differ_contributions(timeline, old, new, into)
+    if new.mark != old.mark:
+        into.marks.append((timeline, new.mark))
     if new.deal is None and old.deal is not None:
         into.gone_deals.append(old.deal["id"])
     elif new.deal is not None and new.deal != old.deal:
@@ -243,3 +269,8 @@ def _write_contributions(connection: Connection, account_id: str, difference: Di
         for timeline, key, rest in difference.added
     ]
     insert_or_update(connection, _CONTRIBUTION, rows, update=_CONTRIBUTION_REST)
+    marks = [
+        {"account_id": account_id, "timeline": timeline, "mark": mark}
+        for timeline, mark in difference.marks
+    ]
+    insert_or_update(connection, _MARK, marks, update=("mark",))

@@ -346,6 +346,16 @@ class Contribution(SQLModel, table=True):
     )
 
 
+class ContributionMark(SQLModel, table=True):
+    """A fingerprint of all contributions of a timeline (derived): what differs is looked at."""
+
+    __tablename__ = "contribution_mark"
+    account_id: str = account_column()
+    timeline: str = key_column(80)
+    mark: int = number()
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
 class RollupDay(SQLModel, table=True):
     """Sums of contributions by local day (derived, kept by the same deltas)."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Table, func, insert, select, update
 
 from service import metrics
 from service.pipeline import verify
@@ -12,11 +12,13 @@ from service.pipeline.upkeep import Upkeep
 from service.store import accounts, inbox
 from service.store.engine import reading, transaction
 from service.store.records import Idempotency
-from service.store.tables import Inbox, RollupMonth, Violation
+from service.store.tables import Contribution, ContributionMark, Inbox, RollupMonth, Violation
 from tests import world
 
 VIOLATION = Violation.__table__  # type: ignore[attr-defined]
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
+CONTRIBUTION = Contribution.__table__  # type: ignore[attr-defined]
+MARK = ContributionMark.__table__  # type: ignore[attr-defined]
 MONTH = RollupMonth.__table__  # type: ignore[attr-defined]
 ANSWERS = Idempotency.__table__  # type: ignore[attr-defined]
 DAY = 86400
@@ -61,6 +63,22 @@ def test_patrol_sees_and_mends_what_is_stored_otherwise_than_derived(office: Off
     upkeep.patrol()
     assert drift() == 0
     assert row_of(office).drift == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "wrong"), [(CONTRIBUTION, {"value": 7}), (MARK, {"mark": 7})], ids=["row", "mark"]
+)
+def test_a_contribution_is_proven_though_its_mark_says_that_all_is_well(
+    office: Office, table: Table, wrong: dict[str, int]
+) -> None:
+    with transaction(office.engine) as connection:
+        mine = table.c.timeline == "deal:3"
+        assert connection.execute(update(table).where(mine).values(**wrong)).rowcount > 0
+    whats = {drift.what for drift in verify.verify(office, world.ACCOUNT)}
+    assert table.name.removeprefix("contribution_") in whats
+    verify.mend(office, world.ACCOUNT, ["deal:3"])
+    left = {drift.what for drift in verify.verify(office, world.ACCOUNT)}
+    assert left <= {"rollup"}  # those are proven and mended apart
 
 
 def test_once_a_night_sellers_and_sums_are_proven_and_mended(office: Office) -> None:
