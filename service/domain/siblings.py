@@ -41,11 +41,10 @@ def by_number(subject: str) -> tuple[int, str]:
 def sibling_of(story: Story, config: Config) -> Sibling | None:
     """A folded deal as others see it; None = it is not known when it was born."""
     born = story.deal[-1].born_at if story.deal else None
-    return (
-        None
-        if born is None
-        else Sibling(born, story.id, presence(story, config), wins(story, config))
-    )
+    if born is not None and story.as_sibling is None:
+        seen = presence(story, config), wins(story, config)
+        story.as_sibling = Sibling(born, story.id, *seen)
+    return story.as_sibling
 
 
 def presence(story: Story, config: Config) -> list[Stretch]:

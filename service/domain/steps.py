@@ -6,6 +6,7 @@ out: both instants are known when the fact is.
 
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
+from operator import attrgetter
 from typing import Any
 
 from service.domain import conduct, hygiene
@@ -16,7 +17,7 @@ from service.domain.instant import FOREVER, Instant
 from service.domain.period import local_day
 from service.domain.span import Span
 from service.domain.step import Step, of_violations
-from service.domain.story import Call, DealState, Story, TaskState, deal_is_judged
+from service.domain.story import Call, DealState, Story, TaskState, deal_is_judged, turning
 from service.domain.violation import Found
 
 CLOSINGS_SECONDS = 900
@@ -112,11 +113,12 @@ def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[S
         place = is_open(state)
         return None if place is None else (*place, state.stage)
 
-    yield from _while(story, "deals_open", is_open)
-    yield from _while(story, "deals_uncovered", is_uncovered)
+    states = turning(story.deal, _PLACED)
+    yield from _while(story, "deals_open", states, is_open)
+    yield from _while(story, "deals_uncovered", states, is_uncovered)
     yield from _card(story, config)
     if "hot_deals" in wanted:
-        yield from _while(story, "hot_deals", is_hot)
+        yield from _while(story, "hot_deals", states, is_hot)
     yield from _apart(story, config, is_open, in_stage, wanted)
     if "losses_hour" in wanted:
         yield from _losses(story, config)
@@ -130,29 +132,36 @@ def _apart(
     """Open deals by the pipelines that have a limit, and weighted by stage."""
     limited = config.standards.limited_pipelines if "deals_in_pipeline" in wanted else ()
     if limited:
-        for step in _while(story, "deals_in_pipeline", is_open):
+        for step in _while(story, "deals_in_pipeline", story.deal, is_open):
             if step.pipeline in limited:
                 yield step._replace(slot=step.pipeline)
     weights = config.standards.weights
     if weights:
-        for step in _while(story, "deals_load", in_stage):
+        for step in _while(story, "deals_load", story.deal, in_stage):
             weight = weights.get((step.pipeline, step.stage), 1)
             if weight:
                 yield step._replace(delta=step.delta * weight)
 
 
-def _while(story: Story, metric: str, where: Place) -> Iterator[Step]:
+_PLACED = attrgetter(
+    "kind", "pipeline", "stage", "responsible", "source", "amount", "tags", "open_tasks"
+)
+
+
+def _while(story: Story, metric: str, states: Sequence[DealState], where: Place) -> Iterator[Step]:
     """The deal as a part of its sellers' level, from its birth on (decisions.md 15)."""
-    return (step for step, _ in _moves(story, metric, where))
+    return (step for step, _ in _moves(story, metric, states, where))
 
 
-def _moves(story: Story, metric: str, where: Place) -> Iterator[tuple[Step, DealState]]:
+def _moves(
+    story: Story, metric: str, states: Sequence[DealState], where: Place
+) -> Iterator[tuple[Step, DealState]]:
     """Its steps, each with the state in which it came or was."""
     born = story.deal[-1].born_at
     if born is None:
         return
     place: DealState | None = None
-    for state in story.deal:
+    for state in states:
         at, now = max(state.at, born), where(state)
         if place is not None and now is not None and where(place) == now:
             continue
@@ -187,7 +196,7 @@ def _card(story: Story, config: Config) -> Iterator[Step]:
             count = held[id(state)][metric] if state.kind is StageKind.OPEN else 0
             return (state.responsible, state.pipeline, state.stage, count) if count else None
 
-        for step, state in _moves(story, metric, where):
+        for step, state in _moves(story, metric, story.deal, where):
             yield step._replace(delta=step.delta * held[id(state)][metric])
 
 

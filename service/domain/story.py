@@ -108,6 +108,18 @@ class DealState(_State):
         return self.kind is StageKind.WON or self.kind is StageKind.LOST
 
 
+def turning(states: Sequence[DealState], told: Callable[[DealState], object]) -> list[DealState]:
+    """The states in which what `told` reads of them is otherwise than just before."""
+    found: list[DealState] = []
+    before: object = None
+    for state in states:
+        now = told(state)
+        if not found or now != before:
+            found.append(state)
+        before = now
+    return found
+
+
 def deal_is_judged(state: DealState, config: Config) -> bool:
     """Guards of rules.md 1.3 (1): not deleted, no test, not of an excluded or archived pipeline."""
     if state.deleted or state.pipeline in config.excluded:
@@ -244,6 +256,7 @@ class Story:
     is_repeat: bool = False  # the client had a deal before
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with
     older: Sequence["Sibling"] = ()  # the client's older deals (domain.siblings)
+    as_sibling: "Sibling | None" = None  # how others see it; made when first asked for
     updated_at: Instant = 0
 
 

@@ -36,6 +36,16 @@ def of_deal(
     )  # fmt: skip
 
 
+def of_money(
+    story: Story, metric: str, key: str, at: Instant, state: DealState, value: int, currency: str
+) -> Contribution:
+    """The same of what is counted in minor units of a currency ("": of something else)."""
+    return Contribution(
+        metric, "deal", story.id, key, at, state.responsible, state.pipeline, state.stage,
+        state.source or "", value, currency,
+    )  # fmt: skip
+
+
 def state_at(states: Sequence[DealState], at: Instant) -> DealState | None:
     """The picture that holds at an instant; None = before the first."""
     found = None

@@ -8,12 +8,13 @@ differences between neighbouring segments; both corrections of a win belong to t
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import attrgetter
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER
 from service.domain.steps import ALWAYS, level_steps
-from service.domain.story import Story, deal_is_judged
+from service.domain.story import Story, deal_is_judged, turning
 from service.domain.violation import Found
 from service.kpi.asking import Norm, inquiry_of_deal, inquiry_of_lead, no_norm
 from service.kpi.callparts import of_calls, of_messages, of_notes
@@ -25,6 +26,12 @@ from service.kpi.stages import stages
 from service.kpi.taskparts import of_tasks
 
 __all__ = ["Contribution", "contribute"]
+
+_TOLD = attrgetter(
+    "kind", "pipeline", "stage", "responsible", "source", "amount", "currency", "loss_reason",
+    "closed_at", "born_at", "amount_peak_late",
+)  # fmt: skip
+"""All of a deal that figures tell apart: the states between say nothing new."""
 
 
 def contribute(
@@ -72,6 +79,7 @@ def _deal(story: Story, config: Config, norm: Norm) -> Iterator[Contribution]:
     first = state_at(story.deal, born) or states[0]
     yield of_deal(story, "deals_created", "born", born, first, 1)
     yield from inquiry_of_deal(story, states, first, born, config, norm)
+    states = turning(states, _TOLD)
     lived = [s for s, after in pairwise(states) if after.at > born] + states[-1:]
     yield from stages(story, lived, born, config)
     yield from of_efforts(story, states, config)

@@ -12,7 +12,7 @@ from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.story import DealState, Story
-from service.kpi.contribution import Contribution, of_deal
+from service.kpi.contribution import Contribution, of_deal, of_money
 from service.kpi.parts import CORRECTED, restated
 
 Measure = Callable[[DealState], int]
@@ -65,12 +65,13 @@ def _outcome(
     standing: list[_Step] = []
     for step, undone in _steps(states, measure):
         currency = step.who.currency if money else ""
-        row = of_deal(story, metric, str(step.at), step.at, step.who, step.delta)
-        yield row._replace(currency=currency)
+        who, delta = step.who, step.delta
+        row = of_money(story, metric, str(step.at), step.at, who, delta, currency)
+        yield row
         if not undone:
             standing.append(step)
             continue
-        yield from _moved_back(row._replace(currency=currency), standing)
+        yield from _moved_back(row, standing)
         standing.clear()
 
 

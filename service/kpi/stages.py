@@ -12,7 +12,7 @@ from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
 from service.domain.story import DealState, Story
-from service.kpi.contribution import Contribution, of_deal
+from service.kpi.contribution import Contribution, of_deal, of_money
 
 Place = tuple[str, str]  # pipeline, stage
 
@@ -163,14 +163,13 @@ def _amounts(
 ) -> Iterator[Contribution]:
     if held is not None and now is not None and not moved:
         delta = now.amount - held.amount
-        row = of_deal(story, "pipeline_value", f"{at}+", at, now, delta)
-        yield row._replace(currency=now.currency)
+        yield of_money(story, "pipeline_value", f"{at}+", at, now, delta, now.currency)
         return
     for state, sign in ((held, -1), (now, 1)):
         if state is not None:
             key = f"{at}{'+' if sign > 0 else '-'}"
-            row = of_deal(story, "pipeline_value", key, at, state, sign * state.amount)
-            yield row._replace(currency=state.currency)
+            worth = sign * state.amount
+            yield of_money(story, "pipeline_value", key, at, state, worth, state.currency)
 
 
 def _where(state: DealState) -> tuple[str, str, str, str, str]:

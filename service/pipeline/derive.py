@@ -13,7 +13,7 @@ from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
 from service.domain.period import local_day
-from service.domain.siblings import presence, wins
+from service.domain.siblings import sibling_of
 from service.domain.span import Span
 from service.domain.story import DealState, Story, TaskState
 from service.domain.violation import Found
@@ -128,7 +128,7 @@ def contribution_row(row: Contribution, config: Config) -> tuple[tuple[str, ...]
 
 
 def _deal_row(story: Story, config: Config) -> Row:
-    now = story.deal[-1]
+    now, kin = story.deal[-1], sibling_of(story, config)
     return {
         "id": story.id,
         "name": now.name,
@@ -150,8 +150,8 @@ def _deal_row(story: Story, config: Config) -> Row:
         "last_touch_at": _last_touch(now),
         "has_contact": bool(now.contacts),
         "deleted": now.deleted,
-        "presence": list(map(list, presence(story, config))),
-        "wins": list(map(list, wins(story, config))),
+        "presence": list(map(list, kin.stretches if kin else ())),
+        "wins": list(map(list, kin.wins if kin else ())),
     }
 
 
