@@ -38,7 +38,7 @@ rules: .venv/.ok
 	$(BIN)/dozor rules test
 
 unit: .venv/.ok
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/.ok ## speed, as ratios measured side by side
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -22,6 +22,7 @@ from service.api.rule_check import refuse, verdict
 from service.api.schemas import Instant, Listed, Wire
 from service.api.settings_document import YAML_TYPES
 from service.api.yaml_bodies import read_text
+from service.domain.account import RuleSettings
 from service.domain.instant import iso
 from service.errors import ConfigError
 from service.rules.book import Rule, Window
@@ -38,6 +39,14 @@ FILE_BYTES = 256 * 1024
 AccountParam = Annotated[str | None, Query(description="as this account has them")]
 
 
+class StageParams(Wire):
+    """The numbers of a rule at one stage of a pipeline."""
+
+    pipeline: str
+    stage: str
+    params: dict[str, Any]
+
+
 class RuleShown(Wire):
     """A rule as it holds for the accounts that the key sees."""
 
@@ -46,8 +55,13 @@ class RuleShown(Wire):
     form: str = Field(description="state, answer, level, norm, pair")
     when: str
     since: list[str]
-    for_: str = Field(alias="for", examples=["5wd"])
+    for_: str = Field(
+        alias="for",
+        description="with the account's own changes; after the default those by stage or kind",
+        examples=["5wd"],
+    )
     params: dict[str, Any] = Field(description="its numbers, with the account's own changes")
+    params_by_stage: list[StageParams] = Field(description="where they are others")
     level: str | None = Field(description="form level: what is summed")
     above: str | None = Field(description="form level: what must not be exceeded")
     share: int | None = Field(description="form level: per cent of it that are allowed")
@@ -257,15 +271,16 @@ def _shown(
     open_count: int,
 ) -> dict[str, Any]:
     found = _in_force(past, names, model.id)
-    rule, effective = found or (None, 0)
+    own, rule, effective = found or (RuleSettings.model_construct(), None, 0)
     return {
         "id": model.id,
         "on": model.on,
         "form": model.form,
         "when": model.when,
         "since": [model.since] if isinstance(model.since, str) else model.since,
-        "for": span_text(model),
+        "for": span_text(model, own),
         "params": rule.params if rule else model.params,
+        "params_by_stage": _by_stage(rule),
         "level": model.level,
         "above": model.above or ("param.limit" if model.form == "level" else None),
         "share": model.share if model.form == "level" else None,
@@ -291,6 +306,14 @@ def _shown(
     }
 
 
+def _by_stage(rule: Rule | None) -> list[dict[str, Any]]:
+    places = rule.params_by_place if rule else {}
+    return [
+        {"pipeline": pipeline, "stage": stage, "params": params}
+        for (pipeline, stage), params in sorted(places.items())
+    ]
+
+
 def _critical_when(model: RuleModel, rule: Rule | None) -> str | None:
     """None also where the account has set a severity of its own: that one holds."""
     return None if rule is not None and rule.critical is None else model.critical_when
@@ -302,8 +325,10 @@ def _source(call: Call, model: RuleModel) -> str:
     return "builtin" if _builtin().get(model.id) == model else "installation"
 
 
-def _in_force(past: _Past, names: Mapping[str, Names], rule_id: str) -> tuple[Rule, int] | None:
-    """The rule in the first account (by id) where it is on, and since when in this version."""
+def _in_force(
+    past: _Past, names: Mapping[str, Names], rule_id: str
+) -> tuple[RuleSettings, Rule, int] | None:
+    """The first account (by id) where the rule is on: what it changes, the rule, since when so."""
     for account, own in names.items():
         current = _rule(own.book.in_force(own.config), rule_id)
         if current is None:
@@ -315,7 +340,8 @@ def _in_force(past: _Past, names: Mapping[str, Names], rule_id: str) -> tuple[Ru
             if rule is None or rule.version != version:
                 since = window.start
             version = rule.version if rule else None
-        return current, since
+        changes = own.config.document.rules.get(rule_id)
+        return changes or RuleSettings.model_construct(), current, since
     return None
 
 

@@ -74,15 +74,22 @@ class Spans(NamedTuple):
     by_value: ByValue
 
 
+def told_spans(model: RuleModel, own: RuleSettings) -> ByStage:
+    """`for` as it is written, with what the account writes on top."""
+    base = model.for_ if isinstance(model.for_, ByStage) else ByStage(default=model.for_)
+    if own.for_ is None:
+        return base
+    if isinstance(own.for_, str):
+        return base.model_copy(update={"default": own.for_})
+    named = base.values | own.for_
+    default = named.pop("default", base.default)
+    return base.model_copy(update={"default": default, "values": named})
+
+
 def spans(model: RuleModel, own: RuleSettings, config: Config, problems: list[str]) -> Spans:
     """`for` with the account's changes."""
-    base = model.for_ if isinstance(model.for_, ByStage) else ByStage(default=model.for_)
-    default, named = base.default, dict(base.values)
-    if isinstance(own.for_, str):
-        default = own.for_
-    elif own.for_ is not None:
-        named |= own.for_
-        default = named.pop("default", default)
+    base = told_spans(model, own)
+    default, named = base.default, base.values
     where = f"rules.{model.id}.for"
     by_place: dict[tuple[str, str], Span] = {}
     by_value: dict[str, dict[str, Span]] = {}

@@ -2,7 +2,9 @@
 
 import re
 
-from service.rules.schema import ByStage, RuleModel
+from service.domain.account import RuleSettings
+from service.rules.fitting import told_spans
+from service.rules.schema import RuleModel
 
 _PLACEHOLDER = re.compile(r"\s*\{[a-z_]+\}")
 
@@ -28,13 +30,8 @@ def advice(model: RuleModel | None, lang: str) -> str | None:
     return None if model is None else str(getattr(model.advice, lang))
 
 
-def span_text(model: RuleModel) -> str:
-    """`for` as written: one span, or the default and those by stage."""
-    if isinstance(model.for_, str):
-        return model.for_
-    return _by_stage(model.for_)
-
-
-def _by_stage(spans: ByStage) -> str:
+def span_text(model: RuleModel, own: RuleSettings) -> str:
+    """`for` as written, with the account's changes: one span, or the default and those by stage."""
+    spans = told_spans(model, own)
     named = [f"{name}: {span}" for name, span in spans.values.items()]
     return ", ".join([spans.default, *named])

@@ -192,7 +192,7 @@ def test_rules_in_force(both: Api) -> None:
     assert overdue == {
         "id": "task-overdue", "on": "task", "form": "state",
         "when": "task.is_open && task.due_at != null", "since": ["task.due_at"], "for": "0m",
-        "params": {}, "level": None, "above": None, "share": None, "counts": None, "below": None,
+        "params": {}, "params_by_stage": [], "level": None, "above": None, "share": None, "counts": None, "below": None,
         "row": None, "join": "0m", "severity": "warning", "critical_when": None, "needs": [],
         "notice": False, "silences": [], "to": "head", "title": "Просрочена задача",
         "advice": "Закройте с результатом или договоритесь с клиентом о новом сроке",
@@ -217,6 +217,17 @@ def test_a_changed_rule_tells_since_when(both: Api) -> None:
     assert client.put(SETTINGS, json={"rules": own}).status_code == 200
     assert client.get("/v1/rules/deal-duplicate").json()["critical_when"] is None
     assert client.get("/v1/rules/deal-ghosted").json()["params"] == {"attempts": 9}
+    staged = {
+        "deal-ghosted": {"params": {"attempts": {"default": 4, "31/20": 9}}},
+        "deal-stuck": {"for": {"default": "4wd", "31/20": "9wd"}},
+    }
+    assert client.put(SETTINGS, json={"rules": staged}).status_code == 200
+    ghosted = client.get("/v1/rules/deal-ghosted").json()
+    assert ghosted["params"] == {"attempts": 4}
+    assert ghosted["params_by_stage"] == [
+        {"pipeline": "31", "stage": "20", "params": {"attempts": 9}}
+    ]
+    assert client.get("/v1/rules/deal-stuck").json()["for"] == "4wd, 31/20: 9wd"
     full = client.get("/v1/rules/seller-nearly-full").json()
     assert (full["form"], full["level"], full["share"]) == ("level", "deals_open", 80)
     everywhere = both.client().get("/v1/rules/deal-stuck").json()
