@@ -84,8 +84,12 @@ class WhyValue(Wire):
     """An attribute that proved the violation, as it was at an instant."""
 
     name: str = Field(examples=["task.due_at"])
-    title: str
+    title: str = Field(examples=["срок"])
     value: Any
+    text: str = Field(
+        description="the value in words: money with its currency, names for ids",
+        examples=["12.11.2026 18:00"],
+    )
     at: Instant
 
 
@@ -114,6 +118,9 @@ class Why(Wire):
     """What proves the violation."""
 
     text: str
+    story: list[str] = Field(
+        description="all of it in sentences: what, since when, what did not count, why, what next"
+    )
     when: str | None
     values: list[WhyValue]
     clock: WhyClock

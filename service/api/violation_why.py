@@ -5,10 +5,11 @@ from typing import Any
 
 from service.api.violation_views import Viewer
 from service.domain.config import Config
-from service.domain.instant import Instant, iso
+from service.domain.instant import iso
 from service.domain.span import Span
+from service.rules.attribute_words import attribute_name
 from service.rules.attributes import ATTRIBUTES, Attribute
-from service.rules.explain import clock, skipped_days
+from service.rules.explain import clock, sentence, skipped_days, story, value_said
 from service.rules.schema import RuleModel
 from service.rules.texts import Names, render_title
 from service.rules.words import advice
@@ -24,8 +25,11 @@ def why(view: Viewer, row: Row) -> dict[str, Any]:
     span = Span.parse(proof.get("for", "0m"))
     return {
         "text": _text(view, row),
+        "story": story(row, model, _title(view, row), names.config, view.at, call.lang)
+        if model
+        else [],
         "when": model.when if model else None,
-        "values": _values(model, proof.get("attributes", {}), row["breach_at"]),
+        "values": _values(model, row, names.config, call.lang),
         "clock": _clock(names.config, row, span),
         "resolves_when": advice(model, call.lang),
     }
@@ -33,7 +37,7 @@ def why(view: Viewer, row: Row) -> dict[str, Any]:
 
 def _text(view: Viewer, row: Row) -> str:
     config = view.names[row["account_id"]].config
-    return " ".join([f"{_title(view, row)}.", *clock(row, config, view.at, view.call.lang)])
+    return " ".join([sentence(_title(view, row)), *clock(row, config, view.at, view.call.lang)])
 
 
 def _title(view: Viewer, row: Row) -> str:
@@ -47,18 +51,17 @@ def _title(view: Viewer, row: Row) -> str:
     return render_title(model, row, Names(deal, subject), config, view.at, view.call.lang)
 
 
-def _values(
-    model: RuleModel | None, attributes: Mapping[str, Any], at: Instant
-) -> list[dict[str, Any]]:
+def _values(model: RuleModel | None, row: Row, config: Config, lang: str) -> list[dict[str, Any]]:
     known: Mapping[str, Attribute] = ATTRIBUTES[model.on] if model else {}
     return [
         {
             "name": name,
-            "title": known[name].doc if name in known else name,
+            "title": attribute_name(name, lang),
             "value": _plain(known.get(name), value),
-            "at": iso(at),
+            "text": value_said(known.get(name), name, value, row, config, lang),
+            "at": iso(row["breach_at"]),
         }
-        for name, value in sorted(attributes.items())
+        for name, value in sorted(row["values"].get("attributes", {}).items())
     ]
 
 

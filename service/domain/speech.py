@@ -2,6 +2,7 @@
 
 from service.domain.calendar import WorkCalendar
 from service.domain.instant import Instant
+from service.domain.money import exponent
 from service.domain.span import Span
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -12,6 +13,7 @@ _UNITS = {
         "wd": "working days",
     },
 }  # fmt: skip
+_ONE = {"days": "day", "working days": "working day"}
 
 
 def plural(count: int, one: str, few: str, many: str) -> str:
@@ -63,21 +65,26 @@ def working_days(start: Instant, end: Instant, calendar: WorkCalendar, lang: str
     day = max((sum(b - a for a, b in hours) * 60 for hours in calendar.week), default=0) or 8 * HOUR
     units = _UNITS["ru" if lang == "ru" else "en"]
     if seconds >= day:
-        return f"{seconds // day} {units['wd']}"
+        return _counted(seconds // day, units["wd"])
     return f"{seconds // HOUR} {units['wh']}"
 
 
 def span(text: str, lang: str) -> str:
     """`5wd` -> `5 раб. дн.`."""
     parsed = Span.parse(text)
-    return f"{parsed.count} {_UNITS['ru' if lang == 'ru' else 'en'][parsed.unit]}"
+    return _counted(parsed.count, _UNITS["ru" if lang == "ru" else "en"][parsed.unit])
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {_ONE.get(unit, unit) if count == 1 else unit}"
 
 
 def money(minor: int, currency: str, lang: str) -> str:
     """`1 250 000 ₽` from minor units; the fraction only where there is one."""
-    whole, part = divmod(abs(minor), 100)
+    places = exponent(currency)
+    whole, part = divmod(abs(minor), 10**places)
     digits = f"{whole:,}".replace(",", "\u00a0" if lang == "ru" else ",")
-    tail = f"{',' if lang == 'ru' else '.'}{part:02}" if part else ""
+    tail = f"{',' if lang == 'ru' else '.'}{part:0{places}}" if part else ""
     return f"{'-' if minor < 0 else ''}{digits}{tail}\u00a0{_SIGNS.get(currency, currency)}"
 
 

@@ -1,12 +1,13 @@
 """Why a violation is one, told to people: a short story in Russian or English."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from service.domain import speech
 from service.domain.config import Config
 from service.domain.instant import Instant, to_datetime
 from service.domain.span import Span
+from service.rules.attribute_words import VALUES, attribute_name
 from service.rules.attributes import ATTRIBUTES, Attribute
 from service.rules.schema import RuleModel
 
@@ -84,15 +85,15 @@ def story(
 ) -> list[str]:
     """The whole story, a sentence a line: what, since when, what did not count, why, what next."""
     texts = _TEXTS[lang]
-    lines = [f"{title}."]
+    lines = [sentence(title)]
     lines += clock(row, config, now, lang)
     days = skipped_days(row, config)
     if days:
         told = ", ".join(f"{local(left, config)[:5]} ({texts[reason]})" for left, _, reason in days)
         lines.append(texts["skipped"].format(days=told))
-    proof = list(_proof(model, row["values"].get("attributes", {}), config, texts))
+    proof = list(_proof(model, row, config, lang))
     if proof:
-        lines.append(texts["proof"].format(values=", ".join(proof)))
+        lines.append(texts["proof"].format(values="; ".join(proof)))
     if row["resolved_at"] is None or row["resolved_at"] > now:
         advice: str = getattr(model.advice, lang)
         lines.append(texts["until"].format(advice=advice.rstrip(".?")))
@@ -104,25 +105,80 @@ def story(
     return lines
 
 
-def _proof(
-    model: RuleModel, attributes: Mapping[str, Any], config: Config, texts: Mapping[str, str]
-) -> Iterator[str]:
+def _proof(model: RuleModel, row: Row, config: Config, lang: str) -> Iterator[str]:
     known: Mapping[str, Attribute] = ATTRIBUTES[model.on]
-    for name, value in attributes.items():
-        attribute = known.get(name)
-        yield f"{name} = {_said(attribute, value, config, texts)}"
+    for name, value in row["values"].get("attributes", {}).items():
+        said = value_said(known.get(name), name, value, row, config, lang)
+        yield f"{attribute_name(name, lang)}: {said}"
 
 
-def _said(attribute: Attribute | None, value: Any, config: Config, texts: Mapping[str, str]) -> str:
-    if value is None:
+def value_said(
+    attribute: Attribute | None, name: str, value: Any, row: Row, config: Config, lang: str
+) -> str:
+    """What an attribute was, as people say it: money with its currency, names for ids."""
+    texts = _TEXTS[lang]
+    if value is None or value in ("", []):
         return texts["none"]
     if isinstance(value, bool):
         return texts["yes" if value else "no"]
     if attribute is not None and attribute.type == "instant":
         return local(value, config)
+    if name in _NAMED:
+        return _NAMED[name](value, row, config, lang)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(config.field_name(str(item)) for item in value) or texts["none"]
+        return ", ".join(map(str, value))
     return str(value)
+
+
+def _money(value: Any, row: Row, config: Config, lang: str) -> str:
+    return speech.money(value, row["currency"] or config.currency, lang)
+
+
+def _seller(value: Any, _row: Row, config: Config, _lang: str) -> str:
+    return config.seller_name(value) or str(value)
+
+
+def _stage(value: Any, row: Row, config: Config, _lang: str) -> str:
+    stages = [value] if isinstance(value, str) else value
+    return ", ".join(config.stage_name(row["pipeline"], stage) or stage for stage in stages)
+
+
+def _pipeline(value: Any, _row: Row, config: Config, _lang: str) -> str:
+    found = config.directory.pipeline(value)
+    return found.name if found else str(value)
+
+
+def _fields(value: Any, _row: Row, config: Config, _lang: str) -> str:
+    return ", ".join(map(config.field_name, value))
+
+
+def _reason(value: Any, _row: Row, config: Config, _lang: str) -> str:
+    return next((r.name for r in config.directory.loss_reasons if r.id == value), str(value))
+
+
+def _task_kind(value: Any, _row: Row, config: Config, _lang: str) -> str:
+    return next((k.name for k in config.directory.task_kinds if k.id == value), str(value))
+
+
+def _word(value: Any, _row: Row, _config: Config, lang: str) -> str:
+    return VALUES[value][lang == "en"] if value in VALUES else str(value)
+
+
+_NAMED: Mapping[str, Callable[[Any, Row, Config, str], str]] = {
+    "deal.amount": _money, "deal.amount_peak_late": _money,
+    "deal.responsible": _seller, "task.responsible": _seller, "lead.responsible": _seller,
+    "call.seller": _seller,
+    "deal.stage": _stage, "deal.skipped_stages": _stage, "deal.pipeline": _pipeline,
+    "deal.missing_fields": _fields, "deal.junk_fields": _fields,
+    "deal.loss_reason": _reason, "lead.decline_reason": _reason, "task.kind": _task_kind,
+    "deal.last_move": _word, "call.direction": _word, "lead.state": _word,
+}  # fmt: skip
+"""Attributes whose values are ids, minor units or words of the API."""
+
+
+def sentence(title: str) -> str:
+    """A title with one full stop, also where it ends with an abbreviation."""
+    return f"{title.removesuffix('.')}."
 
 
 def local(at: Instant, config: Config) -> str:

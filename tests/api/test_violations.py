@@ -167,6 +167,12 @@ def test_one_violation_shows_its_proof(both: Api) -> None:
         ("deal.is_open", True),
         ("deal.stage_entered_at", "2026-11-02T09:00:00Z"),
     }
+    assert {(v["title"], v["text"]) for v in why["values"]} == {
+        ("сделка открыта", "да"),
+        ("на этапе с", "02.11.2026 12:00"),
+    }
+    assert why["story"][0] == ("Окна, ул. Мира 5: 13 раб. дн. на этапе «Новая», норма 5 раб. дн.")
+    assert "Что это показало: сделка открыта: да; на этапе с: 02.11.2026 12:00." in why["story"]
     assert why["clock"]["for"] == "5wd"
     # 2 November 12:00 to 10 November 12:00 in Moscow, 8 h a day, 4 November and a weekend off
     assert why["clock"]["counted_seconds"] == 5 * 8 * 3600

@@ -73,7 +73,7 @@ def test_explain_tells_the_story_of_a_deal(dozor: Callable[..., str]) -> None:
     assert told.startswith("Сделка 1 (1)")
     story = told.split("Сделка без следующего шага", 1)[1]
     assert "Отсчёт с 10.03.2026 12:00; допустимо 1 раб. ч, срок истекает 10.03.2026 13:00." in told
-    assert "deal.open_tasks = 0" in story
+    assert "открытых задач: 0" in story
     assert "Закроется так: Поставьте задачу с датой" in story
     assert "Соблюдаются правила: " in told
     assert "deal-lost-no-reason" in told.split("Соблюдаются правила: ")[1]

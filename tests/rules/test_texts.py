@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from service.pipeline.derive import violation_row
+from service.rules.attribute_words import NAMES, VALUES
+from service.rules.attributes import ATTRIBUTES
+from service.rules.explain import story
 from service.rules.loading import builtin_rules
 from service.rules.schema import RuleModel
 from service.rules.testing import intervals
@@ -17,6 +20,7 @@ from service.rules.texts import PLACEHOLDERS, Names, advice, render_title
 GOLDEN = Path(__file__).with_name("texts.txt")
 RULES = builtin_rules()
 LATER = 26 * 3600
+NEXT = ("Закроется так", "What ends it")  # the advice again
 
 
 def spoken(model: RuleModel) -> list[str]:
@@ -31,6 +35,8 @@ def spoken(model: RuleModel) -> list[str]:
         title = render_title(model, row, names, config, found[0].breach_at + LATER, lang)
         name = getattr(model.name, lang) if model.name else "-"
         lines += [f"  {lang}: {name}", f"      {title}", f"      {advice(model, lang)}"]
+        told = story(row, model, title, config, found[0].breach_at + LATER, lang)
+        lines += [f"      {line}" for line in told[1:-1] if not line.startswith(NEXT)]
     return lines
 
 
@@ -54,6 +60,19 @@ def test_titles_name_only_what_there_is(model: RuleModel) -> None:
     assert set(re.findall(r"\{([a-z_]+)\}", model.title.ru)) == set(
         re.findall(r"\{([a-z_]+)\}", model.title.en)
     )
+
+
+def test_each_attribute_has_a_name_for_people_in_both_languages() -> None:
+    assert NAMES.keys() == {name for known in ATTRIBUTES.values() for name in known}
+    for russian, english in [*NAMES.values(), *VALUES.values()]:
+        assert re.search("[а-я]", russian)
+        assert not re.search("[а-я]", english)
+    for prefix in ATTRIBUTES:  # two things of one name would be told apart by nobody
+        names = [words for name, words in NAMES.items() if name.startswith(f"{prefix}.")]
+        for lang in (0, 1):
+            said = [words[lang] for words in names]
+            doubles = {one for one in said if said.count(one) > 1}
+            assert doubles <= {"последний разговор", "last talk"}
 
 
 def test_each_language_is_its_own() -> None:
