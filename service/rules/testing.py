@@ -8,7 +8,8 @@ A rule that is off by default is tested as if it were on.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import cache, lru_cache
+from typing import Any, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from service.domain.config import Config
@@ -43,6 +44,7 @@ from service.rules.norms import PLAN, SALES
 from service.rules.schema import RuleModel, RuleTest
 from service.rules.second import HEARD, holders_of, judge_second, parts_of
 
+T = TypeVar("T")
 _ZONE = ZoneInfo("Europe/Moscow")
 _KINDS = {kind.value: kind for kind in Kind}
 _INSTANTS = (
@@ -82,8 +84,7 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
         ConditionFailed: the condition has no answer.
     """
     config = _config(test)
-    rules = RuleBook([model.model_copy(update={"enabled": True})]).in_force(config)
-    windows = [Window(0, FOREVER, config, rules)]
+    windows = [_alone(_Itself(model), _Itself(config))]
     stories = [
         fold(key, [f for f in facts if f.kind is not Kind.CONTACT], world_of(config), _lent(facts))
         for key, facts in _timelines(test).items()
@@ -99,6 +100,37 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
                 raise ConditionFailed(failures[0].error)
             found += judged
     return config, sorted(found, key=lambda f: f.breach_at)
+
+
+class _Itself(Generic[T]):
+    """A thing that is the same as itself only."""
+
+    def __init__(self, it: T) -> None:
+        self.it = it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.it is other.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
+@lru_cache(maxsize=64)
+def _alone(model: _Itself[RuleModel], config: _Itself[Config]) -> Window:
+    """One rule, for ever; compiled once for all tests of the same account."""
+    rules = RuleBook([model.it.model_copy(update={"enabled": True})]).in_force(config.it)
+    return Window(0, FOREVER, config.it, rules)
+
+
+@lru_cache(maxsize=16)
+def _first_layer(config: _Itself[Config]) -> Window:
+    """All built-in rules on timelines."""
+    return Window(0, FOREVER, config.it, _timeline_rules().in_force(config.it))
+
+
+@cache
+def _timeline_rules() -> RuleBook:
+    return RuleBook([model for model in builtin_rules() if model.on not in SECOND])
 
 
 def _lent(facts: list[Fact]) -> Context:
@@ -126,8 +158,7 @@ def _second(
 ) -> list[Found]:
     """A rule of the second layer over all timelines; what they break of other rules counts too."""
     rule = windows[0].rules[0]
-    others = [m for m in builtin_rules() if m.on not in SECOND]
-    first = [Window(0, FOREVER, config, RuleBook(others).in_force(config))]
+    first = [_first_layer(_Itself(config))]
     wanted = frozenset(parts_of(rule, config)) | windows[0].levels
     counted = [
         _Counted(Event(step.at, step.metric, step.seller, step.delta, step.subject), step.slot)
@@ -269,7 +300,21 @@ def _defaults(kind: Kind, at: Instant, body: dict[str, Any]) -> dict[str, Any]:
     return {"created_at": at} | body
 
 
+_KNOWN: dict[str, Config] = {}
+_MOST_KNOWN = 64
+
+
 def _config(test: RuleTest) -> Config:
+    """The account of a test; tests that say the same of it share it."""
+    key = repr((test.directory, test.settings))
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = _make_config(test)
+    return _KNOWN[key]
+
+
+def _make_config(test: RuleTest) -> Config:
     required = {
         key: tuple((pair[0], pair[1]) for pair in pairs)
         for key, pairs in test.directory.get("required", {}).items()

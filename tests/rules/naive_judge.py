@@ -114,6 +114,21 @@ def holds(rule: Rule, place: tuple[str, str], values: dict[str, Any]) -> bool:
     return bool(condition.holds(tuple(asked)))
 
 
+class Answers:
+    """What the expression engine says of some rules; the same thing is asked of it once."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._asked: tuple[tuple[str, str], dict[str, Any]] | None = None
+        self._told: list[bool] = []
+
+    def of(self, place: tuple[str, str], values: dict[str, Any]) -> list[bool]:
+        if self._asked != (place, values):
+            self._asked = (place, values)
+            self._told = [holds(rule, place, values) for rule in self._rules]
+        return self._told
+
+
 def broken(
     made: Sequence[Window], kind: str, look: Callable[[Instant], Picture | None], start: Instant
 ) -> dict[str, set[Instant]]:
@@ -128,6 +143,7 @@ def broken(
         )
         times = [(rule, *effective_from(made, number, rule)) for rule in rules]
         held: dict[str, Instant] = {}
+        answers = Answers(rules)
         works = {seller: work_of(window.config, seller) for seller in ("7", "9", "")}
         for at, picture in pictures.items():
             if at >= window.end:
@@ -136,8 +152,9 @@ def broken(
                 held.clear()
                 continue
             values = values_at(picture, kind, window.config, names)
-            for rule, effective, floor in times:
-                if at < floor or not holds(rule, picture.place, values):
+            told = answers.of(picture.place, values)
+            for (rule, effective, floor), is_true in zip(times, told, strict=True):
+                if at < floor or not is_true:
                     held.pop(rule.id, None)
                     continue
                 begun = held.setdefault(rule.id, at)
