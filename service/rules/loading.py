@@ -111,7 +111,10 @@ def builtin_rules() -> list[RuleModel]:
 
 def load_book(extra: str | None = None, name: str = "") -> RuleBook:
     """The built-in rules, overridden or extended by the text of a rule file."""
-    models = {model.id: model for model in builtin_rules()}
-    if extra is not None:
-        models |= {model.id: model for model in parse_rules(extra, name)}
-    return RuleBook(list(models.values()))
+    return _builtin_book().with_own([] if extra is None else parse_rules(extra, name))
+
+
+@cache
+def _builtin_book() -> RuleBook:
+    """Compiled once; what is made of it shares its conditions."""
+    return RuleBook(builtin_rules())
