@@ -9,6 +9,8 @@ calls the expression engine.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from service.domain.config import Config
@@ -89,9 +91,15 @@ def _compile(rules: Sequence[Rule]) -> _Function:
         f"    return ({names}{',' if rules else ''})",
     ])  # fmt: skip
     space: dict[str, Any] = dict(writer.given)
-    exec(compile(text, "<rules>", "exec"), space)  # noqa: S102 - names and constants are checked
+    exec(_code(text), space)  # noqa: S102 - names and constants are checked
     program: _Function = space["program"]
     return program
+
+
+@lru_cache(maxsize=512)
+def _code(text: str) -> CodeType:
+    """Accounts with the same rules share it; what its names mean is each one's own."""
+    return compile(text, "<rules>", "exec")
 
 
 def _asked_at_end(rule: Rule) -> tuple[Attribute, ...]:
