@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
+from zoneinfo import ZoneInfo
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.facts import Fact
 from service.domain.instant import Instant
+
+_UTC = ZoneInfo("UTC")
 
 if TYPE_CHECKING:
     from service.domain.siblings import Sibling
@@ -25,6 +28,8 @@ class World:
     source_field: str | None = None
     budget_field: str | None = None
     close_date_field: str | None = None
+    currency: str = "RUB"
+    zone: ZoneInfo = _UTC
 
 
 class _State:

@@ -12,13 +12,13 @@ from service.domain.facts import Fact, Kind
 from service.domain.homes import newest_home, told_home
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
-from service.domain.siblings import by_number
+from service.domain.siblings import BUSY_CONTACT, by_number
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.pipeline import levels
 from service.pipeline.derive import derive
-from service.pipeline.siblings import BUSY_CONTACT, Kin
+from service.pipeline.siblings import Kin
 from service.rules.book import Window
 from service.rules.judge import Failure
 from service.store import bulks, clients, images

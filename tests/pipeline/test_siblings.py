@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from service.domain.facts import Fact, Kind, Rank
+from service.domain.siblings import BUSY_CONTACT
 from service.pipeline import explaining, rejudge, verify
 from service.pipeline.office import Office
-from service.pipeline.siblings import BUSY_CONTACT
 from service.store import accounts
 from service.store.engine import reading, transaction
 from service.store.tables import Violation
