@@ -4,8 +4,8 @@ Deterministic for a seed. `populate` writes history into a book; `live` yields w
 order of time, for the driver to do when the clock gets there. What each deal goes through is a
 small script drawn when the deal is born; two changes of one entity are at least eleven minutes
 apart and nothing is undone within ten minutes: Bitrix24 shows only the present state when asked.
-History holds only what REST can tell afterwards: cards are filled, inquiries of amoCRM declined and
-reasons added later only while it lives.
+History holds only what REST can tell afterwards: inquiries of amoCRM are declined and reasons added
+later only while it lives.
 """
 
 import heapq
@@ -285,7 +285,7 @@ class Department:
 
     def _fill_in(self, deal_id: int, at: datetime) -> None:
         """The card gets its field in time, late, or never."""
-        if self.kind != "amocrm" or not self.live or self.random.random() < 0.3:
+        if self.kind != "amocrm" or self.random.random() < 0.3:
             return
         then = self.after(at, 15, 240)
         self.plan(then, lambda now: self._edit(deal_id, now, fields={INN: "7701234567"}))
