@@ -246,7 +246,6 @@ class Story:
     edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom
     handovers: list[tuple[Instant, str, str]] = field(default_factory=list)  # when, from, to
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
-    is_repeat: bool = False  # the client had a deal before
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with
     older: Sequence["Sibling"] = ()  # the client's older deals (domain.siblings)
     updated_at: Instant = 0
@@ -257,5 +256,4 @@ class Context:
     """What other timelines lend to this one (read only; they are judged at home)."""
 
     facts: Sequence[Fact] = ()  # calls, notes, persons, inquiries of the same client
-    earlier_deal: bool = False  # the client had a deal before this one
     deal_of: str = ""
