@@ -244,8 +244,11 @@ class DealFold:
         for message in self._told.messages(lend=True):
             if message.direction in _OF_CLIENT:
                 self._add(message.at, 7, _OF_CLIENT[message.direction], message.at)
-            elif self._world.is_human(message.author):
+                continue
+            human = self._world.is_human(message.author)
+            if human or not message.author:  # whose it is may be told later: no false alarm
                 self._add(message.at, 7, "sent", message.at)
+            if human:
                 self._add(message.at, 8, "activity", message.at)
 
     def _collect_traces(self) -> None:
