@@ -42,7 +42,10 @@ CONTRIBUTION = Contribution.__table__  # type: ignore[attr-defined]
 LIVES = timedelta(days=2)
 ROUND = timedelta(hours=6)
 Crm = Literal["amocrm", "bitrix24"]
-SUMS = ("deals_created", "deals_won", "deals_lost", "receipts", "calls", "tasks_set", "tasks_done")
+SUMS = (
+    "deals_created", "deals_won", "deals_lost", "receipts", "calls", "tasks_set", "tasks_done",
+    "messages_in", "messages_out",
+)  # fmt: skip
 
 
 class Hand(Clock):
