@@ -252,7 +252,11 @@ def _of_message(office: Office, message: Message) -> Told:
         "text": "Добрый день!",
         "created_at": unix(message.sent_at),
         "type": "incoming" if user is None else "outgoing",
-        "author": {"type": "external" if user is None else "internal", "name": "Имя"},
+        "author": {
+            "id": str(UUID(int=message.author, version=4)),
+            "type": "external" if user is None else "internal",
+            "name": "Клиент" if user is None else user.name,
+        },
         "origin": "onlinechat",
         "element_type": _LEAD,
         "element_id": deal.id,
