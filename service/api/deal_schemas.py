@@ -68,7 +68,7 @@ class TimelineEntry(Wire):
     at: Instant
     kind: str = Field(
         description="created stage_changed seller_changed amount_changed field_changed task_set "
-        "task_moved task_done call note won lost reopened deleted violation_opened "
+        "task_moved task_done call note message won lost reopened deleted violation_opened "
         "violation_resolved"
     )
     actor: Ref | None

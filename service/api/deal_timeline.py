@@ -6,20 +6,28 @@ from typing import Any
 from service.api.names import Names, full_id
 from service.domain.directory import StageKind
 from service.domain.facts import Fact, Kind, Rank
+from service.domain.fieldfold import after_each
 from service.domain.instant import Instant, iso
+from service.domain.siblings import BUSY_CONTACT
 from service.store import facts
 from service.store.handles import Connection
 from service.store.reads.violations import of_deal
 
 Entry = dict[str, Any]
+_SHOWN = {
+    Kind.CALL: ("direction", "answered", "seconds"),
+    Kind.NOTE: ("text",),
+    Kind.MESSAGE: ("direction",),
+}
 _PLAIN = ("name", "source", "loss_reason", "company", "contacts", "tags", "fields")
 
 
 def entries(connection: Connection, names: Names, deal_id: str, until: Instant) -> list[Entry]:
     """Everything up to an instant, oldest first; `at` is a number of seconds."""
     key = f"deal:{deal_id}"
-    versions = facts.load(connection, names.id, [key]).get(key, {}).values()
-    found = [entry for entry in _told(names, versions) if entry["at"] <= until]
+    versions = [*facts.load(connection, names.id, [key]).get(key, {}).values()]
+    told = [*_told(names, versions), *_told(names, _written(connection, names.id, deal_id))]
+    found = [entry for entry in told if entry["at"] <= until]
     found += [
         entry
         for row in of_deal(connection, names.id, deal_id)
@@ -27,6 +35,15 @@ def entries(connection: Connection, names: Names, deal_id: str, until: Instant) 
         if entry["at"] <= until
     ]
     return sorted(found, key=lambda entry: entry["at"])
+
+
+def _written(connection: Connection, account_id: str, deal_id: str) -> Iterator[Fact]:
+    """Messages of the deal's persons that hang on no deal: they wait on all open ones."""
+    persons = facts.contacts_of(connection, account_id, [deal_id]).get(deal_id, set())
+    deals = facts.deals_of(connection, account_id, persons)
+    lent = [f"contact:{person}" for person in persons if len(deals[person]) <= BUSY_CONTACT]
+    for versions in facts.load(connection, account_id, lent).values():
+        yield from (fact for fact in versions.values() if fact.kind is Kind.MESSAGE)
 
 
 def _told(names: Names, versions: Iterable[Fact]) -> Iterator[Entry]:
@@ -40,7 +57,7 @@ def _told(names: Names, versions: Iterable[Fact]) -> Iterator[Entry]:
             yield from _deal(names, told)
         elif kind is Kind.TASK:
             yield from _task(names, subject_id, told)
-        elif kind in (Kind.CALL, Kind.NOTE):
+        elif kind in _SHOWN:
             yield from _talk(names, kind, subject_id, told)
 
 
@@ -63,8 +80,8 @@ def _person(author: Any) -> str | None:
 
 def _deal(names: Names, told: Sequence[Fact]) -> Iterator[Entry]:
     image: dict[str, Any] = {}
-    for fact in told:
-        after = {**image, **fact.body}
+    for fact, fields in zip(told, after_each(told), strict=True):
+        after = {**image, **fact.body} | ({} if fields is None else {"fields": fields})
         if not image:
             born = after.get("created_at") or fact.at
             yield _entry(names, fact, "created", None, {"name": after.get("name")}, born)
@@ -135,7 +152,7 @@ def _task(names: Names, task_id: str, told: Sequence[Fact]) -> Iterator[Entry]:
 
 
 def _talk(names: Names, kind: Kind, subject_id: str, told: Sequence[Fact]) -> Iterator[Entry]:
-    """A call or note: one entry, from all that is known of it."""
+    """A call, note or message: one entry, from all that is known of it."""
     image: dict[str, Any] = {}
     for fact in told:
         image |= fact.body
@@ -144,8 +161,7 @@ def _talk(names: Names, kind: Kind, subject_id: str, told: Sequence[Fact]) -> It
     first = told[0]
     at = image.get("started_at") or image.get("created_at") or first.at
     shown = {"id": full_id(names.id, subject_id)}
-    members = ("direction", "answered", "seconds") if kind is Kind.CALL else ("text",)
-    shown |= {name: image.get(name) for name in members}
+    shown |= {name: image.get(name) for name in _SHOWN[kind]}
     yield {
         **_entry(names, first, kind.value, None, shown, at),
         "actor": names.seller(_person(image.get("author"))),

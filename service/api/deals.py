@@ -89,7 +89,7 @@ def get_deal(call: CallDep, deal_id: str) -> Response:
 
 @router.get("/deals/{deal_id}/timeline", response_model=Timeline, dependencies=_READ)
 def get_deal_timeline(call: CallDep, page: PageDep, deal_id: str) -> Response:
-    """What happened to a deal, its tasks, calls and notes, oldest first."""
+    """What happened to a deal, its tasks, calls, notes and messages, oldest first."""
     walk = page.walk(call)
     with call.read() as connection:
         names, row = _found(call, connection, deal_id)

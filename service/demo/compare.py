@@ -13,7 +13,7 @@ from service.demo.stage import ACCOUNTS, Stage
 
 METRICS = (
     "inquiries", "deals_created", "deals_won", "deals_lost", "receipts", "calls", "talk_seconds",
-    "tasks_set", "tasks_done", "tasks_due", "tasks_due_done",
+    "tasks_set", "tasks_done", "tasks_due", "tasks_due_done", "messages_in", "messages_out",
 )  # fmt: skip
 LEVELS = ("deals_open", "tasks_overdue")
 SHORTEST_SECONDS = 1800  # of the department's time: shorter violations may come and go untold

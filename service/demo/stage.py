@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,18 @@ APPLICATION_TOKEN = "demo-application-token-0001"  # noqa: S105 - of a simulated
 EVENTS = (
     "ONCRMDEALADD", "ONCRMDEALUPDATE", "ONCRMDEALDELETE", "ONCRMLEADADD", "ONCRMLEADUPDATE",
     "ONTASKADD", "ONTASKUPDATE", "ONTASKDELETE", "ONVOXIMPLANTCALLEND", "ONCRMTIMELINECOMMENTADD",
-    "ONCRMCONTACTADD", "ONCRMCONTACTUPDATE",
+    "ONCRMCONTACTADD", "ONCRMCONTACTUPDATE", "ONCRMACTIVITYADD",
 )  # fmt: skip
 PLANS = {"deals_won": 60, "receipts": 2_500_000_000, "calls": 400, "deals_created": 300}
 SETTINGS = """\
 account: {account}
 alerts: {{receivers: {{head: {{telegram: 333444, rules: "*"}}}}}}
 """
+
+
+def live_from(speed: float) -> str:
+    """When history ends: the same in every run, however long the portals take to start."""
+    return (BEGIN - timedelta(seconds=LEAD_SECONDS * speed)).isoformat()
 
 
 @dataclass
@@ -138,7 +143,7 @@ class Stage:
             [
                 "-m", "service.portal", crm, "--seed", str(self.seed), "--deals", str(self.deals),
                 "--clock", self._clock_text, "--token", TOKEN[crm], "--subdomain", account,
-                "--account-id", "31000001",
+                "--account-id", "31000001", "--live-from", live_from(self.speed),
             ],
             f"{account}.log",
         )  # fmt: skip

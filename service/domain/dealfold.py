@@ -1,15 +1,19 @@
 """Folding of a deal: all changes in order, a picture after each instant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from service.domain import fieldfold
 from service.domain.dealsteps import apply_step
 from service.domain.directory import StageKind
 from service.domain.facts import Fact
 from service.domain.history import Change, settle
 from service.domain.instant import Instant
+from service.domain.money import minor_units
+from service.domain.period import local_date
 from service.domain.story import DealState, Story, TaskState, World
 from service.domain.subjects import last_told
 from service.domain.told import TALK_MIN_SECONDS, Told
@@ -29,6 +33,7 @@ class DealFold:
         self._story = story
         self._world = world
         self._steps: list[tuple[Instant, int, str, Any]] = []
+        self._fields: list[Change] = []  # all custom fields, from each instant on
 
     def states(self) -> list[DealState]:
         """All segments of the deal."""
@@ -66,12 +71,17 @@ class DealFold:
         return int(accepted)
 
     def _collect(self, start: Instant) -> None:
+        self._fields = fieldfold.pictures(self._versions, start)
         self._collect_places(start)
         self._collect_handovers(start)
         self._collect_amounts(start)
         self._collect_reasons()
-        for name in ("name", "currency", "company", "contacts", "tags", "fields", "source"):
-            self._collect_plain(start, name)
+        for name in ("name", "currency", "company", "contacts", "tags"):
+            self._collect_plain(name, self._changes(start, name))
+        self._collect_plain("fields", self._fields)
+        chosen = self._world.source_field
+        source = self._of_field(chosen) if chosen else self._changes(start, "source")
+        self._collect_plain("source", source)
         self._collect_gone()
         self._collect_close_dates(start)
         self._collect_tasks()
@@ -89,6 +99,10 @@ class DealFold:
         if told and told[0].at > start:
             told[0] = told[0]._replace(at=start)
         return told
+
+    def _of_field(self, field: str) -> list[Change]:
+        """How a custom field changed; None = empty."""
+        return [change._replace(value=change.value.get(field)) for change in self._fields]
 
     def _add(self, at: Instant, order: int, name: str, value: Any) -> None:
         self._steps.append((at, order, name, value))
@@ -110,13 +124,6 @@ class DealFold:
             self._add(change.at, 9, "late", late)
             if self._world.is_human(change.author):
                 self._add(change.at, 8, "activity", change.at)
-
-    def _collect_settled(
-        self, start: Instant, name: str, tidy: Callable[[Any], Any], order: int = 2
-    ) -> None:
-        told = [Change(c.at, tidy(c.value), c.author) for c in self._changes(start, name)]
-        for change in settle(told):
-            self._add(change.at, order, name, change.value)
 
     def _collect_handovers(self, start: Instant) -> None:
         """Who has it; hand-overs by people count for a fortnight, the first distribution not."""
@@ -144,39 +151,35 @@ class DealFold:
         return change.author is None or self._world.is_human(change.author)
 
     def _collect_amounts(self, start: Instant) -> None:
-        self._collect_settled(start, "amount", lambda value: int(value or 0))
+        """The CRM's own amount, or that of a mapped custom field."""
+        chosen = self._world.budget_field
+        currency = last_told(self._versions, "currency") or self._world.currency
+        own = [c._replace(value=int(c.value or 0)) for c in self._changes(start, "amount")]
+        held = self._of_field(chosen) if chosen else []
+        mapped = [c._replace(value=amount_told(c.value, currency)) for c in held]
+        for change in settle(mapped if chosen else own):
+            self._add(change.at, 2, "amount", change.value)
 
     def _collect_reasons(self) -> None:
         """Each telling counts: a reason kept over a reopening is told again after the next loss."""
         chosen = self._world.loss_reason_field
-        for fact in self._versions:
-            if chosen is None and "loss_reason" in fact.body:
-                self._add(fact.at, 3, "loss_reason", fact.body["loss_reason"])
-            elif chosen is not None and "fields" in fact.body:
-                self._add(fact.at, 3, "loss_reason", (fact.body["fields"] or {}).get(chosen))
+        own = [(f.at, f.body["loss_reason"]) for f in self._versions if "loss_reason" in f.body]
+        for at, reason in fieldfold.tellings(self._versions, chosen) if chosen else own:
+            self._add(at, 3, "loss_reason", reason)
 
-    def _collect_plain(self, start: Instant, name: str) -> None:
+    def _collect_plain(self, name: str, told: Sequence[Change]) -> None:
         last: object = _NOTHING
-        for change in self._changes(start, name):
+        for change in told:
             if change.value != last:
                 last = change.value
                 self._add(change.at, 2, name, change.value)
-        if name == "fields" and self._world.source_field is not None:
-            for change in self._changes(start, "fields"):
-                value = (change.value or {}).get(self._world.source_field)
-                self._add(change.at, 4, "source", value)
 
     def _collect_close_dates(self, start: Instant) -> None:
         """The date by which it should be won: the CRM's own, or a mapped custom field."""
         chosen = self._world.close_date_field
-        if chosen is None:
-            told = self._changes(start, "expected_close_on")
-        else:
-            told = [
-                change._replace(value=(change.value or {}).get(chosen))
-                for change in self._changes(start, "fields")
-            ]
-        for change in settle([c._replace(value=local_date_told(c.value)) for c in told]):
+        told = self._of_field(chosen) if chosen else self._changes(start, "expected_close_on")
+        zone = self._world.zone
+        for change in settle([c._replace(value=local_date_told(c.value, zone)) for c in told]):
             self._add(change.at, 2, "close_date", change.value)
 
     def _collect_gone(self) -> None:
@@ -241,8 +244,11 @@ class DealFold:
         for message in self._told.messages(lend=True):
             if message.direction in _OF_CLIENT:
                 self._add(message.at, 7, _OF_CLIENT[message.direction], message.at)
-            elif self._world.is_human(message.author):
+                continue
+            human = self._world.is_human(message.author)
+            if human or not message.author:  # whose it is may be told later: no false alarm
                 self._add(message.at, 7, "sent", message.at)
+            if human:
                 self._add(message.at, 8, "activity", message.at)
 
     def _collect_traces(self) -> None:
@@ -256,9 +262,20 @@ class DealFold:
             self._add(max(at, start), 2, "reach", reach)
 
 
-def local_date_told(value: Any) -> str | None:
-    """A local date as `2026-03-31`, from what CRMs write; None = none that could be meant."""
-    text = str(value or "").strip()[:10]
+def amount_told(value: Any, currency: str) -> int:
+    """Minor units, from what a custom field holds: `1000.50`, or Bitrix24's `1000.50|RUB`."""
+    return minor_units(str(value or "0").partition("|")[0], currency)
+
+
+def local_date_told(value: Any, zone: ZoneInfo) -> str | None:
+    """A local date as `2026-03-31`, from what CRMs write; None = none that could be meant.
+
+    amoCRM writes dates as seconds since 1970.
+    """
+    text = str(value or "").strip()
+    if text.isdecimal() and 9 <= len(text) <= 10:
+        return local_date(int(text), zone).isoformat()
+    text = text[:10]
     if len(text) == 10 and text[2] == text[5] == ".":
         text = f"{text[6:]}-{text[3:5]}-{text[:2]}"
     try:

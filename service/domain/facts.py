@@ -59,6 +59,7 @@ class DealBody(TypedDict, total=False):
     company: str | None  # "co<id>"
     tags: list[str]
     fields: dict[str, str]  # custom field id -> value, filled ones only (the whole set)
+    fields_changed: dict[str, str]  # single custom fields; "" = emptied; the others stay
     source: str | None
     inquiry: str | None  # id of the inquiry (kind lead) it was born of
     accepted_at: Instant  # instant of acceptance from incoming

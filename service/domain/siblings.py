@@ -9,6 +9,8 @@ from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
 from service.domain.story import DealState, Story, deal_is_judged
 
+BUSY_CONTACT = 50  # a person of more deals than this is a switchboard: nothing is lent
+
 
 class Stretch(NamedTuple):
     """A deal is open in `[start, end)` in one pipeline, with one seller."""

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
+from zoneinfo import ZoneInfo
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.facts import Fact
 from service.domain.instant import Instant
+
+_UTC = ZoneInfo("UTC")
 
 if TYPE_CHECKING:
     from service.domain.siblings import Sibling
@@ -25,6 +28,8 @@ class World:
     source_field: str | None = None
     budget_field: str | None = None
     close_date_field: str | None = None
+    currency: str = "RUB"
+    zone: ZoneInfo = _UTC
 
 
 class _State:
@@ -253,7 +258,6 @@ class Story:
     edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom
     handovers: list[tuple[Instant, str, str]] = field(default_factory=list)  # when, from, to
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
-    is_repeat: bool = False  # the client had a deal before
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with
     older: Sequence["Sibling"] = ()  # the client's older deals (domain.siblings)
     as_sibling: "Sibling | None" = None  # how others see it; made when first asked for
@@ -265,5 +269,4 @@ class Context:
     """What other timelines lend to this one (read only; they are judged at home)."""
 
     facts: Sequence[Fact] = ()  # calls, notes, persons, inquiries of the same client
-    earlier_deal: bool = False  # the client had a deal before this one
     deal_of: str = ""

@@ -30,7 +30,7 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     """Fold a timeline's facts (any order, repetitions allowed) into a `Story`."""
     context = context or Context()
     kind, _, subject = key.partition(":")
-    story = Story(key, kind, subject, is_repeat=context.earlier_deal, deal_of=context.deal_of)
+    story = Story(key, kind, subject, deal_of=context.deal_of)
     own = sorted(_of_others(facts), key=_ORDER)
     lent = sorted(_of_others(context.facts), key=_ORDER)
     story.updated_at = own[-1].at if own else 0

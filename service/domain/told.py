@@ -99,7 +99,7 @@ class Told:
                 continue
             known = found.get(fact.id)
             at = body["created_at"] if known is None else min(known.at, body["created_at"])
-            author = body.get("author") or ""
+            author = body.get("author") or ("" if known is None else known.author)
             found[fact.id] = MessageSeen(at, body.get("direction", ""), author, fact.id)
         return sorted(found.values())
 

@@ -16,4 +16,6 @@ def world_of(config: Config) -> World:
         config.source_field,
         config.budget_field,
         config.close_date_field,
+        config.currency,
+        config.timezone,
     )

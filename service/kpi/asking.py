@@ -91,8 +91,8 @@ def inquiry_of_deal(
 ) -> Iterator[Contribution]:  # fmt: skip
     """A deal is an inquiry of its own, or the end of the one it was born of (one, not two)."""
     asked = story.inquiry.created_at if story.inquiry is not None else None
-    if asked is None and story.is_repeat and config.is_human(first.created_by):
-        return
+    if asked is None and story.older and config.is_human(first.created_by):
+        return  # a repeat deal made by hand
     at = born if asked is None else asked
     row = of_deal(story, "inquiries", "inquiry", at, first, 1)
     yield row

@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 
 from service.domain.facts import Fact, Kind
 from service.domain.homes import newest_home, told_home
-from service.domain.instant import Instant
 from service.domain.mutes import Mutes
-from service.domain.siblings import by_number
+from service.domain.siblings import BUSY_CONTACT, by_number
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.pipeline import levels
 from service.pipeline.derive import derive
-from service.pipeline.siblings import BUSY_CONTACT, Kin
+from service.pipeline.siblings import Kin
 from service.rules.book import Window
 from service.rules.judge import Failure
-from service.store import bulks, clients, images
+from service.store import bulks, clients
 from service.store import derived as derived_store
 from service.store import dirty as dirty_store
 from service.store import facts as fact_store
@@ -67,7 +66,6 @@ class _Batch:
         self.stories: dict[str, Story] = {}
         self.contacts: dict[str, set[str]] = {}  # deal -> contacts, as after this batch
         self.deals: dict[str, set[str]] = {}  # contact -> deals, as after this batch
-        self.born: dict[str, Instant] = {}  # other deals of the same clients -> created at
 
     def load(self, keys: Iterable[str]) -> None:
         missing = [key for key in dict.fromkeys(keys) if key not in self.timelines]
@@ -293,23 +291,9 @@ def _ripple(batch: _Batch) -> list[str]:
             reached |= {
                 f"deal:{fact.body['deal']}" for fact in batch.facts_of(key) if fact.body.get("deal")
             }
-    changed_links |= _clients_of_redated(batch)
     for contact in changed_links:
         reached |= {f"contact:{contact}", *(f"deal:{deal}" for deal in _lent_to(batch, contact))}
     return sorted(reached - batch.fresh)
-
-
-def _clients_of_redated(batch: _Batch) -> set[str]:
-    """Clients of deals of which it is now known otherwise when they were created."""
-    fresh = {key.partition(":")[2] for key in batch.fresh if key.startswith("deal:")}
-    linked = [deal for deal in fresh if batch.contacts.get(deal)]
-    before = images.created_at(batch.connection, batch.account_id, linked)
-    return {
-        contact
-        for deal in linked
-        if before.get(deal) != _created(batch, deal)
-        for contact in batch.contacts[deal]
-    }
 
 
 def _lent_to(batch: _Batch, contact: str) -> set[str]:
@@ -336,9 +320,7 @@ def _lend_ready(batch: _Batch, keys: Sequence[str]) -> None:
     for key in keys:
         if key.startswith("contact:"):
             borrowed += [f"deal:{deal}" for deal in _lent_to(batch, key.partition(":")[2])]
-    siblings = {d for deal in deals for c in batch.contacts[deal] for d in _lent_to(batch, c)}
     batch.load(borrowed)
-    batch.born |= images.created_at(batch.connection, batch.account_id, siblings - set(deals))
 
 
 def _inquiry_of(batch: _Batch, deal: str) -> str | None:
@@ -361,27 +343,10 @@ def _context(batch: _Batch, key: str) -> Context:
 
 def _context_of_deal(batch: _Batch, deal: str) -> Context:
     lent: list[Fact] = []
-    earlier = False
-    mine = _created(batch, deal)
     for contact in sorted(batch.contacts.get(deal, ())):
-        others = _lent_to(batch, contact)
-        if others:
+        if _lent_to(batch, contact):
             lent += batch.facts_of(f"contact:{contact}", _LENT_BY_CONTACT)
-        for other in others - {deal}:
-            theirs = _created(batch, other)
-            if mine is not None and theirs is not None:
-                earlier = earlier or (theirs, by_number(other)) < (mine, by_number(deal))
     inquiry = _inquiry_of(batch, deal)
     if inquiry:
         lent += batch.facts_of(f"lead:{inquiry}", {Kind.LEAD})
-    return Context(lent, earlier)
-
-
-def _created(batch: _Batch, deal: str) -> Instant | None:
-    """When a deal was created, by its facts if they are at hand, else by its stored image."""
-    told = [
-        fact.body["created_at"]
-        for fact in batch.facts_of(f"deal:{deal}", {Kind.DEAL})
-        if fact.body.get("created_at") is not None
-    ]
-    return told[-1] if told else batch.born.get(deal)
+    return Context(lent)

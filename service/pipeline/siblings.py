@@ -9,14 +9,20 @@ from typing import Any, Protocol
 
 from service.domain.config import Config
 from service.domain.facts import Fact, Kind
-from service.domain.siblings import Sibling, as_told, older_than, sibling_of, wins_told
+from service.domain.siblings import (
+    BUSY_CONTACT,
+    Sibling,
+    as_told,
+    older_than,
+    sibling_of,
+    wins_told,
+)
 from service.domain.story import Story
 from service.store import clients, images
 from service.store import facts as fact_store
 from service.store.derived import Derived
 from service.store.handles import Connection
 
-BUSY_CONTACT = 50  # a person of more deals than this is a switchboard: nothing is lent
 MOST_CLIENTS = 5  # a key of more clients than this is nobody's
 
 Pairs = set[tuple[str, str]]

@@ -13,8 +13,7 @@ from typing import Literal
 
 StageKind = Literal["incoming", "open", "won", "lost"]
 Direction = Literal["in", "out"]
-TO_DO_KIND = 9001
-"""`Task.kind_id` of a Bitrix24 to-do: an activity of the deal, no task."""
+TO_DO_KIND = 9001  # `Task.kind_id` of a Bitrix24 to-do: an activity of the deal, no task
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,7 @@ class Pipeline:
 
     def stage(self, stage_id: str) -> Stage:
         """The stage with this id; KeyError if the pipeline has none such."""
-        for stage in self.stages:
-            if stage.id == stage_id:
-                return stage
-        raise KeyError(stage_id)
+        return {stage.id: stage for stage in self.stages}[stage_id]
 
 
 @dataclass(frozen=True)
@@ -139,6 +135,17 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Message:
+    """A word in a chat (amoCRM) or a mail (Bitrix24); `author` 0: the client."""
+
+    id: int
+    deal_id: int
+    direction: Direction
+    sent_at: datetime
+    author: int
+
+
+@dataclass(frozen=True)
 class Inquiry:
     """An incoming inquiry (amoCRM unsorted; Bitrix24 lead) before it became a deal."""
 
@@ -156,7 +163,7 @@ class Inquiry:
     deal_id: int | None = None
 
 
-Entity = Deal | Task | Call | Note | Inquiry | Contact | User
+Entity = Deal | Task | Call | Note | Message | Inquiry | Contact | User
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,7 @@ class Change:
 
     `verb` is one of: deal_created deal_moved deal_handed_over deal_edited deal_deleted
     deal_restored task_set task_edited task_handed_over task_done task_reopened task_deleted
-    called noted inquired inquiry_accepted inquiry_declined user_edited contact_edited.
+    called noted messaged inquired inquiry_accepted inquiry_declined user_edited contact_edited.
     """
 
     verb: str
@@ -189,10 +196,11 @@ class Book:
     tasks: dict[int, Task] = field(default_factory=dict)
     calls: dict[int, Call] = field(default_factory=dict)
     notes: dict[int, Note] = field(default_factory=dict)
+    messages: dict[int, Message] = field(default_factory=dict)
     inquiries: dict[str, Inquiry] = field(default_factory=dict)
     loss_reasons: dict[int, str] = field(default_factory=dict)
+    # custom field id -> (pipeline id, stage id) pairs at which the CRM itself requires it
     required: dict[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """Custom field id -> (pipeline id, stage id) pairs at which the CRM itself requires it."""
     field_names: dict[int, str] = field(default_factory=dict)
     journal: list[Change] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
@@ -325,6 +333,12 @@ class Book:
         self.notes[note.id] = note
         self._record("noted", note.created_at, note.author, None, note)
         return note
+
+    def message(self, message: Message) -> Message:
+        """A client writes, or somebody of ours to him."""
+        self.messages[message.id] = message
+        self._record("messaged", message.sent_at, message.author, None, message)
+        return message
 
     def inquire(self, inquiry: Inquiry) -> Inquiry:
         """A client's inquiry arrives."""

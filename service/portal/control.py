@@ -73,7 +73,16 @@ class Control:
             book = office.book
             sizes = {
                 name: len(getattr(book, name))
-                for name in ("users", "contacts", "deals", "tasks", "calls", "notes", "inquiries")
+                for name in (
+                    "users",
+                    "contacts",
+                    "deals",
+                    "tasks",
+                    "calls",
+                    "notes",
+                    "messages",
+                    "inquiries",
+                )
             }
             body = {
                 "kind": office.kind,

@@ -4,8 +4,8 @@ Deterministic for a seed. `populate` writes history into a book; `live` yields w
 order of time, for the driver to do when the clock gets there. What each deal goes through is a
 small script drawn when the deal is born; two changes of one entity are at least eleven minutes
 apart and nothing is undone within ten minutes: Bitrix24 shows only the present state when asked.
-History holds only what REST can tell afterwards: cards are filled, inquiries of amoCRM declined and
-reasons added later only while it lives.
+History holds only what REST can tell afterwards: inquiries of amoCRM are declined and reasons added
+later only while it lives.
 """
 
 import heapq
@@ -15,16 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from service.portal.book import (
-    Book,
-    Call,
-    Contact,
-    Deal,
-    Inquiry,
-    Note,
-    Task,
-    User,
-)
+from service.portal.book import Book, Call, Contact, Deal, Inquiry, Note, Task, User
 from service.portal.cast import (
     ADMIN,
     DROWNING,
@@ -39,6 +30,7 @@ from service.portal.cast import (
     THINGS,
     ZONE,
 )
+from service.portal.letters import correspond
 
 GAP = timedelta(minutes=11)
 READING = timedelta(hours=9)
@@ -178,11 +170,13 @@ class Department:
         if self.random.random() < 0.75:
             then = self.after(at, 5, 120)
             self.plan(then, lambda now: self._set_task(deal.id, now))
+        correspond(self, deal.id, at)
         patience = 2.5 if deal.responsible == DROWNING else 1.0
         then = self.after(at, 700 * patience, 9000 * patience)
         self.plan(then, lambda now: self._move_on(deal.id, now))
 
-    def _open(self, deal_id: int) -> Deal | None:
+    def open(self, deal_id: int) -> Deal | None:
+        """A deal, if it is open."""
         deal = self.book.deals[deal_id]
         kind = self.pipeline.stage(deal.stage_id).kind
         return deal if kind == "open" and deal.deleted_at is None else None
@@ -210,7 +204,7 @@ class Department:
         self.book.note(Note(self.book.next_id(), deal_id, text, at, who))
 
     def _set_task(self, deal_id: int, at: datetime) -> None:
-        deal = self._open(deal_id)
+        deal = self.open(deal_id)
         if deal is None:
             return
         due = self.after(at, 60, 2400)
@@ -254,7 +248,7 @@ class Department:
 
     def _move_on(self, deal_id: int, at: datetime) -> None:
         """The next stage, the end, or another seller."""
-        deal = self._open(deal_id)
+        deal = self.open(deal_id)
         if deal is None:
             return
         if not self.may_touch("deal", deal_id, at):
@@ -285,7 +279,7 @@ class Department:
 
     def _fill_in(self, deal_id: int, at: datetime) -> None:
         """The card gets its field in time, late, or never."""
-        if self.kind != "amocrm" or not self.live or self.random.random() < 0.3:
+        if self.kind != "amocrm" or self.random.random() < 0.3:
             return
         then = self.after(at, 15, 240)
         self.plan(then, lambda now: self._edit(deal_id, now, fields={INN: "7701234567"}))
@@ -334,7 +328,7 @@ class Department:
 
     def _reopen(self, deal_id: int, at: datetime) -> None:
         deal = self.book.deals[deal_id]
-        if self._open(deal_id) is not None or not self.may_touch("deal", deal_id, at):
+        if self.open(deal_id) is not None or not self.may_touch("deal", deal_id, at):
             return
         self.book.move_deal(deal_id, self.open_stages[0], at, deal.responsible)
         then = self.after(at, 300, 3000)

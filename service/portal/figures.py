@@ -11,7 +11,7 @@ from service.portal.worktime import ZONE
 SUMS = (
     "inquiries", "deals_created", "deals_won", "deals_lost", "lost_target", "receipts",
     "won_with_amount", "calls", "talk_seconds", "tasks_set", "tasks_done", "tasks_due",
-    "tasks_due_done",
+    "tasks_due_done", "messages_in", "messages_out",
 )  # fmt: skip
 LEVELS = ("tasks_overdue", "deals_open")
 
@@ -51,6 +51,13 @@ def by_day(book: Book, until: datetime) -> dict[date, Figures]:
         add("calls", call.started_at, call.author)
         if call.answered:
             add("talk_seconds", call.started_at, call.author, call.seconds)
+    for message in history.messages:
+        deal = history.deal_at(message.deal_id, message.sent_at)
+        who = deal.responsible if deal is not None else None
+        if message.direction == "in":
+            add("messages_in", message.sent_at, who)
+        else:
+            add("messages_out", message.sent_at, message.author)
     _tasks(history, add)
     return days
 

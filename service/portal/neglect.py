@@ -22,6 +22,7 @@ class _Deal:
     def __init__(self, history: "History", deal_id: int) -> None:
         self.history = history
         self.calls = sorted(history.calls_of[deal_id], key=lambda call: call.started_at)
+        self.messages = sorted(history.messages_of[deal_id], key=lambda message: message.sent_at)
         self.images = history.deals[deal_id]
         self.born = self.images[0][1].created_at
 
@@ -40,19 +41,36 @@ class _Deal:
         return numbers.index(deal.stage_id) + 1, len(numbers)
 
     def talks(self, at: datetime) -> list[datetime]:
-        return [
-            c.started_at
-            for c in self.calls
-            if c.started_at <= at and c.answered and c.seconds >= 10
-        ]
+        """Talks on the telephone, and what the client wrote."""
+        found = [c.started_at for c in self.calls if c.answered and c.seconds >= 10]
+        found += [m.sent_at for m in self.messages if m.direction == "in"]
+        return [when for when in found if when <= at]
+
+    def sent(self, at: datetime) -> list[datetime]:
+        """What we wrote."""
+        return [m.sent_at for m in self.messages if m.direction == "out" and m.sent_at <= at]
 
     def attempts(self, at: datetime) -> int:
-        """Dials, those within ten minutes of the one before left out."""
+        """Dials and letters, those within ten minutes of the one before left out."""
         found = [c.started_at for c in self.calls if c.started_at <= at and c.direction == "out"]
+        found = sorted([*found, *self.sent(at)])
         return bool(found) + sum(b - a > timedelta(minutes=10) for a, b in pairwise(found))
 
     def tried(self, at: datetime) -> bool:
         return bool(self.talks(at)) or self.attempts(at) >= 3
+
+    def waits_since(self, at: datetime) -> datetime | None:
+        """The client's first missed call or letter after which nobody called, talked or wrote."""
+        calls = [(c.started_at, c.direction == "out" or c.answered) for c in self.calls]
+        letters = [(m.sent_at, m.direction == "out") for m in self.messages]
+        since: datetime | None = None
+        for when, answers in sorted([*calls, *letters]):
+            if when <= at:
+                since = None if answers else since or when
+        return since
+
+    def waits(self, deal: Deal, at: datetime) -> bool:
+        return self.is_open(deal, at) and self.waits_since(at) is not None
 
     def counted_from(self, at: datetime) -> datetime:
         """Creation, or the last reopening."""
@@ -95,7 +113,9 @@ def more_checks(history: "History", deal_id: int) -> list[tuple[str, Check, Dead
         ("deal-lost-untouched", it.lost_untried,
          lambda d, held, _at: after_work(d.closed_at or held, HOUR)),
         ("deal-no-contact", it.is_open,
-         lambda _d, _held, at: _days(max([*it.talks(at), it.born]), 7)),
+         lambda _d, _held, at: _days(max([*it.talks(at), *it.sent(at), it.born]), 7)),
+        ("deal-client-waits", it.waits,
+         lambda _d, held, at: after_work(it.waits_since(at) or held, HOUR)),
     ]  # fmt: skip
 
 

@@ -77,6 +77,7 @@ class Office:
                 tasks=dict(book.tasks),
                 calls=dict(book.calls),
                 notes=dict(book.notes),
+                messages=dict(book.messages),
                 inquiries=dict(book.inquiries),
                 journal=list(book.journal),
                 listeners=[],

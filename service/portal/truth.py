@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.portal.book import Book, Call, Deal, Inquiry, Note, Task
+from service.portal.book import Book, Call, Deal, Inquiry, Message, Note, Task
 from service.portal.neglect import Check, Deadline, more_checks
 from service.portal.worktime import NEVER, after_days, after_work
 
@@ -23,6 +23,7 @@ SEVERITY = {
     "deal-no-amount": "warning", "deal-won-without-amount": "critical",
     "deal-no-contact": "warning", "deal-too-few-attempts": "warning",
     "deal-lost-untouched": "warning", "lead-not-processed": "critical",
+    "deal-client-waits": "critical",
 }  # fmt: skip
 SHORT_TEXTS = {"ок", "перезвонить", "звонок", "тест", "связаться"}
 
@@ -56,6 +57,7 @@ class History:
         self.tasks: dict[int, list[tuple[datetime, Task]]] = defaultdict(list)
         self.calls: list[Call] = []
         self.notes: list[Note] = []
+        self.messages: list[Message] = []
         self.inquiries: dict[str, Inquiry] = {}
         self.inquiries_told: dict[str, list[tuple[datetime, Inquiry]]] = defaultdict(list)
         self._sort()
@@ -72,6 +74,8 @@ class History:
                 self.calls.append(entity)
             elif isinstance(entity, Note):
                 self.notes.append(entity)
+            elif isinstance(entity, Message):
+                self.messages.append(entity)
             elif isinstance(entity, Inquiry):
                 self.inquiries[entity.uid] = entity
                 self.inquiries_told[entity.uid].append((change.at, entity))
@@ -85,6 +89,9 @@ class History:
         for call in self.calls:
             if call.deal_id is not None:
                 self.calls_of[call.deal_id].append(call)
+        self.messages_of: dict[int, list[Message]] = defaultdict(list)
+        for message in self.messages:
+            self.messages_of[message.deal_id].append(message)
         self.notes_of: dict[int, list[Note]] = defaultdict(list)
         for note in self.notes:
             self.notes_of[note.deal_id].append(note)
@@ -145,6 +152,7 @@ def _of_deal(history: History, deal_id: int) -> list[Interval]:
     for task_id in history.tasks_of[deal_id]:
         marks |= {when for when, _ in history.tasks[task_id]}
     marks |= {call.started_at for call in history.calls_of[deal_id]}
+    marks |= {message.sent_at for message in history.messages_of[deal_id]}
     born = history.deals[deal_id][0][0]
     instants = sorted(mark for mark in marks if mark >= born)
 
@@ -160,7 +168,7 @@ def _of_deal(history: History, deal_id: int) -> list[Interval]:
             call.started_at <= at
             and (call.direction == "out" or (call.answered and call.seconds >= 10))
             for call in history.calls_of[deal_id]
-        )
+        ) or any(message.sent_at <= at for message in history.messages_of[deal_id])
 
     checks: list[tuple[str, Check, Deadline]] = [
         ("deal-no-task", lambda d, at: is_open(d) and open_tasks(at) == 0,

@@ -4,25 +4,11 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, Table, select
 
-from service.domain.instant import Instant
 from service.domain.siblings import Sibling, as_told, wins_told
 from service.store.chunks import chunks
 from service.store.tables import Deal
 
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
-
-
-def created_at(connection: Connection, account_id: str, deals: Iterable[str]) -> dict[str, Instant]:
-    """When deals were created (those that are known)."""
-    found: dict[str, Instant] = {}
-    for part in chunks(deals):
-        query = select(_DEAL.c.id, _DEAL.c.created_at).where(
-            _DEAL.c.account_id == account_id,
-            _DEAL.c.id.in_(part),
-            _DEAL.c.created_at.is_not(None),
-        )
-        found |= {deal: int(at) for deal, at in connection.execute(query)}
-    return found
 
 
 def deal_names(connection: Connection, account_id: str, deals: Iterable[str]) -> dict[str, str]:

@@ -122,7 +122,12 @@ def test_timeline_of_a_deal(both: Api) -> None:
                  seconds=60, started_at=at("2026-11-02T11:00:00Z"), author="7"),
         fact_row(Kind.NOTE, "n1", "2026-11-02T12:00:00Z", text="Ждёт КП", author="7"),
         fact_row(Kind.NOTE, "n2", "2026-11-02T12:00:00Z", text="стёрто", deleted=True),
+        fact_row(Kind.MESSAGE, "m1", "2026-11-08T13:00:00Z", direction="in"),
+        fact_row(Kind.MESSAGE, "m2", "2026-11-08T14:00:00Z", direction="out", author="7")
+        | {"timeline": "contact:77"},
+        fact_row(Kind.CALL, "c2", "2026-11-08T14:00:00Z") | {"timeline": "contact:77"},
     )  # fmt: skip
+    both.insert(DealContact, {"account_id": "romashka", "contact_id": "77", "deal_id": "5"})
     client = both.client("crm:read")
     rows = client.get("/v1/deals/romashka.5/timeline").json()["data"]
     assert [(row["at"][8:13], row["kind"]) for row in rows] == [
@@ -130,8 +135,11 @@ def test_timeline_of_a_deal(both: Api) -> None:
         ("02T14", "task_moved"), ("03T09", "stage_changed"), ("03T09", "amount_changed"),
         ("03T14", "task_done"), ("04T09", "seller_changed"), ("05T09", "stage_changed"),
         ("05T09", "lost"), ("06T09", "stage_changed"), ("06T09", "reopened"),
-        ("07T09", "stage_changed"), ("07T09", "won"),
+        ("07T09", "stage_changed"), ("07T09", "won"), ("08T13", "message"), ("08T14", "message"),
     ]  # fmt: skip
+    written, sent = rows[-2:]
+    assert written["after"] == {"id": "romashka.m1", "direction": "in"}
+    assert (written["actor"], sent["actor"]["id"]) == (None, "romashka.7")
     changed = next(row for row in rows if row["kind"] == "stage_changed")
     assert changed["actor"] == {"id": "romashka.9", "name": "Петрова"}
     assert (changed["before"]["name"], changed["after"]["name"]) == ("Новая", "КП")
@@ -145,6 +153,23 @@ def test_timeline_of_a_deal(both: Api) -> None:
         paged += page["data"]
         address = page["next"]
     assert paged == rows
+
+
+def test_timeline_tells_each_change_of_a_field_once(both: Api) -> None:
+    both.insert(Deal, deal_row("5"))
+    born, filled = "2026-11-02T09:00:00Z", "2026-11-03T09:00:00Z"
+    both.insert(
+        FactRow,
+        fact_row(Kind.DEAL, "5", born, Rank.HISTORY, fields_changed={"501": ""}),
+        fact_row(Kind.DEAL, "5", filled, Rank.HISTORY, fields_changed={"501": "77"}, author="7"),
+        fact_row(Kind.DEAL, "5", filled, fields={"501": "77", "502": "да"}),
+        fact_row(Kind.DEAL, "5", "2026-11-04T09:00:00Z", fields={"501": "77", "502": "да"}),
+    )
+    rows = both.client("crm:read").get("/v1/deals/romashka.5/timeline").json()["data"]
+    (changed,) = [row for row in rows if row["kind"] == "field_changed"]
+    assert (changed["at"], changed["actor"]["id"]) == (filled, "romashka.7")
+    assert changed["before"] == {"field": "fields", "value": {"502": "да"}}
+    assert changed["after"] == {"field": "fields", "value": {"501": "77", "502": "да"}}
 
 
 def test_timeline_tells_violations(both: Api) -> None:

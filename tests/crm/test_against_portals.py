@@ -20,6 +20,7 @@ from service.domain.history import settle
 from service.domain.ports import Connection, CrmClient, HookState, Page
 from service.errors import SourceRefused, SourceUnavailable
 from service.portal import department
+from service.portal.amocrm.log import message_id
 from service.portal.book import Book, Call, Deal, Note, Task
 from service.portal.office import CrmKind
 from service.portal.server import PortalServer
@@ -169,6 +170,21 @@ def test_backfill_has_every_call_and_note(read: Read) -> None:
             assert body["direction"] == entity.direction
         assert body["author"] == str(entity.author)
         assert body.get("deal") == (str(entity.deal_id) if entity.deal_id else None)
+
+
+def test_backfill_has_every_message_and_who_wrote_it(read: Read) -> None:
+    amo = read.played.crm == "amocrm"
+    expected = {
+        (message_id(m) if amo else f"a{m.id}", str(m.deal_id), m.direction, instant(m.sent_at),
+         str(m.author) if m.author else None)
+        for m in read.played.book.messages.values()
+    }  # fmt: skip
+    told = {
+        (f.id, f.body["deal"], f.body["direction"], f.body["created_at"], f.body.get("author"))
+        for f in read.facts if f.kind is Kind.MESSAGE
+    }  # fmt: skip
+    assert len(expected) > 20
+    assert told == expected
 
 
 def test_backfill_resumes_from_any_page(read: Read) -> None:

@@ -117,7 +117,8 @@ def test_events_of_the_published_page() -> None:
     assert told[Kind.TASK, 1588890200, "due_at"]["due_at"] == 1573595900
     assert told[Kind.TASK, 1588890300, "is_open"] == {"is_open": False, "author": "939801"}
     assert told[Kind.DEAL, 1588890500, "amount", "currency"]["amount"] == 15500
-    assert len(told) == 5
+    assert told[Kind.DEAL, 1588890600, "fields_changed"]["fields_changed"] == {"53728": "1"}
+    assert len(told) == 6
 
 
 def read_events(*rows: dict[str, Any]) -> list[events.Event]:
@@ -146,6 +147,52 @@ def test_what_was_before_the_first_change_stands_at_the_creation_or_the_readings
     beginnings.births(Kind.DEAL, [{"id": 5, "created_at": 50}])
     ((fact,),) = beginnings.facts(since)
     assert (fact.at, fact.body) == (at, {"pipeline": "31", "stage": "1"})
+
+
+def field_event(number: int, at: int, before: list[Any], after: list[Any]) -> dict[str, Any]:
+    def side(texts: list[Any]) -> list[Any]:
+        value = {"field_id": 501, "field_type": 1, "enum_id": None}
+        return [{"custom_field_value": value | {"text": text}} for text in texts]
+
+    row = event(number, at, 0, 0) | {"value_before": side(before), "value_after": side(after)}
+    return row | {"type": "custom_field_501_value_changed"}
+
+
+def test_custom_field_has_a_history_of_its_own() -> None:
+    filled = field_event(1, 100, [], ["7701"])
+    emptied = field_event(2, 200, ["7701"], []) | {"type": "custom_field_value_changed"}
+    other = field_event(3, 150, ["а"], ["б", "в"]) | {"type": "custom_field_502_value_changed"}
+    found = read_events(emptied, event(4, 120, 1, 2), other, filled)
+    told = {(f.at, *f.body["fields_changed"].items()): f.body["author"]
+            for f in events.facts(found) if "fields_changed" in f.body}  # fmt: skip
+    assert told == {
+        (100, ("501", "7701")): "7", (200, ("501", "")): "7", (150, ("502", "б, в")): "7",
+    }  # fmt: skip
+    beginnings = Beginnings()
+    beginnings.births(Kind.DEAL, [{"id": 5, "created_at": 50}])
+    beginnings.note(found)
+    (first,) = beginnings.facts(0)
+    assert sorted(map(str, (fact.body.get("fields_changed") for fact in first))) == [
+        "None", "{'501': ''}", "{'502': 'а'}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "kept"),
+    [(1, "0", "0"), (3, "1", "1"), (3, "0", ""), (8, "+79990000000", "1"), (8, None, "")],
+)
+def test_of_a_phone_and_a_box_only_whether_there_is_one(kind: int, text: Any, kept: str) -> None:
+    row = field_event(1, 100, [], [text])
+    row["value_after"][0]["custom_field_value"]["field_type"] = kind
+    (found,) = read_events(row)
+    assert found.after == {"fields_changed": {"501": kept}}
+
+
+@pytest.mark.parametrize("entity", ["contact", "company", "task"])
+def test_custom_field_of_something_else_is_left_alone(entity: str) -> None:
+    row = field_event(1, 100, [], ["7701"])
+    assert events.read(row | {"entity_type": entity}, "RUB") is None
+    assert events.read(field_event(1, 100, [], []) | {"type": events.FIELD}, "RUB") is None
 
 
 def test_events_of_other_entities_are_left_alone() -> None:

@@ -209,12 +209,13 @@ def test_subscription_without_the_names_that_the_portal_refuses(
     client: CrmClient, portal: respx.Router
 ) -> None:
     route = portal.post(f"{API}/webhooks")
-    route.side_effect = [httpx.Response(400), httpx.Response(201, json={})]
+    refused = httpx.Response(400)
+    route.side_effect = [refused, refused, httpx.Response(201, json={})]
     client.subscribe("https://dozor.example/hooks/amocrm/t")
-    assert route.call_count == 2
-    assert b"update_task" in route.calls[0].request.content
-    assert b"update_task" not in route.calls[1].request.content
-    assert b"status_lead" in route.calls[1].request.content
+    asked = [set(json.loads(call.request.content)["settings"]) for call in route.calls]
+    assert asked[0] - asked[1] == {"update_talk", "add_outgoing_message"}
+    assert {"update_task", "add_message", "add_unsorted"} <= asked[1] - asked[2]
+    assert {"status_lead", "add_task", "note_contact"} <= asked[2]
 
 
 def test_subscription_that_is_refused_says_what_to_do(

@@ -1,10 +1,11 @@
 """A client's message waits on all his open deals until one of ours answers, in any order."""
 
+from dataclasses import replace
 from random import Random
 
 from sqlalchemy import select
 
-from service.domain.facts import Fact, Kind
+from service.domain.facts import Fact, Kind, Rank
 from service.pipeline import verify
 from service.store.engine import reading
 from service.store.tables import Contribution, Violation
@@ -19,6 +20,24 @@ def message(key: str, at: str, direction: str, author: str | None = None) -> Fac
     return Fact(Kind.MESSAGE, key, world.moment(at), body | ({"author": author} if author else {}))
 
 
+def test_answer_of_which_nobody_says_whose_it_is_counts_until_a_bot_is_named(
+    sqlite_url: str,
+) -> None:
+    office = world.make_office(sqlite_url, "2026-03-03 18:00")
+    world.connect_account(office)
+    sent = message("m2", "2026-03-03 11:30", "out")
+    waits = select(V.c.breach_at).where(V.c.rule == "deal-client-waits")
+    first = world.new_deal("1", "2026-03-02 10:00", contacts=["5"])
+    world.tell(office, [first, message("m1", "2026-03-03 11:00", "in"), sent])
+    with reading(office.engine) as connection:
+        assert connection.execute(waits).scalars().all() == []
+    named = replace(sent, body={**sent.body, "author": "0"}, rank=Rank.HISTORY)
+    world.tell(office, [named])
+    with reading(office.engine) as connection:
+        assert connection.execute(waits).scalars().all() == [world.moment("2026-03-03 12:00")]
+    office.close()
+
+
 def test_messages_of_the_person_reach_his_deals_in_any_order(database_url: str) -> None:
     office = world.make_office(database_url, "2026-03-03 18:00")
     world.connect_account(office)
@@ -28,7 +47,8 @@ def test_messages_of_the_person_reach_his_deals_in_any_order(database_url: str) 
         message("m1", "2026-03-03 11:00", "in"),
         message("m2", "2026-03-03 11:01", "out", "0"),
         message("m3", "2026-03-03 11:30", "in"),
-        message("m4", "2026-03-03 13:00", "out", "9"),
+        message("m4", "2026-03-03 13:00", "out"),  # the hook; who wrote it is told by an event
+        replace(message("m4", "2026-03-03 13:00", "out", "9"), rank=Rank.HISTORY),
     ]
     Random(3).shuffle(facts)
     for fact in facts:

@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from service.clock import Clock
 from service.crm import ADAPTERS
+from service.crm.amocrm import common
 from service.domain.directory import (
     CustomField,
     Directory,
@@ -31,7 +32,8 @@ from service.pipeline import verify
 from service.pipeline.office import Office
 from service.portal import department, figures, truth
 from service.portal.amocrm.hooks import HookWriter
-from service.portal.book import Book, Change, Deal
+from service.portal.amocrm.log import message_id
+from service.portal.book import Book, Change, Deal, Message
 from service.portal.office import Office as Portal
 from service.store import tables
 from tests import world
@@ -61,6 +63,11 @@ class Wire:
             raw = RawHook(body, "", instant(change.at))
             self.facts += ADAPTERS["amocrm"].decode(raw, PORTAL).facts
         deal = change.after
+        if isinstance(deal, Message) and deal.author:  # events name who wrote
+            key, home = message_id(deal), {"deal": str(deal.deal_id)}
+            who = str(deal.author)
+            told = common.message(home, key, "out", instant(change.at), who, Rank.HISTORY)
+            self.facts.append(told)
         if isinstance(deal, Deal):
             at = instant(deal.updated_at)
             image = rest_image(deal)

@@ -24,23 +24,28 @@ from service.pipeline import drain, fetch, rejudge, sync
 from service.pipeline.holds import held
 from service.pipeline.office import Office
 from service.portal import department
-from service.portal.book import Book, Change
+from service.portal.book import Book, Change, Deal, Note
+from service.portal.cast import INN
 from service.portal.server import PortalServer
 from service.store import accounts, inbox
 from service.store.engine import transaction
 from service.store.schema import migrate
-from service.store.tables import Contribution, Deal, Task, Violation
+from service.store.tables import Contribution, Task, Violation
+from service.store.tables import Deal as DealImage
 from tests import world
 from tests.crm.kit import END, SECRETS, START
 
-DEAL = Deal.__table__  # type: ignore[attr-defined]
+DEAL = DealImage.__table__  # type: ignore[attr-defined]
 TASK = Task.__table__  # type: ignore[attr-defined]
 VIOLATION = Violation.__table__  # type: ignore[attr-defined]
 CONTRIBUTION = Contribution.__table__  # type: ignore[attr-defined]
 LIVES = timedelta(days=2)
 ROUND = timedelta(hours=6)
 Crm = Literal["amocrm", "bitrix24"]
-SUMS = ("deals_created", "deals_won", "deals_lost", "receipts", "calls", "tasks_set", "tasks_done")
+SUMS = (
+    "deals_created", "deals_won", "deals_lost", "receipts", "calls", "tasks_set", "tasks_done",
+    "messages_in", "messages_out",
+)  # fmt: skip
 
 
 class Hand(Clock):
@@ -161,6 +166,7 @@ def picture(office: Office, *, former_owners: bool) -> dict[str, set[tuple[Any, 
         open_ones = select(VIOLATION).where(VIOLATION.c.resolved_at.is_(None))
         rows = connection.execute(open_ones).mappings()
         found["open"] = {(r["rule"], r["subject_id"], r["owner"]) for r in rows}
+        found["cards"] = cards(office)
         summed = select(CONTRIBUTION).where(CONTRIBUTION.c.metric.in_(SUMS))
         rows = connection.execute(summed).mappings()
         found["sums"] = set()
@@ -175,6 +181,14 @@ def picture(office: Office, *, former_owners: bool) -> dict[str, set[tuple[Any, 
                 )
         found["receipts"] = set(receipts.items())
     return found
+
+
+def cards(office: Office) -> set[tuple[Any, ...]]:
+    """When cards were incomplete, by deal."""
+    c = VIOLATION.c
+    query = select(c.subject_id, c.breach_at, c.resolved_at).where(c.rule == "card-incomplete")
+    with office.engine.connect() as connection:
+        return {tuple(row) for row in connection.execute(query)}
 
 
 def without_owners(presence: list[list[Any]]) -> list[list[Any]]:
@@ -256,8 +270,33 @@ def subscribe(stage: Stage) -> None:
     ).raise_for_status()
 
 
+def test_card_is_incomplete_until_it_was_filled_before_the_connection_or_unheard(
+    tmp_path: Path,
+) -> None:
+    filled, emptied = START + timedelta(days=2, hours=6), END + timedelta(hours=5)
+    with opened("amocrm", deals=2) as stage:
+        begun = START + timedelta(days=1, hours=4)  # 13:00 in Moscow
+        new = Deal(7001, "Окна", "31", "3120", 0, 7, begun, 7, begun, 7, begun)
+        stage.book.create_deal(new)
+        stage.book.edit_deal(new.id, filled, 7, fields={INN: "7701234567"})
+        office = connected(stage, f"sqlite:///{tmp_path / 'read.db'}")
+        hour = timedelta(hours=1)
+        told = ("7001", (begun + hour).timestamp(), filled.timestamp())
+        assert {row for row in cards(office) if row[0] == "7001"} == {told}
+        stage.book.edit_deal(new.id, emptied, 7, fields={})
+        stage.book.edit_deal(new.id, emptied + 2 * hour, 7, fields={INN: "7701234567"})
+        stage.clock.at = END + timedelta(hours=12)
+        list(sync.reconcile(office, world.ACCOUNT))
+        settle(office)
+        again = ("7001", (emptied + hour).timestamp(), (emptied + 2 * hour).timestamp())
+        assert {row for row in cards(office) if row[0] == "7001"} == {told, again}
+        office.close()
+
+
 @pytest.fixture
 def office(stage: Stage, tmp_path: Path) -> Iterator[Office]:
+    deal = max(stage.book.deals)
+    stage.book.note(Note(90_001, deal, "Ждут счёт", END - timedelta(minutes=1), 7))
     made = connected(stage, f"sqlite:///{tmp_path / 'due.db'}")
     stage.clock.at = END + timedelta(minutes=6)
     yield made

@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from service.domain.facts import Fact, Kind, Rank
+from service.domain.siblings import BUSY_CONTACT
 from service.pipeline import explaining, rejudge, verify
 from service.pipeline.office import Office
-from service.pipeline.siblings import BUSY_CONTACT
 from service.store import accounts
 from service.store.engine import reading, transaction
-from service.store.tables import Violation
+from service.store.tables import Contribution, Violation
 from tests import world
 from tests.pipeline.test_convergence import snapshot
 
 VIOLATION = Violation.__table__  # type: ignore[attr-defined]
+CONTRIBUTION = Contribution.__table__  # type: ignore[attr-defined]
 NOON = "2026-03-02 12:00"
 Twins = list[tuple[str, str, str, str | None]]
 
@@ -105,6 +106,30 @@ def test_deleted_person_and_relinked_deal_have_nothing_in_common(office: Office)
     gone = Fact(Kind.CONTACT, "71", world.moment("2026-03-05 12:00"), {"deleted": True})
     world.tell(office, [gone])
     assert settled(office) == []
+
+
+def inquiries(office: Office) -> list[str]:
+    """Deals that count as inquiries, after what is stored has been found right."""
+    assert verify.verify(office, world.ACCOUNT) == []
+    c = CONTRIBUTION.c
+    query = select(c.subject_id).where(c.account_id == world.ACCOUNT, c.metric == "inquiries")
+    with reading(office.engine) as connection:
+        return sorted(connection.execute(query).scalars())
+
+
+def test_repeat_deal_made_by_hand_is_no_inquiry(office: Office) -> None:
+    world.tell(office, [world.new_deal("2", "2026-03-03 12:00", contacts=["71"], created_by="7")])
+    world.tell(office, [world.new_deal("3", "2026-03-04 12:00", contacts=["71"], created_by="0")])
+    assert inquiries(office) == ["2", "3"]  # the first one of its client; one that came by itself
+    world.tell(office, [world.new_deal("1", NOON, contacts=["71"])])
+    assert inquiries(office) == ["1", "3"]
+    world.tell(office, [world.deal("1", "2026-03-05 12:00", contacts=["70"])])
+    assert inquiries(office) == ["1", "2", "3"]
+    world.tell(office, [person("70", NOON, "k"), person("71", NOON, "k")])
+    assert inquiries(office) == ["1", "3"]
+    born_later = {"created_at": world.moment("2026-03-03 12:01")}
+    world.tell(office, [world.deal("1", "2026-03-06 12:00", **born_later)])
+    assert inquiries(office) == ["1", "2", "3"]
 
 
 def test_key_of_more_than_five_clients_is_nobodys(office: Office) -> None:

@@ -19,8 +19,12 @@ HOOKS = (
     "add_lead", "update_lead", "delete_lead", "restore_lead", "status_lead", "responsible_lead",
     "note_lead", "add_task", "update_task", "delete_task", "responsible_task", "note_contact",
     "note_company", "add_contact", "update_contact", "add_unsorted", "delete_unsorted",
+    "add_message", "add_outgoing_message", "update_talk",
 )  # fmt: skip
-DOUBTFUL_HOOKS = {"update_task", "add_unsorted", "delete_unsorted", "note_company"}
+RARE_HOOKS = frozenset({"add_outgoing_message", "update_talk"})  # not every portal has them
+DOUBTFUL_HOOKS = RARE_HOOKS | {
+    "update_task", "add_unsorted", "delete_unsorted", "note_company", "add_message",
+}  # fmt: skip
 
 
 class AmoClient:
@@ -73,8 +77,8 @@ class AmoClient:
         Raises:
             SourceRefused: what a person has to do.
         """
-        certain = [name for name in HOOKS if name not in DOUBTFUL_HOOKS]
-        for settings in (list(HOOKS), certain):
+        for left_out in (frozenset[str](), RARE_HOOKS, DOUBTFUL_HOOKS):
+            settings = [name for name in HOOKS if name not in left_out]
             body = {"destination": hook_url, "settings": settings, "sort": 10}
             answer = self._rest.post("/api/v4/webhooks", body)
             if answer.status not in {400, 422}:

@@ -2,20 +2,26 @@
 
 Source: amoCRM developers "Events and notes"; proved by tests/crm/amocrm/samples/rest-events.json.
 An event tells the value before and after. What was before the first event of a subject is placed
-at the subject's creation, or where the reading begins, whichever is later (`beginnings`).
+at the subject's creation, or where the reading begins, whichever is later (`beginnings`). Each
+custom field has a history of its own; its events are asked for as FIELD, and come as FIELD or with
+the field's id inside.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from service.crm.amocrm import common
-from service.crm.amocrm.common import author, link, linked_id
+from service.crm.amocrm.common import author, field_text, link, linked_id
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.instant import Instant
 from service.domain.money import minor_units
 
 Row = dict[str, Any]
+FIELD = "custom_field_value_changed"
+_OF_FIELD = re.compile(r"custom_field_(?:(\d+)_)?value_changed")
+_WITHOUT_TEXT = {3, 8}  # a box to tick; phones and e-mails
 _KINDS = {"lead": Kind.DEAL, "task": Kind.TASK}
 _GONE: Row = {"deleted": True}
 _WHOLE: dict[str, Row] = {
@@ -43,14 +49,18 @@ class Event:
 def read(row: Row, currency: str) -> Event | None:
     """An event of a deal or task that we know how to read; None for others."""
     kind, name = _KINDS.get(str(row.get("entity_type"))), str(row["type"])
-    if kind is None or name not in TYPES:
+    if kind is None:
         return None
     before: Row | None = None
     after: Row | None = _WHOLE.get(name)
-    if after is None:
+    if name in _SIDES:
         translate = _SIDES[name]
         before = translate(_side(row, "value_before"), currency)
         after = translate(_side(row, "value_after"), currency)
+    elif kind is Kind.DEAL and (of_field := _OF_FIELD.fullmatch(name)):
+        name, before, after = _of_field(row, of_field[1])
+    if before is None and after is None:
+        return None
     who = author(row.get("created_by"))
     subject, at = str(row["entity_id"]), int(row["created_at"])
     return Event(kind, subject, name, at, str(row["id"]), who, before, after)
@@ -95,9 +105,31 @@ def _end(chain: list[Event]) -> Event:
 
 
 def _side(row: Row, name: str) -> Row:
+    return next(iter(_elements(row, name)), {})
+
+
+def _elements(row: Row, name: str) -> list[Row]:
     values = row.get(name)
-    found = values[0] if isinstance(values, list) and values else None
-    return found if isinstance(found, dict) else {}
+    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []
+
+
+def _of_field(row: Row, told: str | None) -> tuple[str, Row | None, Row | None]:
+    """A type of the field's own, and its value before and after; an empty side says: empty."""
+    sides = [
+        [value for one in _elements(row, name) if (value := one.get("custom_field_value"))]
+        for name in ("value_before", "value_after")
+    ]
+    field = told or next((linked_id(v.get("field_id")) for side in sides for v in side), None)
+    if field is None:
+        return FIELD, None, None
+    before, after = (field_text(map(_field_value, side), None) for side in sides)
+    return f"field {field}", {"fields_changed": {field: before}}, {"fields_changed": {field: after}}
+
+
+def _field_value(value: Row) -> Any:
+    """The text; of phones and e-mails, as of an unticked box, only whether there is any."""
+    found, kind = value.get("text"), value.get("field_type")
+    return found not in (None, "", "0") if kind in _WITHOUT_TEXT else found
 
 
 def _place(value: Row, _currency: str) -> Row | None:
@@ -130,5 +162,5 @@ _SIDES: dict[str, Callable[[Row, str], Row | None]] = {
     "sale_field_changed": _amount,
     "task_deadline_changed": _deadline,
 }
-TYPES = (*_SIDES, *_WHOLE)
+TYPES = (*_SIDES, *_WHOLE, FIELD)
 MESSAGES = {"incoming_chat_message": "in", "outgoing_chat_message": "out"}

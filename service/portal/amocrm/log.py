@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from service.portal.book import Book, Call, Change, Contact, Deal, Note, Task
+from service.portal.book import Book, Call, Change, Contact, Deal, Message, Note, Task
 from service.portal.office import unix
 from service.portal.reader import JournalReader
 
@@ -73,6 +74,9 @@ def _events(number: int, change: Change) -> Iterator[_Row]:
             yield kind, *holder, _note(after.id), []
     elif isinstance(after, Note):
         yield "common_note_added", "lead", after.deal_id, _note(after.id), []
+    elif isinstance(after, Message):
+        kind = "incoming_chat_message" if after.direction == "in" else "outgoing_chat_message"
+        yield kind, "lead", after.deal_id, [{"message": {"id": message_id(after)}}], []
     elif isinstance(after, Contact):
         yield from _contact_events(number, before, after)
 
@@ -144,6 +148,11 @@ def _contact_events(number: int, before: object, contact: Contact) -> Iterator[_
 def _result_note(task: Task) -> int:
     """The id of the note that holds a task's result."""
     return _SYSTEM_NOTE * 2 + task.id
+
+
+def message_id(message: Message) -> str:
+    """A chat gives its messages UUIDs."""
+    return str(UUID(int=message.id, version=4))
 
 
 def _note(note_id: int) -> Values:

@@ -1,4 +1,4 @@
-"""Activities (mirrors of calls and tasks) and the rows of the call statistics."""
+"""Activities (mirrors of calls and tasks, mails) and the rows of the call statistics."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from service.portal.bitrix24.fields import fixed
 from service.portal.bitrix24.log import History, Line
 from service.portal.bitrix24.table import Column
-from service.portal.book import TO_DO_KIND, Task
+from service.portal.book import TO_DO_KIND, Message, Task
 
 DEAL, CONTACT = 2, 3
-_CALL, _TASK, _PROVIDED = 2, 3, 6
+_CALL, _TASK, _MAIL, _PROVIDED = 2, 3, 4, 6
 _SUCCESS, _MISSED, _CANCELLED = "200", "304", "603-S"
 _REASONS = {_SUCCESS: "Success call", _MISSED: "Missed call", _CANCELLED: "Decline self"}
 
@@ -39,9 +39,11 @@ class Activity:
 
 
 def activities(history: History) -> Iterator[Activity]:
-    """All activities: each call, and each task of a deal (the CRM keeps a mirror of it)."""
+    """All activities: calls, mails, and the tasks of deals (the CRM keeps mirrors of them)."""
     for line in history.lines:
         yield of_call(line)
+    for message in history.book.messages.values():
+        yield _of_mail(message, history.book.deals[message.deal_id].responsible)
     for task in history.book.tasks.values():
         if task.deal_id is not None and task.deleted_at is None:
             yield _of_task(task, task.deal_id)
@@ -69,6 +71,28 @@ def of_call(line: Line) -> Activity:
         responsible=call.author,
         author=call.author,
         editor=call.author,
+    )
+
+
+def _of_mail(message: Message, responsible: int) -> Activity:
+    incoming = message.direction == "in"
+    return Activity(
+        id=message.id,
+        type=_MAIL,
+        provider="CRM_EMAIL",
+        provider_type="EMAIL",
+        subject="Письмо",
+        bindings=((DEAL, message.deal_id),),
+        created=message.sent_at,
+        updated=message.sent_at,
+        start=message.sent_at,
+        end=message.sent_at,
+        deadline=message.sent_at,
+        completed=not incoming,
+        direction=1 if incoming else 2,
+        responsible=responsible,
+        author=responsible if incoming else message.author,
+        editor=responsible if incoming else message.author,
     )
 
 

@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 from service.portal.bitrix24.calls import failed_code, failed_reason
 from service.portal.bitrix24.log import Line
-from service.portal.book import TO_DO_KIND, Call, Change, Contact, Deal, Inquiry, Note, Task, User
+from service.portal.book import (
+    TO_DO_KIND,
+    Call,
+    Change,
+    Contact,
+    Deal,
+    Inquiry,
+    Message,
+    Note,
+    Task,
+    User,
+)
 from service.portal.brackets import Branch, encode
 from service.portal.dialect import Delivery
 from service.portal.office import Office, unix
@@ -109,20 +120,25 @@ def told(office: Office, change: Change) -> Iterator[tuple[str, Data]]:
         case Inquiry():
             yield f"ONCRMLEAD{verb}", _fields(after.id)
         case Task():
-            verb = "DELETE" if change.verb == "task_deleted" else verb
-            if after.kind_id != TO_DO_KIND:
-                yield f"ONTASK{verb}", _task_data(after.id, verb)
-            if after.deal_id is not None:
-                yield f"ONCRMACTIVITY{verb}", _fields(after.id)
+            yield from _of_task(after, "DELETE" if change.verb == "task_deleted" else verb)
         case Call():
             yield "ONCRMACTIVITYADD", _fields(after.id)
             yield "ONVOXIMPLANTCALLEND", _call_data(office, after, change)
+        case Message():
+            yield "ONCRMACTIVITYADD", _fields(after.id)
         case Note():
             yield "ONCRMTIMELINECOMMENTADD", {"ID": after.id}
         case Contact():
             yield f"ONCRMCONTACT{verb}", _fields(after.id)
         case User() if change.before is None:
             yield "ONUSERADD", _user_data(after)
+
+
+def _of_task(task: Task, verb: str) -> Iterator[tuple[str, Data]]:
+    if task.kind_id != TO_DO_KIND:
+        yield f"ONTASK{verb}", _task_data(task.id, verb)
+    if task.deal_id is not None:
+        yield f"ONCRMACTIVITY{verb}", _fields(task.id)
 
 
 def _fields(number: int) -> Data:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from service.portal.book import Book, Call, Change, Deal, Inquiry, Note, Stage, Task
+from service.portal.book import Book, Call, Change, Deal, Inquiry, Message, Note, Stage, Task
 from service.portal.office import unix
 from service.portal.reader import JournalReader
 
@@ -79,6 +79,8 @@ class History(JournalReader):
                 self._active(after.deal_id, after.started_at, after.author)
             case Note():
                 self._active(after.deal_id, after.created_at, after.author)
+            case Message():
+                self._active(after.deal_id, after.sent_at, after.author)
 
     def _deal(self, before: Deal | None, deal: Deal, change: Change) -> None:
         if before is None:

@@ -60,6 +60,7 @@ class Deal:
     born: int
     asked: int
     contact: str
+    by_hand: bool = False
     pictures: list[Picture] = field(default_factory=list)
     calls: list[tuple[int, int, bool, bool, str]] = field(default_factory=list)
     older: list["Deal"] = field(default_factory=list)
@@ -125,7 +126,8 @@ def _deal(chance: random.Random, name: str) -> list[Fact]:
     sellers = ["7", "9", "12"]
     first = {
         "name": name, "pipeline": "31", "stage": chance.choice(["10", "10", "10", "20"]),
-        "responsible": chance.choice(sellers), "created_at": born, "created_by": "0",
+        "responsible": chance.choice(sellers), "created_at": born,
+        "created_by": "7" if int(name) % 3 == 0 else "0",
         "author": "0", "amount": chance.choice([0, 0, 5_000, 70_000, 123_457]), "currency": "RUB",
         "fields": {}, "source": source or None, "contacts": [str(500 + chance.randrange(14))],
     }  # fmt: skip
@@ -192,6 +194,7 @@ def read(facts: Iterable[Fact], now: int) -> Department:
             if fact.id not in deals:
                 asked = body.get("inquired_at", body["created_at"])
                 deals[fact.id] = Deal(fact.id, body["created_at"], asked, body["contacts"][0])
+                deals[fact.id].by_hand = body["created_by"] != "0" and "inquiry" not in body
             _picture(deals[fact.id], fact)
         elif fact.kind is Kind.LEAD:
             lead = leads.setdefault(fact.id, Lead(fact.id, body.get("created_at", 0), ""))

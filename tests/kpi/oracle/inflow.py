@@ -33,13 +33,18 @@ def _alone(told: Department) -> list[Lead]:
     return [lead for lead in told.leads if not lead.accepted]
 
 
+def _asking(told: Department) -> list[Deal]:
+    """Deals that are inquiries: repeat ones made by hand are none."""
+    return [deal for deal in told.deals if not (deal.by_hand and deal.older)]
+
+
 def inquiries(told: Department) -> list[Row]:
-    return [_of_deal(d) for d in told.deals] + [_of_lead(lead) for lead in _alone(told)]
+    return [_of_deal(d) for d in _asking(told)] + [_of_lead(lead) for lead in _alone(told)]
 
 
 def inquiries_target(told: Department) -> list[Row]:
     rows = inquiries(told)
-    for deal in told.deals:
+    for deal in _asking(told):
         out = False
         for picture in deal.pictures:
             now = picture.stage == LOST and picture.reason in SPAM
@@ -53,17 +58,17 @@ def inquiries_target(told: Department) -> list[Row]:
 
 
 def target_cohort(told: Department) -> list[Row]:
-    good = [d for d in told.deals if not (d.last.stage == LOST and d.last.reason in SPAM)]
+    good = [d for d in _asking(told) if not (d.last.stage == LOST and d.last.reason in SPAM)]
     leads = [lead for lead in _alone(told) if lead.states[-1][1] != "declined"]
     return [_of_deal(d) for d in good] + [_of_lead(lead) for lead in leads]
 
 
 def won(told: Department) -> list[Row]:
-    return [_of_deal(d) for d in told.deals if d.last.stage == WON]
+    return [_of_deal(d) for d in _asking(told) if d.last.stage == WON]
 
 
 def dealt(told: Department) -> list[Row]:
-    return [_of_deal(d) for d in told.deals]
+    return [_of_deal(d) for d in _asking(told)]
 
 
 def _mature(rows: list[Row], told: Department) -> list[Row]:
@@ -77,7 +82,7 @@ def old_enough(told: Department) -> list[Row]:
 def qualified(told: Department) -> list[Row]:
     good = [
         deal
-        for deal in told.deals
+        for deal in _asking(told)
         if any(p.stage in {"20", "30", WON} and p.at - deal.asked <= 14 * DAY
                for p in deal.pictures)
     ]  # fmt: skip
@@ -108,7 +113,7 @@ def _touch(deal: Deal) -> tuple[int, str] | None:
 
 
 def _answers(told: Department) -> Iterator[tuple[Deal, int, str]]:
-    for deal in told.deals:
+    for deal in _asking(told):
         touch = _touch(deal)
         if touch is not None and touch[1] != "born" and touch[0] <= told.now:
             yield deal, *touch
@@ -123,7 +128,7 @@ def first_response_wt(told: Department) -> list[Row]:
 
 
 def unanswered(told: Department) -> list[Row]:
-    return [_of_deal(d) for d in told.deals if _touch(d) is None] + [
+    return [_of_deal(d) for d in _asking(told) if _touch(d) is None] + [
         _of_lead(lead) for lead in _alone(told)
     ]
 
@@ -135,7 +140,7 @@ def in_norm(told: Department) -> list[Row]:
 def due(told: Department) -> list[Row]:
     rows = []
     answered = {deal.id for deal, _, _ in _answers(told)}
-    for deal in told.deals:
+    for deal in _asking(told):
         if _touch(deal) == (-1, "born"):
             continue
         if deal.id in answered or after_working(deal.asked, NORM) <= told.now:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from service.portal.amocrm.webhooks import SETTINGS
-from service.portal.book import Change, Contact
+from service.portal.book import Change, Contact, Message
 from tests.portal.protocol.conftest import NOW, Open, Portal, Receiver, World
 
 LATER = NOW + timedelta(hours=1)
@@ -50,6 +50,9 @@ def _finish(result: str | None) -> Callable[[World], Any]:
     return lambda world: world.book.finish_task(601, LATER, 7, result)
 
 
+HOME = {
+    f"message[add][#][{kind}_{what}]" for kind in ("element", "entity") for what in ("id", "type")
+}  # of a chat that has a lead
 CASES: list[tuple[str, Callable[[World], Any], set[str], set[str]]] = [
     ("lead-add", lambda w: w.deal(502), set(), set()),
     ("lead-update", lambda w: w.book.edit_deal(501, LATER, 7, amount=9), set(), set()),
@@ -75,6 +78,7 @@ CASES: list[tuple[str, Callable[[World], Any], set[str], set[str]]] = [
     ("task-delete", lambda w: w.book.delete_task(601, LATER, 1), set(), set()),
     ("lead-note-text", lambda w: w.note(), set(), set()),
     ("lead-note-call-out", lambda w: w.call(), set(), set()),
+    ("message-add", lambda w: w.book.message(Message(950, 501, "in", LATER, 0)), set(), HOME),
 ]
 
 
