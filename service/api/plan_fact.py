@@ -13,6 +13,7 @@ from service.api.deps import CallDep
 from service.api.flat_csv import FormDep
 from service.api.names import Names, visible_names
 from service.api.params import AsOf, LangParam, ListParam
+from service.api.plan_schemas import PlanFactList
 from service.api.problems import bad_parameter, unknown_name
 from service.api.router import Router
 from service.domain.instant import Instant
@@ -32,7 +33,7 @@ COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a fil
 Method = Literal["run_rate", "combined"]
 
 
-@router.get("/plan-fact", dependencies=READ)
+@router.get("/plan-fact", response_model=PlanFactList, dependencies=READ)
 def plan_fact(
     call: CallDep,
     form: FormDep,

@@ -13,6 +13,7 @@ from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import visible_configs
 from service.api.params import FlagParam
+from service.api.plan_schemas import PlansImported
 from service.api.plans import note, read_period_or_none
 from service.api.problems import bad_body, bad_parameter, problem
 from service.api.router import Router
@@ -33,7 +34,7 @@ _BOUNDARY = re.compile(r'boundary="?([^";]{1,200})"?', re.IGNORECASE)
 _NAME = re.compile(rb'name="([^"]{0,200})"')
 
 
-@router.post("/plans/import", dependencies=WRITE)
+@router.post("/plans/import", response_model=PlansImported, dependencies=WRITE)
 @accepts(FORM, CSV, XLSX, "application/octet-stream", most_bytes=MOST_BYTES)
 async def import_plans(
     call: CallDep,

@@ -10,6 +10,7 @@ from service.api.conditional import fresh
 from service.api.deps import CallDep, json_answer
 from service.api.names import Names, visible_names
 from service.api.params import AsOf, LangParam, ListParam
+from service.api.plan_schemas import GapList
 from service.api.plans import read_period_or_none
 from service.api.problems import bad_parameter
 from service.api.router import Router
@@ -31,7 +32,7 @@ _PLANNED = ("receipts", "inquiries", "deals_won", "average_check")
 _BY: dict[str, planfact.By] = {"none": "account", "team": "team", "seller": "seller"}
 
 
-@router.get("/plan-fact/gap", dependencies=READ)
+@router.get("/plan-fact/gap", response_model=GapList, dependencies=READ)
 def plan_fact_gap(
     call: CallDep,
     period: Annotated[str | None, Query(examples=["2026-11"])] = None,
@@ -82,7 +83,7 @@ def _lines(
         groups = planfact.plan_groups(book, span, by)
         before = {group: _planned(book, span, by, group, now) for group in groups}
     else:
-        moved = compare.shifted(question, against, config, now)
+        moved = compare.shifted(question, against, config, now).question
         compared = {"from": moved.first.isoformat(), "to": moved.last.isoformat()}
         before = _states(connection, names, moved, by)
     chosen = {None} if by == "account" else {*before, *after}

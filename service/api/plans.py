@@ -14,6 +14,7 @@ from service.api.conditional import use_tag
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, full_id, visible_names
 from service.api.params import Choice, ListParam, read_period
+from service.api.plan_schemas import PlanList, PlansWritten
 from service.api.problems import bad_body, bad_parameter, fault, problem
 from service.api.router import Router
 from service.domain.period import GRAINS, Period
@@ -71,7 +72,7 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@router.get("/plans", dependencies=READ)
+@router.get("/plans", response_model=PlanList, dependencies=READ)
 def list_plans(
     call: CallDep,
     account: ListParam = None,
@@ -148,7 +149,7 @@ def _summed(
     return found
 
 
-@router.put("/plans", dependencies=WRITE)
+@router.put("/plans", response_model=PlansWritten, dependencies=WRITE)
 def put_plans(call: CallDep, body: PlanRows) -> Response:
     """Write rows; the same again changes nothing and makes no version."""
     with call.write() as connection:

@@ -12,6 +12,13 @@ from starlette.responses import Response
 
 from service.alerts import events
 from service.alerts.channels.webhook import PREFIX, Webhook
+from service.api.alert_schemas import (
+    SecretSubscription,
+    SubscriberMessages,
+    Subscription,
+    SubscriptionList,
+    Tested,
+)
 from service.api.alerts import shown_delivery
 from service.api.auth import require
 from service.api.deps import Call, CallDep, json_answer
@@ -126,7 +133,9 @@ def _found(call: Call, connection: Connection, subscription_id: str) -> Row:
     return row
 
 
-@router.post("/subscriptions", status_code=201, dependencies=WRITE)
+@router.post(
+    "/subscriptions", response_model=SecretSubscription, status_code=201, dependencies=WRITE
+)
 def create(call: CallDep, body: NewSubscription) -> Response:
     """Subscribe; the secret is shown once."""
     secret = _new_secret()
@@ -152,7 +161,7 @@ def create(call: CallDep, body: NewSubscription) -> Response:
     return json_answer({**_shown(row), "secret": secret}, 201, {"location": location})
 
 
-@router.get("/subscriptions", dependencies=WRITE)
+@router.get("/subscriptions", response_model=SubscriptionList, dependencies=WRITE)
 def list_subscriptions(call: CallDep) -> Response:
     """All subscriptions that the key may see."""
     with call.read() as connection:
@@ -160,14 +169,14 @@ def list_subscriptions(call: CallDep) -> Response:
     return json_answer({"data": [_shown(row) for row in rows], "next_cursor": None, "next": None})
 
 
-@router.get("/subscriptions/{subscription_id}", dependencies=WRITE)
+@router.get("/subscriptions/{subscription_id}", response_model=Subscription, dependencies=WRITE)
 def get_subscription(subscription_id: str, call: CallDep) -> Response:
     """One subscription, without its secret."""
     with call.read() as connection:
         return json_answer(_shown(_found(call, connection, subscription_id)))
 
 
-@router.patch("/subscriptions/{subscription_id}", dependencies=WRITE)
+@router.patch("/subscriptions/{subscription_id}", response_model=Subscription, dependencies=WRITE)
 def change(subscription_id: str, call: CallDep, body: ChangedSubscription) -> Response:
     """Change address, events, filters; or switch it on and off."""
     with call.write() as connection:
@@ -190,7 +199,7 @@ def remove(subscription_id: str, call: CallDep) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/subscriptions/{subscription_id}/test", dependencies=WRITE)
+@router.post("/subscriptions/{subscription_id}/test", response_model=Tested, dependencies=WRITE)
 def test(subscription_id: str, call: CallDep) -> Response:
     """Send a `ping`; answers status and latency, never the receiver's body."""
     with call.read() as connection:
@@ -212,7 +221,9 @@ def test(subscription_id: str, call: CallDep) -> Response:
     )
 
 
-@router.post("/subscriptions/{subscription_id}/rotate", dependencies=WRITE)
+@router.post(
+    "/subscriptions/{subscription_id}/rotate", response_model=SecretSubscription, dependencies=WRITE
+)
 def rotate(subscription_id: str, call: CallDep) -> Response:
     """A new secret; for 24 hours both sign."""
     secret = _new_secret()
@@ -226,7 +237,11 @@ def rotate(subscription_id: str, call: CallDep) -> Response:
     return json_answer({**_shown(row), "secret": secret})
 
 
-@router.get("/subscriptions/{subscription_id}/deliveries", dependencies=WRITE)
+@router.get(
+    "/subscriptions/{subscription_id}/deliveries",
+    response_model=SubscriberMessages,
+    dependencies=WRITE,
+)
 def list_deliveries(subscription_id: str, call: CallDep) -> Response:
     """The newest messages to a subscriber with all attempts."""
     with call.read() as connection:
@@ -249,6 +264,7 @@ def list_deliveries(subscription_id: str, call: CallDep) -> Response:
 @router.post(
     "/subscriptions/{subscription_id}/deliveries/{delivery_id}/replay",
     status_code=202,
+    response_class=Response,
     dependencies=WRITE,
 )
 def replay(subscription_id: str, delivery_id: str, call: CallDep) -> Response:

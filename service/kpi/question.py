@@ -52,8 +52,13 @@ class Question:
 
     @property
     def has_money(self) -> bool:
-        """Whether currency is an implicit dimension."""
+        """Whether some figure is money: then currency is told apart unasked."""
         return any(is_of_money(metric) for metric in self.needed)
+
+    @property
+    def by_currency(self) -> bool:
+        """Whether there is a row for each currency."""
+        return self.has_money or "currency" in self.dimensions
 
     @property
     def by_stage(self) -> bool:
@@ -142,7 +147,7 @@ class Grouper:
 
     def currency(self, told: str) -> str:
         """The currency of a cell; what has none stands with the account's."""
-        if not self._question.has_money and "currency" not in self._question.dimensions:
+        if not self._question.by_currency:
             return ""
         return told or self._config.currency
 

@@ -158,7 +158,7 @@ def _keys(config: Config, question: Question, columns: Any, day: Element) -> lis
         _group(config, dimension, columns, day).label(f"g{n}")
         for n, dimension in enumerate(question.dimensions)
     ]
-    if not question.has_money and "currency" not in question.dimensions:
+    if not question.by_currency:
         return [*made, literal("").label("currency")]
     told = columns.get("currency")
     own = literal(config.currency)
