@@ -29,13 +29,17 @@ PRECISION, SCALE = 18, MOST_DIGITS  # of a Decimal, so that money of every curre
 
 @dataclass
 class Scene:
-    """One reading of BI tables: for whom, when, with which reference rows."""
+    """One reading of BI tables: for whom, when, with which reference rows.
+
+    `days`: a condition on the local day (yyyymmdd), where a reading is known to need no others.
+    """
 
     accounts: Sequence[str]
     at: Instant
     zones: Mapping[str, ZoneInfo]
     refs: Mapping[str, Sequence[Mapping[str, Any]]]
     sqlite: bool
+    days: Callable[[Element], Element] | None = None
     _made: dict[str, Any] = field(default_factory=dict)
 
     def ref(self, name: str, fields: Mapping[str, Kind]) -> Any:
