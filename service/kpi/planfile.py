@@ -31,6 +31,11 @@ _HEADINGS: dict[str, tuple[str, ...]] = {
 }
 _MONTHS = ("январь", "февраль", "март", "апрель", "май", "июнь", "июль", "август", "сентябрь",
            "октябрь", "ноябрь", "декабрь")  # fmt: skip
+_ENGLISH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_SHORT = {name[:3]: number for number, name in enumerate(_MONTHS, 1)}
+_SHORT |= {name: number for number, name in enumerate(_ENGLISH, 1)}
+_CELL_MONTH = re.compile(r"([a-zа-я]{3})\.?[\s-]?(\d{2})")  # what Excel makes of 2026-12
+_SIGNS = {"RUB": "₽|\\?|руб\\.?|р\\.", "USD": "\\$", "EUR": "€", "KZT": "₸|тг\\.?", "BYN": "Br"}
 _DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 _YES, _NO = ("true", "1", "да", "yes"), ("false", "0", "нет", "no", "")
 _STATUSES = {"draft": "draft", "approved": "approved", "closed": "closed", "": None}
@@ -135,6 +140,18 @@ def _date_of(cell: Cell) -> date | None:
         return None
 
 
+def _month_in_words(text: str) -> str | None:
+    """`декабрь 2026`, `декабрь 2026 г.`, `дек.26`, `Dec-26` as 2026-12."""
+    told = text.casefold().removesuffix("г.").strip()
+    word, _, year = told.partition(" ")
+    if word in _MONTHS and year.isdigit():
+        return f"{year}-{_MONTHS.index(word) + 1:02d}"
+    short = _CELL_MONTH.fullmatch(told)
+    if short is not None and short[1] in _SHORT:
+        return f"20{short[2]}-{_SHORT[short[1]]:02d}"
+    return None
+
+
 @dataclass
 class _Reader:
     """One line."""
@@ -167,14 +184,15 @@ class _Reader:
             detail = f"Plans of {chosen} are in {config.currency}."
             self.fault("currency", "invalid_body", detail)
         currency = config.currency if money else ""
+        percent = metric is not None and metric.plan_scale != 1
         seller, team = self._named(config, "seller"), self._named(config, "team")
         if seller and team and config.team_of(seller) != config.teams.get(team):
             self.fault("team", "invalid_body", "The seller is not in this team.")
         return {
             "account_id": chosen, "metric": metric.slug if metric else "",
             "period": self._period(), "team": "" if seller else team, "seller": seller,
-            "value": self._value(currency), "currency": currency, "status": self._status(),
-            "locked": self._locked(),
+            "value": self._value(currency, percent=percent), "currency": currency,
+            "status": self._status(), "locked": self._locked(),
         }  # fmt: skip
 
     def _metric(self) -> Metric | None:
@@ -209,9 +227,7 @@ class _Reader:
         day = _date_of(cell)
         if day is not None:
             return Period.around(day, "month" if self.months else "day").name
-        word, _, year = text.casefold().partition(" ")
-        if word in _MONTHS and year.isdigit():
-            text = f"{year}-{_MONTHS.index(word) + 1:02d}"
+        text = _month_in_words(text) or text
         try:
             found = Period.parse(text)
         except ValueError as error:
@@ -221,9 +237,11 @@ class _Reader:
             self.fault(column, "invalid_body", f"{text!r} is out of range.")
         return found.name
 
-    def _value(self, currency: str) -> int | None:
-        """A number as people write it; empty removes the plan."""
+    def _value(self, currency: str, *, percent: bool) -> int | None:
+        """A number as people write it, with the sign of its unit; empty removes the plan."""
         text = re.sub(r"[\s\u00a0\u202f]", "", self.text("value"))
+        sign = _SIGNS.get(currency, re.escape(currency)) if currency else "%" if percent else "$^"
+        text = re.sub(f"^(?:{sign})|(?:{sign})$", "", text, flags=re.IGNORECASE)
         if not text:
             return None
         if "," in text and "." in text:
@@ -240,6 +258,8 @@ class _Reader:
         scaled = value.scaleb(places)
         if scaled != int(scaled):
             detail = f"At most {places} digits after the point." if places else "A whole number."
+            if percent:
+                detail = "A share is planned in whole per cent; write for example 25."
             self.fault("value", "invalid_body", detail)
         return int(scaled)
 

@@ -299,6 +299,32 @@ def test_russian_files_in_any_dress(api: Api, encoding: str, separator: str) -> 
     }
 
 
+def test_cells_as_excel_saves_them(api: Api) -> None:
+    """A column of months becomes `дек.26`, money and shares keep their signs."""
+    client = api.client()
+    data = (
+        "Показатель;Период;План\r\n"
+        "Поступления;дек.26;1 234 567,50 ₽\r\n"
+        "Средний чек;Dec-26;50\u00a0000 руб.\r\n"
+        "Конверсия;декабрь 2026 г.;25%\r\n"
+        "Продажи;май.26;12\r\n"
+        "Продажи;июн.26;12 ₽\r\n"
+        "Поступления;июн.26;$12\r\n"
+        "Конверсия;июн.26;0,25\r\n"
+        "Продажи;дек.2026;1\r\n"
+    ).encode("cp1251", "replace")  # it has no ₽: Excel writes a question mark
+    found = upload(client, data, partial="true")
+    assert [(e["row"], e["column"]) for e in found["errors"]] == [
+        (6, "План"), (7, "План"), (8, "План"), (9, "Период"),
+    ]  # fmt: skip
+    assert "per cent" in found["errors"][2]["detail"]
+    rows = client.get("/v1/plans").json()["data"]
+    assert {(row["metric"], row["period"], row["value"]) for row in rows} == {
+        ("receipts", "2026-12", 123_456_750), ("average_check", "2026-12", 5_000_000),
+        ("conversion", "2026-12", 25), ("deals_won", "2026-05", 12),
+    }  # fmt: skip
+
+
 def test_a_rejected_row_stops_all_unless_partial(both: Api) -> None:
     client = both.client()
     data = (
