@@ -4,15 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from typing import Any
 
 from service.domain.config import Config
-from service.domain.money import exponent, major_units
+from service.domain.money import major_units
 from service.domain.named import find
 from service.domain.period import Period
 from service.errors import ConfigError
 from service.kpi.metrics import METRICS, Metric
+from service.kpi.planamount import read_amount
 from service.kpi.plansheet import Cell, Line
 
 COLUMNS = ("account", "metric", "period", "team", "seller", "value", "currency", "status", "locked")
@@ -35,12 +36,10 @@ _ENGLISH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct"
 _SHORT = {name[:3]: number for number, name in enumerate(_MONTHS, 1)}
 _SHORT |= {name: number for number, name in enumerate(_ENGLISH, 1)}
 _CELL_MONTH = re.compile(r"([a-zа-я]{3})\.?[\s-]?(\d{2})")  # what Excel makes of 2026-12
-_SIGNS = {"RUB": "₽|\\?|руб\\.?|р\\.", "USD": "\\$", "EUR": "€", "KZT": "₸|тг\\.?", "BYN": "Br"}
 _DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 _YES, _NO = ("true", "1", "да", "yes"), ("false", "0", "нет", "no", "")
 _STATUSES = {"draft": "draft", "approved": "approved", "closed": "closed", "": None}
 _STATUSES |= {"черновик": "draft", "утверждён": "approved", "утвержден": "approved"}
-_LARGEST = 10**15
 
 
 @dataclass(frozen=True)
@@ -184,14 +183,13 @@ class _Reader:
             detail = f"Plans of {chosen} are in {config.currency}."
             self.fault("currency", "invalid_body", detail)
         currency = config.currency if money else ""
-        percent = metric is not None and metric.plan_scale != 1
         seller, team = self._named(config, "seller"), self._named(config, "team")
         if seller and team and config.team_of(seller) != config.teams.get(team):
             self.fault("team", "invalid_body", "The seller is not in this team.")
         return {
             "account_id": chosen, "metric": metric.slug if metric else "",
             "period": self._period(), "team": "" if seller else team, "seller": seller,
-            "value": self._value(currency, percent=percent), "currency": currency,
+            "value": self._value(metric, currency), "currency": currency,
             "status": self._status(), "locked": self._locked(),
         }  # fmt: skip
 
@@ -202,7 +200,10 @@ class _Reader:
             None,
         )
         if found is None:
-            self.fault("metric", "unknown_name", f"There is no metric {name[:40]!r}.")
+            known = [word for m in METRICS.values() for word in (m.slug, m.ru, m.en)]
+            near = get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f" Near ones: {', '.join(near)}." if near else ""
+            self.fault("metric", "unknown_name", f"There is no metric {name[:40]!r}.{hint}")
         elif not found.plannable:
             self.fault("metric", "invalid_body", f"{found.slug} cannot be planned.")
             return None
@@ -237,31 +238,13 @@ class _Reader:
             self.fault(column, "invalid_body", f"{text!r} is out of range.")
         return found.name
 
-    def _value(self, currency: str, *, percent: bool) -> int | None:
-        """A number as people write it, with the sign of its unit; empty removes the plan."""
-        text = re.sub(r"[\s\u00a0\u202f]", "", self.text("value"))
-        sign = _SIGNS.get(currency, re.escape(currency)) if currency else "%" if percent else "$^"
-        text = re.sub(f"^(?:{sign})|(?:{sign})$", "", text, flags=re.IGNORECASE)
-        if not text:
-            return None
-        if "," in text and "." in text:
-            text = text.replace("." if text.rfind(",") > text.rfind(".") else ",", "")
+    def _value(self, metric: Metric | None, currency: str) -> int | None:
+        by_title = metric is not None and self.text("metric") != metric.slug
         try:
-            value = Decimal(text.replace(",", "."))
-        except InvalidOperation:
-            self.fault("value", "invalid_body", "It is no number; write for example 1 234,50.")
+            return read_amount(self.text("value"), metric, currency, by_title=by_title)
+        except ValueError as error:
+            self.fault("value", "invalid_body", str(error))
             return None
-        places = exponent(currency) if currency else 0
-        if not value.is_finite() or abs(value) > _LARGEST or value < 0:
-            self.fault("value", "invalid_body", "A plan is a number from 0 to 10^15.")
-            return None
-        scaled = value.scaleb(places)
-        if scaled != int(scaled):
-            detail = f"At most {places} digits after the point." if places else "A whole number."
-            if percent:
-                detail = "A share is planned in whole per cent; write for example 25."
-            self.fault("value", "invalid_body", detail)
-        return int(scaled)
 
     def _status(self) -> str | None:
         name = self.text("status").casefold()
