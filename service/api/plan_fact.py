@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends
 from starlette.responses import Response
 
 from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import CallDep
 from service.api.flat_csv import FormDep
+from service.api.kpis import MoneyParam
 from service.api.names import Names, visible_names
-from service.api.params import AsOf, LangParam, ListParam
+from service.api.params import AsOf, LangParam, ListParam, PeriodParam
 from service.api.plan_schemas import PlanFactList
 from service.api.problems import bad_parameter, unknown_name
 from service.api.router import Router
 from service.domain.instant import Instant
+from service.domain.money import exponent
 from service.domain.period import Period
 from service.kpi import planfact
 from service.kpi.ahead import LEVELS, Pipeline
@@ -29,6 +31,8 @@ from service.store.handles import Connection
 router = Router(prefix="/v1", tags=["Plans"])
 READ = [Depends(require("kpi:read"))]
 By = planfact.By
+_MONEY = ("plan", "fact", "expected", "gap", "run_rate", "needed_per_day")
+_FORESEEN = ("low", "mid", "high", "pipeline")
 COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a file without rows
 Method = Literal["run_rate", "combined"]
 
@@ -37,11 +41,12 @@ Method = Literal["run_rate", "combined"]
 def plan_fact(
     call: CallDep,
     form: FormDep,
-    period: Annotated[str | None, Query(examples=["2026-11"])] = None,
+    period: PeriodParam = None,
     metrics: ListParam = None,
     by: By = "account",
     account: ListParam = None,
     forecast: Method = "run_rate",
+    money: MoneyParam = "minor",
     as_of: AsOf = None,
     lang: LangParam = None,
 ) -> Response:
@@ -52,10 +57,7 @@ def plan_fact(
     """
     if period is None:
         raise bad_parameter("period", "period is required, for example 2026-11.")
-    try:
-        span = Period.parse(period)
-    except ValueError as error:
-        raise bad_parameter("period", f"{error}.") from None
+    span = Period.parse(period)
     chosen = _plannable(metrics)
     now = min(as_of if as_of is not None else call.now, call.now)
     with call.read() as connection:
@@ -67,6 +69,8 @@ def plan_fact(
             if account is None or found.id in account
             for line in _lines(connection, found, chosen, span, by, now, forecast)
         ]
+    if money == "major":
+        rows = [_in_major(row) for row in rows]
     document = {"data": rows, "next_cursor": None, "next": None}
     return form.answer(document, f"plan-fact-{span.name}", COLUMNS)
 
@@ -212,3 +216,17 @@ def _line(
         "working_days": {"all": everyone, "passed": passed, "left": left},
         "status": line.status,
     }
+
+
+def _in_major(line: dict[str, Any]) -> dict[str, Any]:
+    """A line with its money in major units."""
+    if line["currency"] is None:
+        return line
+    digits = exponent(line["currency"])
+
+    def major(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        told = ((name, row[name]) for name in names)
+        return {n: None if v is None else round(v / 10**digits, digits + 2) for n, v in told}
+
+    forecast = line["forecast"] | major(line["forecast"], _FORESEEN)
+    return line | major(line, _MONEY) | {"forecast": forecast}

@@ -1,6 +1,7 @@
 """Plans and plan-fact on the wire (api.md 3.7).
 
-Values of money are minor units of the account's currency; ratios are planned in whole per cent and
+Values of money are minor units of the account's currency (plan-fact with `money=major`: decimals);
+ratios are planned in whole per cent and
 measured as fractions (`fact` 0.25 against `plan` 30).
 """
 
@@ -198,7 +199,7 @@ class PlanFactLine(Wire):
     seller: Ref | None
     team: Ref | None
     currency: str | None
-    plan: int | None
+    plan: float | int | None
     plan_version: int | None
     fact: float | int | None
     percent: float | None = Field(description="fact / plan as a fraction")

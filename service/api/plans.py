@@ -13,7 +13,7 @@ from service.api.auth import require
 from service.api.conditional import use_tag
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, full_id, visible_names
-from service.api.params import Choice, ListParam, read_period
+from service.api.params import Choice, ListParam, period_of
 from service.api.plan_schemas import PlanList, PlansWritten
 from service.api.problems import bad_body, bad_parameter, fault, problem
 from service.api.router import Router
@@ -107,23 +107,10 @@ def list_plans(
 
 
 def _span(name: str) -> Period:
-    found = read_period_or_none(name)
+    found = period_of(name)
     if found is None:
         raise bad_parameter("period", f"{name!r} is no period; write for example 2026-11.")
     return found
-
-
-def read_period_or_none(text: str) -> Period | None:
-    """A period within the years that we keep."""
-    try:
-        found = read_period(text)
-    except ValueError:
-        return None
-    except Exception as error:  # pydantic's own kind
-        if type(error).__name__ != "PydanticCustomError":
-            raise
-        return None
-    return found if isinstance(found, Period) else None
 
 
 def _summed(
@@ -271,7 +258,7 @@ def _row(
                              "unknown_name"))  # fmt: skip
     elif not metric.plannable:
         faults.append(_fault(f"{place}/metric", f"{row.metric} cannot be planned."))
-    if read_period_or_none(row.period) is None:
+    if period_of(row.period) is None:
         detail = f"{row.period[:40]!r} is no period; write for example 2026-12."
         faults.append(_fault(f"{place}/period", detail))
     account, _, seller = (row.seller or "").partition(".")
@@ -299,7 +286,7 @@ def _fault(pointer: str, detail: str, code: str = "invalid_body") -> dict[str, A
 
 def read_period_of(text: str, pointer: str) -> Period:
     """A period in a body."""
-    found = read_period_or_none(text)
+    found = period_of(text)
     if found is None:
         raise bad_body(pointer, f"{text[:40]!r} is no period; write for example 2026-12.")
     return found

@@ -72,12 +72,14 @@ class Sheet:
 
 
 def read_plans(lines: Sequence[Line], configs: Mapping[str, Config], account: str | None) -> Sheet:
-    """Rows of a file. `account`: of lines that name none.
+    """Rows of a file. `account`: of lines that name none; without it the only one that there is.
 
     Raises:
         ConfigError: the heading lacks a column, or there is a strange one.
     """
     places = _headings(lines[0][1])
+    if account is None and len(configs) == 1:
+        account = next(iter(configs))
     names = {column: str(lines[0][1][index]) for column, index in places.items()}
     months = _are_months(lines[1:], places)
     found = Sheet()
@@ -173,7 +175,11 @@ class _Reader:
         chosen = self.text("account") or account or ""
         config = configs.get(chosen)
         if config is None:
-            detail = f"There is no account {chosen!r}." if chosen else "No account is named."
+            detail = (
+                f"There is no account {chosen!r}."
+                if chosen
+                else "No account is named: give one for the file, or a column account."
+            )
             self.fault("account", "unknown_name", detail)
             return {}
         metric = self._metric()
