@@ -24,7 +24,6 @@ from service.kpi.plantree import PlanBook, names_within
 from service.kpi.planwrite import Refused, Writer, book_of
 from service.store import plans as store
 from service.store.accounts import bump
-from service.store.audit import record
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Plans"])
@@ -220,10 +219,7 @@ def note(
     """Say that plans changed: in the data version and in the audit log."""
     for account in sorted(accounts):
         bump(connection, account)
-        record(
-            connection, call.caller.key_id, what, call.now, account_id=account, after=after,
-            request_id=call.request_id, address=call.address,
-        )  # fmt: skip
+        call.note(connection, what, account, after=after)
 
 
 def checked(names: Mapping[str, Names], body: PlanRows) -> list[dict[str, Any]]:

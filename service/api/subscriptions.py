@@ -32,7 +32,6 @@ from service.http import public_address
 from service.secrets import load_box
 from service.store import outbox
 from service.store import subscriptions as store
-from service.store.audit import record
 from service.store.handles import Connection
 from service.store.ids import new_id
 from service.store.reads.alerts import of_receiver
@@ -154,8 +153,7 @@ def create(call: CallDep, body: NewSubscription) -> Response:
             call.now,
         )  # fmt: skip
         told = {"url": body.url, "events": body.events}
-        record(connection, call.caller.key_id, "subscription.created", call.now, after=told,
-               request_id=call.request_id)  # fmt: skip
+        call.note(connection, "subscription.created", after=told)
         row = _found(call, connection, chosen)
     location = f"/v1/subscriptions/{chosen}"
     return json_answer({**_shown(row), "secret": secret}, 201, {"location": location})
