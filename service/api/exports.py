@@ -241,7 +241,8 @@ def _parquet(call: Call, wanted: Wanted, table: Table) -> Response:
 
 
 def _schema_of(media: str) -> dict[str, str]:
-    return {"type": "string"} if media.startswith(("text", "application/x-")) else {}
+    is_text = media.startswith(("text", "application/x-"))
+    return {"type": "string"} | ({} if is_text else {"format": "binary"})
 
 
 def _declare(table: Table) -> None:

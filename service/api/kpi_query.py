@@ -129,7 +129,8 @@ def _tag(call: Call, connection: Connection, asked: Asked) -> None:
     """Equal queries have equal tags in both forms; an unfinished span lives for a minute."""
     seen = [row for row in versions(connection) if call.caller.sees(row[0])]
     told = [str(getattr(asked, name)) for name in Asked.__dataclass_fields__ if name != "by_body"]
-    minute = call.now // 60 if asked.as_of is None else 0
+    moves = asked.as_of is None or asked.as_of > call.now
+    minute = call.now // 60 if moves else 0
     use_tag(call.request, tag_of(["kpis", told, call.lang, call.caller.accounts, seen, minute]))
 
 

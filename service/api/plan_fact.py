@@ -15,7 +15,8 @@ from service.api.kpis import MoneyParam
 from service.api.names import Names, visible_names
 from service.api.params import AsOf, LangParam, ListParam, PeriodParam
 from service.api.plan_schemas import PlanFactList
-from service.api.problems import bad_parameter, unknown_name
+from service.api.plans import check_metrics
+from service.api.problems import bad_parameter
 from service.api.router import Router
 from service.domain.instant import Instant
 from service.domain.money import exponent
@@ -76,9 +77,7 @@ def plan_fact(
 
 
 def _plannable(metrics: tuple[str, ...] | None) -> list[Metric]:
-    for name in metrics or ():
-        if name not in METRICS:
-            raise unknown_name(name, METRICS, "metric", parameter="metrics")
+    check_metrics(metrics, "metrics")
     return [
         metric
         for slug, metric in METRICS.items()

@@ -25,7 +25,7 @@ class PlanShown(Wire):
     value: int | None = Field(description="null: removed")
     currency: str | None = Field(description="of money; else null")
     status: str = Field(description="draft, approved, closed")
-    locked: bool | None
+    locked: bool
     version: int | None = Field(description="null of what is kept in parts, and of what is gone")
 
 
@@ -76,7 +76,7 @@ class PlanVersion(Wire):
 
 
 class PlanHistory(ListEnd):
-    """Versions, newest first."""
+    """Versions by plan, the oldest first."""
 
     data: list[PlanVersion]
 
@@ -208,7 +208,7 @@ class PlanFactLine(Wire):
     gap: float | int | None = Field(description="fact - plan; of ratios in points")
     run_rate: float | None
     forecast: ForecastShown
-    needed_per_day: float | None = Field(description="null: no plan, or no working day is left")
+    needed_per_day: float | None = Field(description="null: no plan, a limit, or no day left")
     working_days: WorkingDays
     status: str = Field(
         description="no_plan, done, missed, too_early, ahead, on_pace, behind, far_behind; of "

@@ -13,7 +13,7 @@ from service.api.deps import CallDep, json_answer
 from service.api.names import full_id, visible_names
 from service.api.params import ListParam
 from service.api.plan_schemas import PlanHistory, PlansMoved
-from service.api.plans import note, read_period_of
+from service.api.plans import check_metrics, note, read_period_of
 from service.api.problems import bad_body, problem, unknown_name
 from service.api.router import Router
 from service.domain.instant import iso
@@ -106,6 +106,7 @@ def plan_history(
     limit: Annotated[int, Query(ge=1, le=MOST_VERSIONS)] = 100,
 ) -> Response:
     """Every version of plan rows: value, state, who, when, why; a removal has no value."""
+    check_metrics(metric, "metric")
     equal = {"metric": metric, "period": period, "team": team}
     chosen: dict[str, Any] = {name: v for name, v in equal.items() if v is not None}
     if seller is not None:

@@ -15,7 +15,7 @@ from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, full_id, visible_names
 from service.api.params import Choice, ListParam, period_of
 from service.api.plan_schemas import PlanList, PlansWritten
-from service.api.problems import bad_body, bad_parameter, fault, problem
+from service.api.problems import bad_body, bad_parameter, fault, problem, unknown_name
 from service.api.router import Router
 from service.domain.period import GRAINS, Period
 from service.errors import ApiError
@@ -29,6 +29,9 @@ from service.store.handles import Connection
 router = Router(prefix="/v1", tags=["Plans"])
 READ, WRITE = [Depends(require("kpi:read"))], [Depends(require("plans:write"))]
 MOST_ROWS, MOST_VALUE = 5000, 10**15
+StatusParam = Annotated[
+    tuple[str, ...] | None, Choice(("draft", "approved", "closed"), "status"), Query()
+]
 GrainParam = Annotated[tuple[str, ...] | None, Choice(GRAINS, "grain"), Query()]
 
 
@@ -80,9 +83,10 @@ def list_plans(
     grain: GrainParam = None,
     team: ListParam = None,
     seller: ListParam = None,
-    status: ListParam = None,
+    status: StatusParam = None,
 ) -> Response:
     """Plans as they stand; a week, quarter or year that is asked for is the sum of its parts."""
+    check_metrics(metric, "metric")
     spans = [_span(name) for name in period or ()]
     with call.read() as connection:
         visible = visible_names(call, connection)
@@ -103,6 +107,17 @@ def list_plans(
         and (grain is None or Period.parse(row["period"]).grain in grain)
     ]
     return json_answer({"data": kept, "next_cursor": None, "next": None})
+
+
+def check_metrics(names: Sequence[str] | None, parameter: str) -> None:
+    """Refuse figures that there are not.
+
+    Raises:
+        ApiError: unknown_name.
+    """
+    for name in names or ():
+        if name not in METRICS:
+            raise unknown_name(name, METRICS, "metric", parameter=parameter)
 
 
 def _span(name: str) -> Period:

@@ -55,7 +55,7 @@ class NewSubscription(BaseModel):
 
 
 class ChangedSubscription(BaseModel):
-    """What changes; what is absent stays."""
+    """What changes; what is absent stays (`accounts` null: all that the key sees)."""
 
     model_config = ConfigDict(extra="forbid")
     url: str | None = Field(None, max_length=2000)
@@ -113,6 +113,13 @@ def _check_url(url: str, *, allow_private: bool) -> None:
         raise bad_body("#/url", f"{error}.", "target_refused") from None
 
 
+def _whose(call: Call, accounts: list[str] | None) -> list[str] | None:
+    """The accounts of a subscription; all there are only for a key that sees all."""
+    if accounts is None and "*" not in call.caller.accounts:
+        return sorted(call.caller.accounts)
+    return accounts
+
+
 def _new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
@@ -141,9 +148,7 @@ def create(call: CallDep, body: NewSubscription) -> Response:
     box = load_box(call.settings)
     with call.write() as connection:
         _check(call, connection, body.url, body.events, body.accounts, body.filters)
-        accounts = body.accounts
-        if accounts is None and "*" not in call.caller.accounts:
-            accounts = sorted(call.caller.accounts)
+        accounts = _whose(call, body.accounts)
         chosen = store.add(
             connection,
             {
@@ -180,7 +185,10 @@ def change(subscription_id: str, call: CallDep, body: ChangedSubscription) -> Re
     with call.write() as connection:
         _found(call, connection, subscription_id)
         _check(call, connection, body.url, body.events, body.accounts, body.filters)
-        values = body.model_dump(exclude_unset=True)
+        told = body.model_dump(exclude_unset=True).items()
+        values = {name: value for name, value in told if value is not None}
+        if "accounts" in body.model_fields_set:
+            values["accounts"] = _whose(call, body.accounts)
         if values.get("status") == "active":
             values["failing_since"] = None
         if values:

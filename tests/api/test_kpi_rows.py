@@ -162,6 +162,17 @@ def test_what_is_compared_with_is_told(api: Api) -> None:
     }  # fmt: skip
 
 
+def test_an_answer_as_of_the_future_moves_with_the_clock(api: Api) -> None:
+    query = SPAN | {"metrics": "deals_won", "as_of": "2026-11-24T00:00:00Z"}
+    tags = []
+    for now in ("2026-11-23T07:00:00Z", "2026-11-23T08:00:00Z", "2026-11-25T07:00:00Z",
+                "2026-11-25T08:00:00Z"):  # fmt: skip
+        api.clock.set(now)
+        tags.append(api.client().get("/v1/kpis/query", params=query).headers["etag"])
+    assert tags[0] != tags[1]
+    assert tags[2] == tags[3]
+
+
 @pytest.mark.parametrize("name", ["include", "sort"])
 def test_unknown_words_are_refused_even_where_there_are_no_rows(api: Api, name: str) -> None:
     query = SPAN | {"metrics": "deals_won", "dimensions": "seller", name: "plam"}

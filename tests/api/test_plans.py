@@ -361,6 +361,20 @@ def test_a_rejected_row_stops_all_unless_partial(both: Api) -> None:
     assert listed(client) == {(MONTH, None, "romashka.7"): 5}
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("plans?metric=calls,nope", "metric"), ("plans?status=opne", "status"),
+     ("plans/history?metric=nope", "metric"), ("plans?grain=decade", "grain")],
+)  # fmt: skip
+def test_unknown_names_are_refused_and_unknown_ids_find_nothing(
+    api: Api, path: str, name: str
+) -> None:
+    client = api.client()
+    refused = client.get(f"/v1/{path}").json()
+    assert (refused["code"], refused["errors"][0]["parameter"]) == ("unknown_name", name)
+    assert client.get("/v1/plans?seller=romashka.99&account=nobody").json()["data"] == []
+
+
 def test_what_is_no_table_is_refused_with_a_sentence(api: Api) -> None:
     client = api.client()
     for data, words in (
