@@ -1,7 +1,7 @@
 """A KPI query as asked, checked, answered: the same for the GET and the POST form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -109,14 +109,12 @@ def answer(call: Call, asked: Asked, form: Form) -> Any:
     """The whole answer as a response."""
     metrics = check(asked)
     as_of = min(asked.as_of if asked.as_of is not None else call.now, call.now)
+    dimensions = tuple(d for d in dict.fromkeys(asked.dimensions) if d != "currency")
     question = Question(
-        metrics, tuple(dict.fromkeys(asked.dimensions)), asked.first, asked.last, asked.grain,
-        asked.filters, as_of, as_of >= call.now, asked.reopen == "restate", asked.within,
-        asked.strict,
+        metrics, dimensions, asked.first, asked.last, asked.grain, asked.filters, as_of,
+        as_of >= call.now, asked.reopen == "restate", asked.within, asked.strict,
+        currencies="currency" in asked.dimensions,
     )  # fmt: skip
-    if question.has_money:  # then currencies are told apart anyway
-        own = tuple(d for d in question.dimensions if d != "currency")
-        question = replace(question, dimensions=own)
     with call.read() as connection:
         _tag(call, connection, asked)
         names = visible_names(call, connection)

@@ -64,7 +64,7 @@ class Builder:
             shown["period"] = row["period"].isoformat()
             shown["period_end"] = row["period_end"].isoformat()
             shown["partial"] = self._partial[number]
-        for dimension in self._dimensions:
+        for dimension in self._question.dimensions:
             shown[dimension] = row[dimension]
             if dimension in NAMED:
                 shown[f"{dimension}_name"] = self._name(dimension, row[dimension])
@@ -87,10 +87,6 @@ class Builder:
         for metric in self._question.metrics:
             shown |= self._figure(metric, total)
         return shown
-
-    @property
-    def _dimensions(self) -> Sequence[str]:
-        return [d for d in self._question.dimensions if d != "currency"]
 
     # --- figures ------------------------------------------------------------------------------
 
@@ -156,7 +152,7 @@ class Builder:
             found.append(_column("period", "time", "date"))
             found.append(_column("period_end", "companion", "date"))
             found.append(_column("partial", "companion", "boolean"))
-        for dimension in self._dimensions:
+        for dimension in self._question.dimensions:
             found.append(_column(dimension, "dimension", "string"))
             if dimension in NAMED:
                 found.append(_column(f"{dimension}_name", "companion", "string"))

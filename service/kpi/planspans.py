@@ -81,7 +81,7 @@ class SpanPlans:
 
 def _way(question: Question) -> By | None:
     """By whom plans are added up; None: the figures are cut by what no plan is cut by."""
-    asked = {*question.dimensions, *_filtered(question)} - {"currency"}
+    asked = {*question.dimensions, *_filtered(question)}
     if not asked <= _PLACES:
         return None
     if "seller" not in asked:

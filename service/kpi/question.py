@@ -29,7 +29,7 @@ class Question:
 
     `restate`: undone wins and losses are taken back where they stood (kpis.md 1.9); `within`:
     seconds after which every member of a cohort is looked at; `strict`: skipped stages are not
-    passed.
+    passed; `currencies`: told apart even if no figure is money.
     """
 
     metrics: tuple[Metric, ...]
@@ -43,6 +43,7 @@ class Question:
     restate: bool = False
     within: int = 0
     strict: bool = False
+    currencies: bool = False
 
     @property
     def needed(self) -> tuple[Metric, ...]:
@@ -58,7 +59,7 @@ class Question:
     @property
     def by_currency(self) -> bool:
         """Whether there is a row for each currency."""
-        return self.has_money or "currency" in self.dimensions
+        return self.has_money or self.currencies
 
     @property
     def by_stage(self) -> bool:
@@ -172,8 +173,6 @@ class Grouper:
             return row[dimension] or None
         if dimension == "stage":
             return f"{account}.{row['pipeline']}.{row['stage']}" if row["stage"] else None
-        if dimension == "currency":
-            return None
         return f"{account}.{row[dimension]}" if row[dimension] else None
 
 

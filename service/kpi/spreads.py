@@ -183,8 +183,6 @@ def _group(config: Config, dimension: str, columns: Any, day: Element) -> Elemen
     if dimension == "stage":
         whole = literal(prefix).concat(columns.pipeline).concat(".").concat(columns.stage)
         return case((columns.stage == "", ""), else_=whole)
-    if dimension == "currency":
-        return literal("")
     column = columns[dimension]
     return case((column == "", ""), else_=literal(prefix).concat(column))
 

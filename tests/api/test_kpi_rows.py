@@ -114,6 +114,10 @@ def test_currency_tells_counts_apart_too(api: Api) -> None:
     assert (whole["currency"], whole["deals_won"]) == (None, 2)
     rows = asked(api.client(), "deals_won,conversion", dimensions="currency")["data"]
     assert {row["currency"]: row["deals_won"] for row in rows} == {"RUB": 1, "USD": 1}
+    derived = "deals_won,deals_open_avg,cycle,hygiene_index"
+    rows = asked(api.client(), derived, dimensions="currency,seller")["data"]
+    places = [(row["seller"], row["currency"]) for row in rows]
+    assert len(places) == len(set(places))
 
 
 def test_digits_of_money_are_those_of_the_currencies_in_the_answer(api: Api) -> None:
