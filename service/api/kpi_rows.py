@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from service.api.names import Names
+from service.api.names import Names, split_id
 from service.domain.config import Config
 from service.domain.money import exponent, major_units
 from service.domain.period import local_date
@@ -18,7 +18,7 @@ from service.kpi.terms import notes_of
 from service.rules.schema import RuleModel
 from service.rules.words import rule_name
 
-NAMED = ("account", "seller", "team", "pipeline", "stage", "reason", "rule")
+NAMED = ("account", "seller", "team", "person", "pipeline", "stage", "reason", "rule")
 Row = Mapping[str, Any]
 Then = Mapping[tuple[int, tuple[Any, ...], str | None], Mapping[str, Any]]
 
@@ -134,6 +134,8 @@ class Builder:
             return no_reason if dimension == "reason" else None
         if dimension == "rule":
             return rule_name(self._rules.get(value), value, self._lang)
+        if dimension == "person" and split_id(value) is None:
+            return value
         if dimension == "team":
             teams = [n.config.teams[value] for n in self._names.values() if value in n.config.teams]
             return teams[0].name if teams else None
@@ -216,7 +218,7 @@ def _parts_of(metric: Metric) -> tuple[Metric, Metric]:
 
 def _own_name(config: Config, dimension: str, own: str) -> str | None:
     """The name of a seller, stage, loss reason or pipeline of an account."""
-    if dimension == "seller":
+    if dimension in {"seller", "person"}:
         return config.seller_name(own)
     if dimension == "stage":
         pipeline, _, stage = own.partition(".")

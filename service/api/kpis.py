@@ -11,7 +11,7 @@ from service.api.auth import require
 from service.api.bodies import safe
 from service.api.deps import Call, CallDep, json_answer
 from service.api.flat_csv import Form, FormDep
-from service.api.kpi_query import MOST_ROWS, Asked, answer, check
+from service.api.kpi_query import FILTERED, MOST_ROWS, Asked, answer, check
 from service.api.kpi_schemas import AddendList, Kpi, KpiList, KpiTable
 from service.api.kpi_subjects import answer_subjects
 from service.api.paging import PageDep
@@ -36,8 +36,7 @@ from service.kpi.question import Question
 
 router = Router(prefix="/v1", tags=["KPIs"])
 READ = [Depends(require("kpi:read"))]
-FILTERS = FilterSet(*(ids(name) for name in ("account", "seller", "team", "pipeline", "stage")),
-                    *(ids(name) for name in ("source", "reason", "rule", "severity")))  # fmt: skip
+FILTERS = FilterSet(*(ids(name) for name in FILTERED))
 Day = Annotated[date | None, BeforeValidator(read_date)]
 FromParam = Annotated[Day, Query(alias="from", description="first local day")]
 ToParam = Annotated[Day, Query(alias="to", description="last local day, inclusive")]

@@ -9,11 +9,12 @@ from typing import NamedTuple
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import Grain, local_day, periods
+from service.domain.persons import person_of, persons, sellers_of
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.sums import Cut
 
-COLUMNS = {"seller": "seller", "team": "seller", "pipeline": "pipeline"}
+COLUMNS = {"seller": "seller", "team": "seller", "person": "seller", "pipeline": "pipeline"}
 COLUMNS |= {"source": "source", "stage": "stage", "reason": "reason"}
 PLAIN = ("source", "rule", "severity")  # told as they are, no ids of an account
 WHOLE_MONTHS = {None, "month", "quarter", "year"}
@@ -139,6 +140,7 @@ class Grouper:
         self._config = config
         self._question = question
         self._columns = columns
+        self._persons = persons(config)
         self._spans = question.spans()
         self._first = [span[0] for span in self._spans]
 
@@ -169,6 +171,8 @@ class Grouper:
         if dimension == "team":
             team = self._config.team_of(row["seller"])
             return team.id if team else None
+        if dimension == "person":
+            return person_of(self._config, self._persons, row["seller"])
         if dimension in PLAIN:
             return row[dimension] or None
         if dimension == "stage":
@@ -196,6 +200,8 @@ def own_filters(config: Config, question: Question) -> tuple[Filter, ...] | None
         if dimension == "team":
             column = "seller"
             own = tuple(s for t in values if t in config.teams for s in config.teams[t].sellers)
+        elif dimension == "person":
+            column, own = "seller", sellers_of(config, values)
         elif dimension in PLAIN:
             column, own = dimension, values
         else:

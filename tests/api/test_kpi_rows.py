@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from service.api import openapi
+from service.kpi.metrics import METRICS
 from service.store.tables import Contribution
 from tests.api.conftest import Api, at
 from tests.api.test_conventions import check_problem
@@ -182,3 +183,29 @@ def test_unknown_words_are_refused_even_where_there_are_no_rows(api: Api, name: 
     query = SPAN | {"metrics": "deals_won", "dimensions": "seller", name: "plam"}
     document = check_problem(api.client().get("/v1/kpis/query", params=query), 400, "unknown_name")
     assert document["errors"][0]["parameter"] == name
+
+
+def test_a_person_is_one_in_all_portals(both: Api) -> None:
+    summed(both)
+    client = both.client()
+    for account in ("romashka", "vasilek"):
+        settings = {"sellers": {"7": {"person": "Иванов И."}}}
+        answer = client.put(f"/v1/accounts/{account}/settings", json=settings)
+        assert answer.status_code == 200, answer.text
+    for number, who in ((9, "9"), (10, "7")):
+        row = contribution(number, seller=who, metric=METRICS["first_response"].parts[0])
+        both.insert(Contribution, row)
+    name = client.get("/v1/sellers/romashka.9").json()["name"]
+    ranked = asked(client, "first_response", dimensions="person")["data"]
+    assert {(row["person"], row["person_name"]) for row in ranked} == {
+        ("Иванов И.", "Иванов И."), ("romashka.9", name),
+    }  # fmt: skip
+    rows = asked(client, "receipts", dimensions="person")["data"]
+    sums = {(row["person"], row["currency"]): row["receipts"] for row in rows}
+    assert sums[("Иванов И.", "RUB")] == 200_000
+    assert sums[("Иванов И.", "USD")] == 99
+    only = asked(client, "receipts", person="Иванов И.")["data"]
+    assert {row["currency"]: row["receipts"] for row in only} == {"RUB": 200_000, "USD": 99}
+    assert asked(client, "receipts", person="romashka.7", dimensions="person")["data"] == []
+    opened = client.get("/v1/kpis/receipts/subjects", params=SPAN | {"person": "Иванов И."}).json()
+    assert opened["meta"]["count"] == 3
