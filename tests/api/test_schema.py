@@ -53,6 +53,17 @@ def test_the_document_is_valid_and_its_examples_fit(api: Api) -> None:
     assert checked > 50
 
 
+def test_every_operation_stands_under_a_described_tag(api: Api) -> None:
+    schema = openapi.build(api.app)
+    used = {
+        tag
+        for operations in schema["paths"].values()
+        for operation in operations.values()
+        for tag in operation["tags"]
+    }
+    assert used == {tag["name"] for tag in schema["tags"]}
+
+
 def test_every_answer_in_json_is_described(api: Api) -> None:
     """A schema that says something for each 2xx; without content only where there is no body."""
     bare = []
