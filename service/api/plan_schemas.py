@@ -208,7 +208,7 @@ class PlanFactLine(Wire):
     gap: float | int | None = Field(description="fact - plan; of ratios in points")
     run_rate: float | None
     forecast: ForecastShown
-    needed_per_day: float | None = Field(description="null: no plan, a limit, or no day left")
+    needed_per_day: float | None = Field(description="null: no plan, or no day left")
     working_days: WorkingDays
     status: str = Field(
         description="no_plan, done, missed, too_early, ahead, on_pace, behind, far_behind; of "

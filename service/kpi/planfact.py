@@ -139,7 +139,7 @@ def compare(
     done = Fraction(fact or 0)
     rate = done * at.weight / at.elapsed if at.elapsed else None
     needed = None
-    if value is not None and metric.direction != "down":  # nobody needs to reach a limit
+    if value is not None:
         left = Fraction(value) - done
         needed = Fraction(0) if left <= 0 else left / at.left_days if at.left_days else None
     judge = _status_of_limit if metric.direction == "down" else _status
@@ -182,10 +182,10 @@ def _status_of_limit(
 ) -> str:
     """Less is better: the plan is what may not be exceeded (signs turned, 8.3).
 
-    It is missed as soon as it is exceeded, and done when the period is over without that; 0 is a
-    limit as well.
+    It is missed as soon as it is exceeded, and done when the period is over without that; 0 is
+    no plan, as everywhere (8.3).
     """
-    if plan is None or expected is None:
+    if not plan or expected is None:
         return "no_plan"
     if fact > plan:
         return "missed"

@@ -1,7 +1,6 @@
 """A hand-counted department's activity, tasks, order and load; what a plan of each means."""
 
 from datetime import date
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -166,29 +165,6 @@ def test_a_limit_is_copied_to_sellers_and_summed_above(bare: Office) -> None:
     assert [line("seller", "romashka.7", n).status for n in (3, 4)] == ["ok", "over"]
     load = planned(bare, "load", 90)
     assert [load("team", "1", share, cases=2).status for share in (0.9, 0.91)] == ["ok", "over"]
-
-
-@pytest.mark.parametrize(
-    ("plan", "expected", "fact", "status"),
-    [
-        (10, 5, 3, "ahead"), (10, 5, 5, "on_pace"), (10, 5, 6, "behind"), (10, 5, 7, "far_behind"),
-        (10, 5, 11, "missed"), (0, 0, 0, "on_pace"), (0, 0, 1, "missed"),
-        (None, None, 1, "no_plan"),
-    ],
-)  # fmt: skip
-def test_what_should_be_few_has_a_limit(
-    bare: Office, plan: int | None, expected: int | None, fact: int, status: str
-) -> None:
-    """Tasks that became overdue: the plan is what may not be exceeded, 0 as well."""
-    with reading(bare.engine) as connection:
-        config = bare.config(connection, world.ACCOUNT)
-    metric, march = METRICS["became_overdue"], Period.parse("2026-03")
-    told = planfact.Plan(plan, None if expected is None else Fraction(expected))
-    for now, word in (("2026-03-20 12:00", status), ("2026-04-01 12:00", None)):
-        at = planfact.progress(config, None, march, world.moment(now))
-        line = planfact.compare(metric, told, fact, "month", at)
-        over = "no_plan" if plan is None else "missed" if fact > plan else "done"
-        assert (line.status, line.needed_per_day) == (word or over, None)
 
 
 def test_a_norm_of_hygiene_is_judged_in_points(bare: Office) -> None:
