@@ -26,7 +26,6 @@ from service.domain.instant import iso
 from service.domain.period import to_date
 from service.store import absences as store
 from service.store.accounts import bump
-from service.store.audit import record
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Directory"])
@@ -177,10 +176,7 @@ def _found(call: Call, connection: Connection, absence_id: str) -> tuple[Row, Ro
 
 def _note(call: Call, connection: Connection, what: str, row: Row) -> None:
     told = ("id", "seller", "first", "last", "kind", "deputy", "removed_at")
-    record(
-        connection, call.caller.key_id, what, call.now, account_id=row["account_id"],
-        after={name: row[name] for name in told}, request_id=call.request_id, address=call.address,
-    )  # fmt: skip
+    call.note(connection, what, row["account_id"], after={name: row[name] for name in told})
 
 
 def _shown(names: Names, row: Row) -> Row:

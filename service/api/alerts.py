@@ -7,6 +7,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
+from service.api.alert_schemas import AlertList, AlertShown
 from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
@@ -70,7 +71,7 @@ def _visible(call: Call, connection: Connection, chosen: Sequence[str] | None = 
     return [account for account in seen if chosen is None or account in chosen]
 
 
-@router.get("/alerts", dependencies=READ)
+@router.get("/alerts", response_model=AlertList, dependencies=READ)
 def list_alerts(
     call: CallDep,
     page: PageDep,
@@ -97,7 +98,7 @@ def list_alerts(
     )
 
 
-@router.get("/alerts/{alert_id}", dependencies=READ)
+@router.get("/alerts/{alert_id}", response_model=AlertShown, dependencies=READ)
 def get_alert(alert_id: str, call: CallDep) -> Response:
     """One message with its deliveries."""
     with call.read() as connection:
@@ -105,7 +106,7 @@ def get_alert(alert_id: str, call: CallDep) -> Response:
         return json_answer(shown(row, outbox.deliveries(connection, row["account_id"], row["id"])))
 
 
-@router.post("/alerts/{alert_id}/ack", dependencies=WRITE)
+@router.post("/alerts/{alert_id}/ack", response_model=AlertShown, dependencies=WRITE)
 def acknowledge(alert_id: str, call: CallDep, body: AckBody) -> Response:
     """Acknowledge the violations of a message."""
     author = remarks.Author(call.caller.key_id, call.request_id, call.address)

@@ -8,17 +8,17 @@ from zoneinfo import ZoneInfo
 
 from service.api.names import Names
 from service.domain.instant import iso
-from service.domain.money import major_units
+from service.domain.money import USUAL, major_units
 from service.kpi.bi_rows import date_of
 from service.store.bi.scene import PLAIN
 from service.store.bi.tables import Column
 
-CENTS = Decimal("0.01")
+CENTS = Decimal("0.01")  # what has fewer digits is shown with two
 RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
 def typed(row: Mapping[str, Any], column: Column, names: Mapping[str, Names]) -> Any:
-    """The value: instants as whole seconds, dates as `date`, money as Decimal with 2 digits."""
+    """The value: instants as whole seconds, dates as `date`, money as exact Decimal."""
     value = row[column.name]
     if value is None:
         return None
@@ -43,7 +43,7 @@ def plain(row: Mapping[str, Any], column: Column, names: Mapping[str, Names]) ->
 
 def _money(minor: int, currency: str | None) -> Decimal:
     whole = Decimal(minor) if currency == PLAIN else major_units(minor, currency or "")
-    return whole.quantize(CENTS)
+    return whole if int(whole.as_tuple().exponent) < -USUAL else whole.quantize(CENTS)
 
 
 def csv_cell(value: Any) -> str:

@@ -27,9 +27,8 @@ from service.api.router import Router
 from service.domain.instant import Instant
 from service.domain.period import to_date
 from service.errors import ApiError
-from service.kpi.bi_rows import days_of
 from service.kpi.tables import PARTS, TABLES
-from service.store.bi.reader import Cut, Reading, any_of
+from service.store.bi.reader import Cut, Reading, any_id
 from service.store.bi.tables import Table
 from service.store.handles import Connection
 from service.store.reads.changes import BEGINNING, Place, changes
@@ -263,11 +262,17 @@ def _full(account: str, place: Place) -> str:
 
 
 def _rows(
-    call: Call, connection: Connection, own: Names, kind: str, column: str, values: Sequence[Any]
-) -> Iterator[Row]:
+    call: Call, connection: Connection, own: Names, kind: str, ids: Sequence[str] | None = None,
+    days: Sequence[int] = (),
+) -> Iterator[Row]:  # fmt: skip
+    """The rows with these ids, or of these days (yyyymmdd)."""
     table = KINDS[kind]
     scene = scene_of(call, connection, {own.id: own}, table.name)
-    cut = Cut([any_of(table, scene, column, values)], frozenset([column]))
+    cut = Cut()
+    if ids is None:
+        scene.days = lambda day: day.in_(days)
+    else:
+        cut = Cut([any_id(table, scene, ids)])
     for row in Reading(table, scene, cut).rows(connection, table.columns):
         yield {column.name: plain(row, column, {own.id: own}) for column in table.columns}
 
@@ -276,7 +281,7 @@ def _objects(
     call: Call, connection: Connection, own: Names, kind: str, ids: Sequence[str]
 ) -> Iterator[tuple[str, Row]]:
     full = {_full(own.id, Place(0, kind, one)): one for one in ids}
-    for row in _rows(call, connection, own, kind, "id", list(full)):
+    for row in _rows(call, connection, own, kind, list(full)):
         yield full[row["id"]], row
 
 
@@ -289,8 +294,8 @@ def _days(
         day, metric, seller = one.split(".", 2)
         asked[to_date(int(day)).isoformat(), metric, f"{own.id}.{seller}" if seller else None] = one
     found: dict[str, list[Row]] = {}
-    days = sorted({days_of(to_date(int(one.split(".", 1)[0]))) for one in ids})
-    for row in _rows(call, connection, own, kind, "date", days):
+    days = sorted({int(one.split(".", 1)[0]) for one in ids})
+    for row in _rows(call, connection, own, kind, days=days):
         name = asked.get((row["date"].isoformat(), row["metric"], row["seller_id"]))
         if name is not None:
             found.setdefault(name, []).append(row)

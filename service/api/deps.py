@@ -25,6 +25,7 @@ from service.rules.book import RuleBook
 from service.rules.schema import RuleModel
 from service.rules.shelf import Shelf
 from service.settings import Settings
+from service.store.audit import record
 from service.store.engine import reading, transaction
 from service.store.handles import Connection, Engine
 from service.store.keys import installation_secret
@@ -131,6 +132,21 @@ class Call:
     def lang(self) -> str:
         """`ru` or `en`: the parameter `lang`, else the installation's."""
         return self.request.query_params.get("lang") or self.settings.lang
+
+    def note(
+        self,
+        connection: Connection,
+        what: str,
+        account_id: str = "",
+        *,
+        before: Any = None,
+        after: Any = None,
+    ) -> None:
+        """A line of the audit log about what this request does (`store.audit`)."""
+        record(
+            connection, self.caller.key_id, what, self.now, account_id=account_id, before=before,
+            after=after, request_id=self.request_id, address=self.address,
+        )  # fmt: skip
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from service.api.names import Names, visible_names
 from service.api.params import DateParam, LangParam, ListParam
 from service.api.problems import bad_parameter, near, problem, shown
 from service.api.router import Router
+from service.domain.period import to_day
 from service.kpi.bi_rows import days_of
 from service.kpi.tables import TABLES
 from service.store.bi.reader import Cut, Reading, any_of, at_least, at_most
@@ -122,6 +124,12 @@ def _cut(wish: Wish, scene: Scene) -> Cut:
     return Cut(conditions, frozenset(used))
 
 
+def _days_of(wish: Wish) -> Callable[[Any], Any]:
+    """The days from `from` to `to`, for tables that are added up by day."""
+    first, last = to_day(wish.first or date.min), to_day(wish.last or date.max)
+    return lambda day: day.between(first, last)
+
+
 @contextmanager
 def _opened(call: Call, wanted: Wanted, wish: Wish) -> Iterator[_Source]:
     """The rows of an export in one snapshot."""
@@ -130,6 +138,7 @@ def _opened(call: Call, wanted: Wanted, wish: Wish) -> Iterator[_Source]:
         if wanted.accounts is not None:
             names = {key: own for key, own in names.items() if key in wanted.accounts}
         scene = scene_of(call, connection, names, wish.table.name)
+        scene.days = _days_of(wish)
         yield _Source(connection, Reading(wish.table, scene, _cut(wish, scene)), names, wish)
 
 
@@ -232,7 +241,8 @@ def _parquet(call: Call, wanted: Wanted, table: Table) -> Response:
 
 
 def _schema_of(media: str) -> dict[str, str]:
-    return {"type": "string"} if media.startswith(("text", "application/x-")) else {}
+    is_text = media.startswith(("text", "application/x-"))
+    return {"type": "string"} | ({} if is_text else {"format": "binary"})
 
 
 def _declare(table: Table) -> None:

@@ -16,7 +16,7 @@ from service.api.names import Names, visible_names
 from service.api.params import AsOf, LangParam, ListParam
 from service.api.problems import bad_parameter
 from service.api.router import Router
-from service.api.schemas import Listed, Wire
+from service.api.schemas import Listed, LocalDate, Ref, Wire
 from service.domain.instant import Instant
 from service.kpi.hygiene import Kept, of_sellers
 from service.rules.words import rule_name
@@ -38,7 +38,7 @@ class Cost(Wire):
 class DayIndex(Wire):
     """The index of one working day; null: nothing was open."""
 
-    date: str = Field(examples=["2026-11-23"])
+    date: LocalDate
     index: float | None
     muted_share: float | None
 
@@ -47,8 +47,8 @@ class HygieneRow(Wire):
     """How well a seller, team or account kept the CRM."""
 
     account: str
-    seller: dict[str, Any] | None
-    team: dict[str, Any] | None
+    seller: Ref | None
+    team: Ref | None
     index: float | None = Field(description="0-100; null with fewer than 5 open deals")
     previous: float | None = Field(description="the same number of days before")
     change: float | None

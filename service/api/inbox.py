@@ -16,7 +16,6 @@ from service.api.router import Router
 from service.api.schemas import Instant, Listed, Wire
 from service.domain.instant import iso
 from service.store import ids, inbox
-from service.store.audit import record
 from service.store.handles import Connection
 from service.store.reads import inbox as reads
 
@@ -114,16 +113,7 @@ def _found(call: Call, connection: Connection, inbox_id: str) -> dict[str, Any]:
 
 def _note(call: Call, connection: Connection, row: dict[str, Any], what: str) -> None:
     shown = {"id": _show(row)["id"], "state": row["state"], "reason": row["reason"]}
-    record(
-        connection,
-        call.caller.key_id,
-        what,
-        call.now,
-        account_id=row["account_id"],
-        before=shown,
-        request_id=call.request_id,
-        address=call.address,
-    )
+    call.note(connection, what, row["account_id"], before=shown)
 
 
 def _show(row: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from service.api.auth import require
 from service.api.bodies import safe
 from service.api.deps import Call, CallDep, json_answer
 from service.api.flat_csv import Form, FormDep
-from service.api.kpi_query import MOST_ROWS, Asked, answer, check
+from service.api.kpi_query import FILTERED, MOST_ROWS, Asked, answer, check
+from service.api.kpi_schemas import AddendList, Kpi, KpiList, KpiTable
 from service.api.kpi_subjects import answer_subjects
 from service.api.paging import PageDep
 from service.api.params import (
@@ -35,8 +36,7 @@ from service.kpi.question import Question
 
 router = Router(prefix="/v1", tags=["KPIs"])
 READ = [Depends(require("kpi:read"))]
-FILTERS = FilterSet(*(ids(name) for name in ("account", "seller", "team", "pipeline", "stage")),
-                    *(ids(name) for name in ("source", "reason", "rule", "severity")))  # fmt: skip
+FILTERS = FilterSet(*(ids(name) for name in FILTERED))
 Day = Annotated[date | None, BeforeValidator(read_date)]
 FromParam = Annotated[Day, Query(alias="from", description="first local day")]
 ToParam = Annotated[Day, Query(alias="to", description="last local day, inclusive")]
@@ -130,14 +130,14 @@ def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
     }
 
 
-@router.get("/kpis", dependencies=READ)
+@router.get("/kpis", response_model=KpiList, dependencies=READ)
 def list_kpis(call: CallDep, lang: LangParam = None) -> Response:
     """All figures with their definitions."""
     rows = [shown_metric(metric, call.lang) for metric in METRICS.values()]
     return json_answer({"data": rows, "next_cursor": None, "next": None})
 
 
-@router.get("/kpis/query", dependencies=READ)
+@router.get("/kpis/query", response_model=KpiTable, dependencies=READ)
 def query_by_address(
     call: CallDep,
     filters: Annotated[Filters, Depends(FILTERS)],
@@ -172,7 +172,7 @@ def query_by_address(
     return _response(call, asked, form)
 
 
-@router.post("/kpis/query", dependencies=READ)
+@router.post("/kpis/query", response_model=KpiTable, dependencies=READ)
 @safe
 def query_by_body(call: CallDep, body: KpiQuery, form: FormDep, lang: LangParam = None) -> Response:
     """Figures by period and group (the same as by GET, for long queries)."""
@@ -196,7 +196,7 @@ def _response(call: Call, asked: Asked, form: Form) -> Response:
     return found
 
 
-@router.get("/kpis/{slug}", dependencies=READ)
+@router.get("/kpis/{slug}", response_model=Kpi, dependencies=READ)
 def get_kpi(slug: str, call: CallDep, lang: LangParam = None) -> Response:
     """One figure's definition."""
     if slug not in METRICS:
@@ -204,7 +204,7 @@ def get_kpi(slug: str, call: CallDep, lang: LangParam = None) -> Response:
     return json_answer(shown_metric(METRICS[slug], call.lang))
 
 
-@router.get("/kpis/{slug}/subjects", dependencies=READ)
+@router.get("/kpis/{slug}/subjects", response_model=AddendList, dependencies=READ)
 def list_subjects(
     slug: str,
     call: CallDep,

@@ -21,7 +21,6 @@ from service.api.violation_actions import read_until
 from service.domain.instant import iso
 from service.rules.words import rule_name
 from service.store import mutes as store
-from service.store.audit import record
 from service.store.handles import Connection
 from service.store.reads import mutes as reads
 from service.store.reads.subjects import deal_names
@@ -123,10 +122,7 @@ def _found(call: Call, connection: Connection, mute_id: str) -> tuple[Row, Row]:
 
 def _note(call: Call, connection: Connection, what: str, row: Row) -> None:
     after = {name: row[name] for name in ("id", "until", "ends_at", "reason")}
-    record(
-        connection, call.caller.key_id, what, call.now, account_id=row["account_id"],
-        after={**store.scope_of(row), **after}, request_id=call.request_id, address=call.address,
-    )  # fmt: skip
+    call.note(connection, what, row["account_id"], after={**store.scope_of(row), **after})
 
 
 def _shown(call: Call, names: Names, row: Row, deals: dict[tuple[str, str], str]) -> Row:

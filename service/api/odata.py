@@ -19,13 +19,12 @@ from service.api.bi_refs import scene_of
 from service.api.bi_values import plain
 from service.api.deps import Call, CallDep
 from service.api.names import Names, visible_names
-from service.api.odata_filter import Node
 from service.api.odata_metadata import csdl
 from service.api.odata_options import Options
 from service.api.problems import bad_parameter, fault, not_found, problem
 from service.api.router import Handler, Route, Router
 from service.kpi.tables import TABLES
-from service.store.bi.reader import Cut, Piece, Reading
+from service.store.bi.reader import Cut, Piece, Reading, any_id
 from service.store.bi.tables import Table
 from service.store.handles import Connection
 
@@ -150,11 +149,10 @@ def _count(call: Call, table: Table, options: Options) -> Response:
 def _one(call: Call, table: Table, options: Options, key: str) -> Response:
     if "\x00" in key:
         raise not_found()
-    same = Node("compare", "eq", (Node("name", "id"), Node("value", key)))
-    only = Options(options.columns, tree=same)
     with call.read() as connection:
         names = visible_names(call, connection)
-        reading = _reading(call, connection, names, table, only)
+        scene = scene_of(call, connection, names, table.name)
+        reading = Reading(table, scene, Cut([any_id(table, scene, [key])]))
         rows = list(reading.rows(connection, options.columns, Piece(limit=1)))
     if not rows:
         raise not_found()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
+from service.store.bi.scene import PRECISION, SCALE
 from service.store.bi.tables import Column, Table
 
 _EDMX = "http://docs.oasis-open.org/odata/ns/edmx"
@@ -31,7 +32,7 @@ def _entity(table: Table) -> str:
 
 
 def _property(column: Column) -> str:
-    more = ' Precision="18" Scale="2"' if column.kind == "Decimal" else ""
+    more = f' Precision="{PRECISION}" Scale="{SCALE}"' if column.kind == "Decimal" else ""
     if column.name in ("id", "account_id"):
         more += ' Nullable="false"'
     title = quoteattr(column.title)

@@ -18,12 +18,16 @@ every POST that creates or acts takes `Idempotency-Key`.
 
 TAGS = [
     {"name": "Violations", "description": "Hygiene violations: open, upcoming, resolved, any T."},
-    {"name": "Figures", "description": "KPIs, plans, plan-fact, workload."},
+    {"name": "KPIs", "description": "Figures, what they are made of, the funnel."},
+    {"name": "Plans", "description": "Plans, their files and states, plan against fact."},
+    {"name": "Workload", "description": "Who has how much, who has room."},
+    {"name": "Hygiene", "description": "The hygiene index: how well the CRM is kept."},
     {"name": "Directory", "description": "Accounts, sellers, pipelines, teams."},
     {"name": "Deals and tasks", "description": "Deals and tasks as they are now."},
     {"name": "Rules", "description": "Rules in force and their check."},
     {"name": "Exports", "description": "Whole tables as files, for spreadsheets and BI."},
-    {"name": "Alerts", "description": "Messages to receivers, outgoing webhooks."},
+    {"name": "Alerts", "description": "Messages to receivers."},
+    {"name": "Subscriptions", "description": "Outgoing webhooks."},
     {"name": "Hooks", "description": "What a CRM calls."},
     {"name": "Administration", "description": "Settings and the inbox (scope admin)."},
     {"name": "Key", "description": "The key itself."},

@@ -62,25 +62,22 @@ def read_date(text: Any) -> Any:
     """`2026-11-23` -> date."""
     if not isinstance(text, str):
         return text
-    period = _period(text) if _DATE.fullmatch(text) else None
+    period = period_of(text) if _DATE.fullmatch(text) else None
     if period is None:
         raise refused(f"{shown(text)} is no date; write 2026-11-23.")
     return period.first
 
 
 def read_period(text: Any) -> Any:
-    """`2026`, `2026-Q4`, `2026-11`, `2026-W48`, `2026-11-23` -> Period."""
-    if not isinstance(text, str):
-        return text
-    period = _period(text)
-    if period is None:
+    """`2026`, `2026-Q4`, `2026-11`, `2026-W48`, `2026-11-23`, as it is."""
+    if isinstance(text, str) and period_of(text) is None:
         forms = "2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23"
         raise refused(f"{shown(text)} is no period; write {forms}.")
-    return period
+    return text
 
 
-def _period(text: str) -> Period | None:
-    """The period, if it is one of ours and in range."""
+def period_of(text: str) -> Period | None:
+    """The period that a text names; None: it names none within our years."""
     try:
         period = Period.parse(text)
     except ValueError:
@@ -151,7 +148,10 @@ _NUMBER = (BeforeValidator(read_number), WithJsonSchema({"type": "integer"}))
 InstantParam = Annotated[Instant | None, *_INSTANT, Query()]
 DateParam = Annotated[date | None, BeforeValidator(read_date), _schema("date"), Query()]
 PeriodParam = Annotated[
-    Period | None, BeforeValidator(read_period), WithJsonSchema({"type": "string"}), Query()
+    str | None,  # FastAPI takes no parameter of a type of ours
+    BeforeValidator(read_period),
+    WithJsonSchema({"type": "string", "examples": ["2026-11"]}),
+    Query(description="2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23"),
 ]
 NumberParam = Annotated[int | None, *_NUMBER, Query()]
 FlagParam = Annotated[bool | None, BeforeValidator(read_flag), _FLAG_SCHEMA, Query()]

@@ -9,6 +9,7 @@ from typing import Any
 
 from service.api.problems import problem
 from service.api.xlsx import Outlet
+from service.store.bi.scene import PRECISION, SCALE
 from service.store.bi.tables import Column
 
 MEDIA_TYPE = "application/vnd.apache.parquet"
@@ -69,7 +70,7 @@ def _schema(pa: Any, columns: Sequence[Column]) -> Any:
         "Boolean": pa.bool_(),
         "Date": pa.date32(),
         "DateTimeOffset": pa.timestamp("ms", tz="UTC"),
-        "Decimal": pa.decimal128(18, 2),
+        "Decimal": pa.decimal128(PRECISION, SCALE),
     }
     return pa.schema(
         [

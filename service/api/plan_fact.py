@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends
 from starlette.responses import Response
 
 from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import CallDep
 from service.api.flat_csv import FormDep
+from service.api.kpis import MoneyParam
 from service.api.names import Names, visible_names
-from service.api.params import AsOf, LangParam, ListParam
-from service.api.problems import bad_parameter, unknown_name
+from service.api.params import AsOf, LangParam, ListParam, PeriodParam
+from service.api.plan_schemas import PlanFactList
+from service.api.plans import check_metrics
+from service.api.problems import bad_parameter
 from service.api.router import Router
 from service.domain.instant import Instant
+from service.domain.money import exponent
 from service.domain.period import Period
 from service.kpi import planfact
 from service.kpi.ahead import LEVELS, Pipeline
@@ -28,19 +32,22 @@ from service.store.handles import Connection
 router = Router(prefix="/v1", tags=["Plans"])
 READ = [Depends(require("kpi:read"))]
 By = planfact.By
+_MONEY = ("plan", "fact", "expected", "gap", "run_rate", "needed_per_day")
+_FORESEEN = ("low", "mid", "high", "pipeline")
 COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a file without rows
 Method = Literal["run_rate", "combined"]
 
 
-@router.get("/plan-fact", dependencies=READ)
+@router.get("/plan-fact", response_model=PlanFactList, dependencies=READ)
 def plan_fact(
     call: CallDep,
     form: FormDep,
-    period: Annotated[str | None, Query(examples=["2026-11"])] = None,
+    period: PeriodParam = None,
     metrics: ListParam = None,
     by: By = "account",
     account: ListParam = None,
     forecast: Method = "run_rate",
+    money: MoneyParam = "minor",
     as_of: AsOf = None,
     lang: LangParam = None,
 ) -> Response:
@@ -51,10 +58,7 @@ def plan_fact(
     """
     if period is None:
         raise bad_parameter("period", "period is required, for example 2026-11.")
-    try:
-        span = Period.parse(period)
-    except ValueError as error:
-        raise bad_parameter("period", f"{error}.") from None
+    span = Period.parse(period)
     chosen = _plannable(metrics)
     now = min(as_of if as_of is not None else call.now, call.now)
     with call.read() as connection:
@@ -66,14 +70,14 @@ def plan_fact(
             if account is None or found.id in account
             for line in _lines(connection, found, chosen, span, by, now, forecast)
         ]
+    if money == "major":
+        rows = [_in_major(row) for row in rows]
     document = {"data": rows, "next_cursor": None, "next": None}
     return form.answer(document, f"plan-fact-{span.name}", COLUMNS)
 
 
 def _plannable(metrics: tuple[str, ...] | None) -> list[Metric]:
-    for name in metrics or ():
-        if name not in METRICS:
-            raise unknown_name(name, METRICS, "metric", parameter="metrics")
+    check_metrics(metrics, "metrics")
     return [
         metric
         for slug, metric in METRICS.items()
@@ -211,3 +215,17 @@ def _line(
         "working_days": {"all": everyone, "passed": passed, "left": left},
         "status": line.status,
     }
+
+
+def _in_major(line: dict[str, Any]) -> dict[str, Any]:
+    """A line with its money in major units."""
+    if line["currency"] is None:
+        return line
+    digits = exponent(line["currency"])
+
+    def major(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        told = ((name, row[name]) for name in names)
+        return {n: None if v is None else round(v / 10**digits, digits + 2) for n, v in told}
+
+    forecast = line["forecast"] | major(line["forecast"], _FORESEEN)
+    return line | major(line, _MONEY) | {"forecast": forecast}

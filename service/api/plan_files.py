@@ -12,10 +12,12 @@ from service.api.bodies import accepts
 from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import visible_configs
-from service.api.params import FlagParam
-from service.api.plans import note, read_period_or_none
+from service.api.params import FlagParam, PeriodParam
+from service.api.plan_schemas import PlansImported
+from service.api.plans import note
 from service.api.problems import bad_body, bad_parameter, problem
 from service.api.router import Router
+from service.domain.period import Period
 from service.errors import ConfigError
 from service.kpi.planfile import read_plans, table_of
 from service.kpi.planimport import Imported, Importer, LookedOnly
@@ -33,7 +35,7 @@ _BOUNDARY = re.compile(r'boundary="?([^";]{1,200})"?', re.IGNORECASE)
 _NAME = re.compile(rb'name="([^"]{0,200})"')
 
 
-@router.post("/plans/import", dependencies=WRITE)
+@router.post("/plans/import", response_model=PlansImported, dependencies=WRITE)
 @accepts(FORM, CSV, XLSX, "application/octet-stream", most_bytes=MOST_BYTES)
 async def import_plans(
     call: CallDep,
@@ -45,7 +47,8 @@ async def import_plans(
 ) -> Response:
     """Write the plans of a file; a rejected row stops all, unless `partial`.
 
-    `account`: of rows that name none. Dates that are all first days of months mean months.
+    `account`: of rows that name none (not needed by a key of one account). Dates that are all first
+    days of months mean months.
     """
     data = _file_of(await request.body(), request.headers.get("content-type", ""))
     found = await run_in_threadpool(
@@ -98,7 +101,7 @@ def _file_of(body: bytes, content_type: str) -> bytes:
 def plans_as_csv(
     call: CallDep,
     account: str | None = None,
-    period: str | None = None,
+    period: PeriodParam = None,
     dialect: Literal["excel_ru"] | None = None,
 ) -> Response:
     """Plans as CSV; what is imported again is unchanged."""
@@ -114,7 +117,7 @@ def plans_as_csv(
 def plans_as_xlsx(
     call: CallDep,
     account: str | None = None,
-    period: str | None = None,
+    period: PeriodParam = None,
     dialect: Literal["excel_ru"] | None = None,
 ) -> Response:
     """Plans as XLSX with real numbers."""
@@ -122,18 +125,15 @@ def plans_as_xlsx(
 
 
 def _table(call: Call, account: str | None, period: str | None) -> list[list[Any]]:
-    span = None if period is None else read_period_or_none(period)
-    if period is not None and span is None:
-        raise bad_parameter("period", f"{period[:40]!r} is no period; write for example 2026-11.")
     with call.read() as connection:
         fresh(call, connection)  # a workbook tells when it was made: its bytes are no tag
         visible = [a for a in visible_configs(call, connection) if account in (None, a)]
         rows: list[dict[str, Any]] = []
         for name in visible:
-            if span is None:
+            if period is None:
                 rows += store.plans(connection, [name])
             else:
-                rows += rows_within(connection, name, span, None)
+                rows += rows_within(connection, name, Period.parse(period), None)
     if len(rows) > 1_000_000:
         raise problem("too_many_rows", "More than 1,000,000 rows; name a period.")
     return table_of(rows)

@@ -1,16 +1,16 @@
 """What explains the gap of receipts (kpis.md 7): facts about three factors, no advice."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends
 from starlette.responses import Response
 
 from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import CallDep, json_answer
 from service.api.names import Names, visible_names
-from service.api.params import AsOf, LangParam, ListParam
-from service.api.plans import read_period_or_none
+from service.api.params import AsOf, LangParam, ListParam, PeriodParam
+from service.api.plan_schemas import GapList
 from service.api.problems import bad_parameter
 from service.api.router import Router
 from service.domain.instant import Instant
@@ -31,10 +31,10 @@ _PLANNED = ("receipts", "inquiries", "deals_won", "average_check")
 _BY: dict[str, planfact.By] = {"none": "account", "team": "team", "seller": "seller"}
 
 
-@router.get("/plan-fact/gap", dependencies=READ)
+@router.get("/plan-fact/gap", response_model=GapList, dependencies=READ)
 def plan_fact_gap(
     call: CallDep,
-    period: Annotated[str | None, Query(examples=["2026-11"])] = None,
+    period: PeriodParam = None,
     by: Literal["none", "team", "seller"] = "none",
     against: Against = "plan",
     account: ListParam = None,
@@ -48,9 +48,6 @@ def plan_fact_gap(
     """
     if period is None:
         raise bad_parameter("period", "period is required, for example 2026-11.")
-    span = read_period_or_none(period)
-    if span is None:
-        raise bad_parameter("period", f"{period[:40]!r} is no period; write for example 2026-11.")
     now = min(as_of if as_of is not None else call.now, call.now)
     with call.read() as connection:
         fresh(call, connection, now // 60)
@@ -58,7 +55,7 @@ def plan_fact_gap(
             line
             for names in visible_names(call, connection).values()
             if account is None or names.id in account
-            for line in _lines(connection, names, span, _BY[by], against, now)
+            for line in _lines(connection, names, Period.parse(period), _BY[by], against, now)
         ]
     return json_answer({"data": rows, "next_cursor": None, "next": None})
 
@@ -82,7 +79,7 @@ def _lines(
         groups = planfact.plan_groups(book, span, by)
         before = {group: _planned(book, span, by, group, now) for group in groups}
     else:
-        moved = compare.shifted(question, against, config, now)
+        moved = compare.shifted(question, against, config, now).question
         compared = {"from": moved.first.isoformat(), "to": moved.last.isoformat()}
         before = _states(connection, names, moved, by)
     chosen = {None} if by == "account" else {*before, *after}

@@ -12,6 +12,7 @@ from service.api.auth import require
 from service.api.bodies import safe
 from service.api.deps import CallDep, json_answer
 from service.api.names import Names, full_id, visible_names
+from service.api.plan_schemas import BackwardsShown, Decomposed
 from service.api.plans import (
     MOST_ROWS,
     MOST_VALUE,
@@ -72,7 +73,7 @@ class Backwards(BaseModel):
     attempts_per_inquiry: Decimal | None = Field(None, gt=0, le=10_000)
 
 
-@router.post("/plans/decompose", dependencies=WRITE)
+@router.post("/plans/decompose", response_model=Decomposed, dependencies=WRITE)
 def decompose(call: CallDep, body: Decompose) -> Response:
     """Split a value so that the rows sum to it exactly; norms are copied to all children."""
     with call.write() as connection:
@@ -173,7 +174,7 @@ def _shown(names: Names, splitter: Splitter, piece: Piece) -> dict[str, Any]:
     }
 
 
-@router.post("/plans/backwards", dependencies=READ)
+@router.post("/plans/backwards", response_model=BackwardsShown, dependencies=READ)
 @safe
 def backwards(call: CallDep, body: Backwards) -> Response:
     """From a goal in money to deals, inquiries and attempts; each rounded up once."""

@@ -12,7 +12,8 @@ from service.api.conditional import fresh
 from service.api.deps import CallDep, json_answer
 from service.api.names import full_id, visible_names
 from service.api.params import ListParam
-from service.api.plans import note, read_period_of
+from service.api.plan_schemas import PlanHistory, PlansMoved
+from service.api.plans import check_metrics, note, read_period_of
 from service.api.problems import bad_body, problem, unknown_name
 from service.api.router import Router
 from service.domain.instant import iso
@@ -46,13 +47,13 @@ class NotedPlans(Plans):
     reason: str = Field("", max_length=1000)
 
 
-@router.post("/plans/approve", dependencies=WRITE)
+@router.post("/plans/approve", response_model=PlansMoved, dependencies=WRITE)
 def approve_plans(call: CallDep, body: NotedPlans) -> Response:
     """Drafts become approved: from then on a change needs a reason."""
     return _moved(call, body, "approved", body.reason)
 
 
-@router.post("/plans/reopen", dependencies=WRITE)
+@router.post("/plans/reopen", response_model=PlansMoved, dependencies=WRITE)
 def reopen_plans(call: CallDep, body: ReasonedPlans) -> Response:
     """Approved and closed plans become drafts again."""
     if not body.reason.strip():
@@ -60,7 +61,7 @@ def reopen_plans(call: CallDep, body: ReasonedPlans) -> Response:
     return _moved(call, body, "draft", body.reason)
 
 
-@router.post("/plans/close", dependencies=WRITE)
+@router.post("/plans/close", response_model=PlansMoved, dependencies=WRITE)
 def close_plans(call: CallDep, body: NotedPlans) -> Response:
     """Approved plans become closed: nothing of them changes until they are reopened."""
     return _moved(call, body, "closed", body.reason)
@@ -94,7 +95,7 @@ def _moved(call: CallDep, body: Plans, state: State, reason: str) -> Response:
                         "period": period.name})  # fmt: skip
 
 
-@router.get("/plans/history", dependencies=READ)
+@router.get("/plans/history", response_model=PlanHistory, dependencies=READ)
 def plan_history(
     call: CallDep,
     account: ListParam = None,
@@ -105,6 +106,7 @@ def plan_history(
     limit: Annotated[int, Query(ge=1, le=MOST_VERSIONS)] = 100,
 ) -> Response:
     """Every version of plan rows: value, state, who, when, why; a removal has no value."""
+    check_metrics(metric, "metric")
     equal = {"metric": metric, "period": period, "team": team}
     chosen: dict[str, Any] = {name: v for name, v in equal.items() if v is not None}
     if seller is not None:

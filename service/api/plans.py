@@ -13,8 +13,9 @@ from service.api.auth import require
 from service.api.conditional import use_tag
 from service.api.deps import Call, CallDep, json_answer
 from service.api.names import Names, full_id, visible_names
-from service.api.params import Choice, ListParam, read_period
-from service.api.problems import bad_body, bad_parameter, fault, problem
+from service.api.params import Choice, ListParam, period_of
+from service.api.plan_schemas import PlanList, PlansWritten
+from service.api.problems import bad_body, bad_parameter, fault, problem, unknown_name
 from service.api.router import Router
 from service.domain.period import GRAINS, Period
 from service.errors import ApiError
@@ -23,12 +24,14 @@ from service.kpi.plantree import PlanBook, names_within
 from service.kpi.planwrite import Refused, Writer, book_of
 from service.store import plans as store
 from service.store.accounts import bump
-from service.store.audit import record
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Plans"])
 READ, WRITE = [Depends(require("kpi:read"))], [Depends(require("plans:write"))]
 MOST_ROWS, MOST_VALUE = 5000, 10**15
+StatusParam = Annotated[
+    tuple[str, ...] | None, Choice(("draft", "approved", "closed"), "status"), Query()
+]
 GrainParam = Annotated[tuple[str, ...] | None, Choice(GRAINS, "grain"), Query()]
 
 
@@ -71,7 +74,7 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@router.get("/plans", dependencies=READ)
+@router.get("/plans", response_model=PlanList, dependencies=READ)
 def list_plans(
     call: CallDep,
     account: ListParam = None,
@@ -80,9 +83,10 @@ def list_plans(
     grain: GrainParam = None,
     team: ListParam = None,
     seller: ListParam = None,
-    status: ListParam = None,
+    status: StatusParam = None,
 ) -> Response:
     """Plans as they stand; a week, quarter or year that is asked for is the sum of its parts."""
+    check_metrics(metric, "metric")
     spans = [_span(name) for name in period or ()]
     with call.read() as connection:
         visible = visible_names(call, connection)
@@ -105,24 +109,22 @@ def list_plans(
     return json_answer({"data": kept, "next_cursor": None, "next": None})
 
 
+def check_metrics(names: Sequence[str] | None, parameter: str) -> None:
+    """Refuse figures that there are not.
+
+    Raises:
+        ApiError: unknown_name.
+    """
+    for name in names or ():
+        if name not in METRICS:
+            raise unknown_name(name, METRICS, "metric", parameter=parameter)
+
+
 def _span(name: str) -> Period:
-    found = read_period_or_none(name)
+    found = period_of(name)
     if found is None:
         raise bad_parameter("period", f"{name!r} is no period; write for example 2026-11.")
     return found
-
-
-def read_period_or_none(text: str) -> Period | None:
-    """A period within the years that we keep."""
-    try:
-        found = read_period(text)
-    except ValueError:
-        return None
-    except Exception as error:  # pydantic's own kind
-        if type(error).__name__ != "PydanticCustomError":
-            raise
-        return None
-    return found if isinstance(found, Period) else None
 
 
 def _summed(
@@ -148,7 +150,7 @@ def _summed(
     return found
 
 
-@router.put("/plans", dependencies=WRITE)
+@router.put("/plans", response_model=PlansWritten, dependencies=WRITE)
 def put_plans(call: CallDep, body: PlanRows) -> Response:
     """Write rows; the same again changes nothing and makes no version."""
     with call.write() as connection:
@@ -232,10 +234,7 @@ def note(
     """Say that plans changed: in the data version and in the audit log."""
     for account in sorted(accounts):
         bump(connection, account)
-        record(
-            connection, call.caller.key_id, what, call.now, account_id=account, after=after,
-            request_id=call.request_id, address=call.address,
-        )  # fmt: skip
+        call.note(connection, what, account, after=after)
 
 
 def checked(names: Mapping[str, Names], body: PlanRows) -> list[dict[str, Any]]:
@@ -270,7 +269,7 @@ def _row(
                              "unknown_name"))  # fmt: skip
     elif not metric.plannable:
         faults.append(_fault(f"{place}/metric", f"{row.metric} cannot be planned."))
-    if read_period_or_none(row.period) is None:
+    if period_of(row.period) is None:
         detail = f"{row.period[:40]!r} is no period; write for example 2026-12."
         faults.append(_fault(f"{place}/period", detail))
     account, _, seller = (row.seller or "").partition(".")
@@ -298,7 +297,7 @@ def _fault(pointer: str, detail: str, code: str = "invalid_body") -> dict[str, A
 
 def read_period_of(text: str, pointer: str) -> Period:
     """A period in a body."""
-    found = read_period_or_none(text)
+    found = period_of(text)
     if found is None:
         raise bad_body(pointer, f"{text[:40]!r} is no period; write for example 2026-12.")
     return found

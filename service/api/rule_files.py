@@ -25,7 +25,6 @@ from service.domain.config import Config
 from service.domain.instant import iso
 from service.errors import ConfigError
 from service.store import rule_files
-from service.store.audit import record
 from service.store.handles import Connection
 from service.store.rule_files import FileVersion, NewFile
 
@@ -176,11 +175,8 @@ def _save(call: Call, connection: Connection, config: Config, new: NewFile, what
     after = rule_files.history(connection, account)
     changed = shelf.changed(after)[-1]
     if len(after) > len(before):
-        record(
-            connection, call.caller.key_id, what, call.now, account_id=account,
-            before={"version": version - 1}, request_id=call.request_id, address=call.address,
-            after={"version": version, "changed": changed, "reason": new.reason},
-        )  # fmt: skip
+        told = {"version": version, "changed": changed, "reason": new.reason}
+        call.note(connection, what, account, before={"version": version - 1}, after=told)
     answer = {"account": account, "version": version, "changed": changed}
     return json_answer(answer, headers={"etag": _tag(account, after)})
 

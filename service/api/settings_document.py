@@ -23,7 +23,6 @@ from service.errors import ApiError, ConfigError
 from service.kpi.planwrite import before_settings
 from service.store import accounts
 from service.store.accounts import AccountRow
-from service.store.audit import record
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Administration"])
@@ -121,19 +120,9 @@ def _note(
     before: AccountDocument,
     after: AccountDocument,
 ) -> None:
-    if before == after:
-        return
-    record(
-        connection,
-        call.caller.key_id,
-        "settings.saved",
-        call.now,
-        account_id=account_id,
-        before=_plain(before),
-        after=_plain(after),
-        request_id=call.request_id,
-        address=call.address,
-    )
+    if before != after:
+        told = {"before": _plain(before), "after": _plain(after)}
+        call.note(connection, "settings.saved", account_id, **told)
 
 
 def _as_problem(sentence: str) -> ApiError:

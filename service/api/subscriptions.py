@@ -12,6 +12,13 @@ from starlette.responses import Response
 
 from service.alerts import events
 from service.alerts.channels.webhook import PREFIX, Webhook
+from service.api.alert_schemas import (
+    SecretSubscription,
+    SubscriberMessages,
+    Subscription,
+    SubscriptionList,
+    Tested,
+)
 from service.api.alerts import shown_delivery
 from service.api.auth import require
 from service.api.deps import Call, CallDep, json_answer
@@ -25,7 +32,6 @@ from service.http import public_address
 from service.secrets import load_box
 from service.store import outbox
 from service.store import subscriptions as store
-from service.store.audit import record
 from service.store.handles import Connection
 from service.store.ids import new_id
 from service.store.reads.alerts import of_receiver
@@ -49,7 +55,7 @@ class NewSubscription(BaseModel):
 
 
 class ChangedSubscription(BaseModel):
-    """What changes; what is absent stays."""
+    """What changes; what is absent stays (`accounts` null: all that the key sees)."""
 
     model_config = ConfigDict(extra="forbid")
     url: str | None = Field(None, max_length=2000)
@@ -107,6 +113,13 @@ def _check_url(url: str, *, allow_private: bool) -> None:
         raise bad_body("#/url", f"{error}.", "target_refused") from None
 
 
+def _whose(call: Call, accounts: list[str] | None) -> list[str] | None:
+    """The accounts of a subscription; all there are only for a key that sees all."""
+    if accounts is None and "*" not in call.caller.accounts:
+        return sorted(call.caller.accounts)
+    return accounts
+
+
 def _new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
@@ -126,16 +139,16 @@ def _found(call: Call, connection: Connection, subscription_id: str) -> Row:
     return row
 
 
-@router.post("/subscriptions", status_code=201, dependencies=WRITE)
+@router.post(
+    "/subscriptions", response_model=SecretSubscription, status_code=201, dependencies=WRITE
+)
 def create(call: CallDep, body: NewSubscription) -> Response:
     """Subscribe; the secret is shown once."""
     secret = _new_secret()
     box = load_box(call.settings)
     with call.write() as connection:
         _check(call, connection, body.url, body.events, body.accounts, body.filters)
-        accounts = body.accounts
-        if accounts is None and "*" not in call.caller.accounts:
-            accounts = sorted(call.caller.accounts)
+        accounts = _whose(call, body.accounts)
         chosen = store.add(
             connection,
             {
@@ -145,14 +158,13 @@ def create(call: CallDep, body: NewSubscription) -> Response:
             call.now,
         )  # fmt: skip
         told = {"url": body.url, "events": body.events}
-        record(connection, call.caller.key_id, "subscription.created", call.now, after=told,
-               request_id=call.request_id)  # fmt: skip
+        call.note(connection, "subscription.created", after=told)
         row = _found(call, connection, chosen)
     location = f"/v1/subscriptions/{chosen}"
     return json_answer({**_shown(row), "secret": secret}, 201, {"location": location})
 
 
-@router.get("/subscriptions", dependencies=WRITE)
+@router.get("/subscriptions", response_model=SubscriptionList, dependencies=WRITE)
 def list_subscriptions(call: CallDep) -> Response:
     """All subscriptions that the key may see."""
     with call.read() as connection:
@@ -160,20 +172,23 @@ def list_subscriptions(call: CallDep) -> Response:
     return json_answer({"data": [_shown(row) for row in rows], "next_cursor": None, "next": None})
 
 
-@router.get("/subscriptions/{subscription_id}", dependencies=WRITE)
+@router.get("/subscriptions/{subscription_id}", response_model=Subscription, dependencies=WRITE)
 def get_subscription(subscription_id: str, call: CallDep) -> Response:
     """One subscription, without its secret."""
     with call.read() as connection:
         return json_answer(_shown(_found(call, connection, subscription_id)))
 
 
-@router.patch("/subscriptions/{subscription_id}", dependencies=WRITE)
+@router.patch("/subscriptions/{subscription_id}", response_model=Subscription, dependencies=WRITE)
 def change(subscription_id: str, call: CallDep, body: ChangedSubscription) -> Response:
     """Change address, events, filters; or switch it on and off."""
     with call.write() as connection:
         _found(call, connection, subscription_id)
         _check(call, connection, body.url, body.events, body.accounts, body.filters)
-        values = body.model_dump(exclude_unset=True)
+        told = body.model_dump(exclude_unset=True).items()
+        values = {name: value for name, value in told if value is not None}
+        if "accounts" in body.model_fields_set:
+            values["accounts"] = _whose(call, body.accounts)
         if values.get("status") == "active":
             values["failing_since"] = None
         if values:
@@ -190,7 +205,7 @@ def remove(subscription_id: str, call: CallDep) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/subscriptions/{subscription_id}/test", dependencies=WRITE)
+@router.post("/subscriptions/{subscription_id}/test", response_model=Tested, dependencies=WRITE)
 def test(subscription_id: str, call: CallDep) -> Response:
     """Send a `ping`; answers status and latency, never the receiver's body."""
     with call.read() as connection:
@@ -212,7 +227,9 @@ def test(subscription_id: str, call: CallDep) -> Response:
     )
 
 
-@router.post("/subscriptions/{subscription_id}/rotate", dependencies=WRITE)
+@router.post(
+    "/subscriptions/{subscription_id}/rotate", response_model=SecretSubscription, dependencies=WRITE
+)
 def rotate(subscription_id: str, call: CallDep) -> Response:
     """A new secret; for 24 hours both sign."""
     secret = _new_secret()
@@ -226,7 +243,11 @@ def rotate(subscription_id: str, call: CallDep) -> Response:
     return json_answer({**_shown(row), "secret": secret})
 
 
-@router.get("/subscriptions/{subscription_id}/deliveries", dependencies=WRITE)
+@router.get(
+    "/subscriptions/{subscription_id}/deliveries",
+    response_model=SubscriberMessages,
+    dependencies=WRITE,
+)
 def list_deliveries(subscription_id: str, call: CallDep) -> Response:
     """The newest messages to a subscriber with all attempts."""
     with call.read() as connection:
@@ -249,6 +270,7 @@ def list_deliveries(subscription_id: str, call: CallDep) -> Response:
 @router.post(
     "/subscriptions/{subscription_id}/deliveries/{delivery_id}/replay",
     status_code=202,
+    response_class=Response,
     dependencies=WRITE,
 )
 def replay(subscription_id: str, delivery_id: str, call: CallDep) -> Response:

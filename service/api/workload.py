@@ -13,6 +13,7 @@ from service.api.deps import CallDep, json_answer
 from service.api.names import Names, full_id, visible_names
 from service.api.params import AsOf, LangParam, ListParam
 from service.api.router import Router
+from service.api.workload_schemas import Workload
 from service.domain.instant import Instant, iso
 from service.domain.period import local_date, local_day
 from service.domain.standards import load_status
@@ -29,7 +30,7 @@ _TOTALS = (
 )  # fmt: skip
 
 
-@router.get("/workload", dependencies=[Depends(require("kpi:read"))])
+@router.get("/workload", response_model=Workload, dependencies=[Depends(require("kpi:read"))])
 def workload(
     call: CallDep,
     as_of: AsOf = None,

@@ -137,7 +137,7 @@ def _relations(*targets: tuple[str, str]) -> str:
 
 
 def _styles() -> str:
-    formats = (0, 14, 164, 4, 0)  # general, short date, date and time, #,##0.00, bold
+    formats = (0, 14, 164, 165, 0)  # general, short date, date and time, money, bold
     cells = "".join(
         f'<xf numFmtId="{number}" fontId="{int(place == _TITLE)}" fillId="0" borderId="0" xfId="0"'
         ' applyNumberFormat="1" applyFont="1"/>'
@@ -145,8 +145,9 @@ def _styles() -> str:
     )
     font = '<sz val="11"/><name val="Calibri"/>'
     return (
-        f'<styleSheet xmlns="{_MAIN}"><numFmts count="1">'
-        '<numFmt numFmtId="164" formatCode="dd\\.mm\\.yyyy\\ hh:mm:ss"/></numFmts>'
+        f'<styleSheet xmlns="{_MAIN}"><numFmts count="2">'
+        '<numFmt numFmtId="164" formatCode="dd\\.mm\\.yyyy\\ hh:mm:ss"/>'
+        '<numFmt numFmtId="165" formatCode="#,##0.00#"/></numFmts>'
         f'<fonts count="2"><font>{font}</font><font><b/>{font}</font></fonts>'
         '<fills count="2"><fill><patternFill patternType="none"/></fill>'
         '<fill><patternFill patternType="gray125"/></fill></fills>'

@@ -111,14 +111,13 @@ def list_accounts(as_json: Json = False) -> None:
 @app.command()
 def check(
     account: Account,
-    lang: Annotated[str | None, typer.Option(help="ru or en; default: DOZOR_LANG")] = None,
+    lang: Annotated[str, typer.Option(help="ru or en; default: DOZOR_LANG")] = "",
     as_json: Json = False,
 ) -> None:
     """What of an account works and what does not, in plain words."""
-    if lang not in (None, "ru", "en"):
-        raise ConfigError(f"--lang: {lang[:20]!r} must be ru or en")
+    spoken = base.spoken(lang)
     with base.office() as office:
-        told = [found.told(lang or office.settings.lang) for found in checks.check(office, account)]
+        told = [found.told(spoken) for found in checks.check(office, account)]
     if as_json:
         base.show_json([one._asdict() for one in told])
     else:

@@ -8,8 +8,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from service import log
+from service.errors import ConfigError
 from service.pipeline.office import Office
 from service.settings import Settings, load_settings
 
@@ -22,6 +24,17 @@ def settings(**overrides: object) -> Settings:
     found = load_settings(**{k: v for k, v in overrides.items() if v is not None})
     log.configure(found.log_format, found.log_level)
     return found
+
+
+def spoken(lang: str) -> str:
+    """`ru` or `en`: as asked for, else DOZOR_LANG.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if lang not in ("", "ru", "en"):
+        raise ConfigError(f"--lang: {lang[:20]!r} must be ru or en")
+    return lang or settings().lang
 
 
 @contextmanager
@@ -46,8 +59,8 @@ def show_json(data: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Data for people."""
+    """Data for people; brackets in it are text, no markup."""
     table = Table(*columns, title=title or None, title_justify="left")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
     out.print(table)

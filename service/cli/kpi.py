@@ -16,14 +16,16 @@ Json = Annotated[bool, typer.Option("--json", help="data for programs")]
 @app.command("list")
 def list_figures(
     markdown: Annotated[bool, typer.Option(help="as the page deploy/bi/figures.md")] = False,
+    lang: Annotated[str, typer.Option(help="ru or en; default: DOZOR_LANG")] = "",
     as_json: Json = False,
 ) -> None:
     """All figures with unit, kind and formula."""
     if markdown:
         print(paper.page(), end="")
         return
+    spoken = base.spoken(lang)
     rows = [
-        (m.slug, m.ru, m.unit, KINDS.get(m.kind, m.kind), m.direction, m.formula)
+        (m.slug, m.title(spoken), m.unit, KINDS.get(m.kind, m.kind), m.direction, m.formula)
         for m in METRICS.values()
     ]
     names = ("slug", "title", "unit", "kind", "direction", "formula")

@@ -30,7 +30,9 @@ def _plans() -> None:
 @app.command("import")
 def import_plans(
     file: Annotated[Path, typer.Argument(help="CSV or XLSX")],
-    account: Annotated[str | None, typer.Option(help="of rows that name none")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="of rows that name none; needed if there are several")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only look")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="leave out rejected rows")] = False,
     reason: Annotated[str, typer.Option(help="needed where approved plans change")] = "",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from service.rules import paper
 from service.rules.loading import builtin_rules, parse_rules, read_rules
 from service.rules.schema import Change, RuleModel, changed, rule_schema
 from service.rules.testing import run_tests
+from service.rules.words import span_text
 from service.store.engine import reading
 
 app = typer.Typer(help="Rules: look at them, check and test a file.", no_args_is_help=True)
@@ -47,6 +49,7 @@ def _known(account: str) -> list[RuleModel]:
 @app.command("list")
 def list_rules(
     account: Whose = "",
+    lang: Annotated[str, typer.Option(help="ru or en; default: DOZOR_LANG")] = "",
     as_json: Json = False,
     markdown: Annotated[str, typer.Option(help="as a Markdown table: ru or en")] = "",
 ) -> None:
@@ -62,7 +65,8 @@ def list_rules(
             [m.model_dump(mode="json", by_alias=True, exclude={"tests"}) for m in models]
         )
         return
-    rows = [(m.id, m.on, m.form, m.severity, m.for_, m.title.ru) for m in models]
+    title = attrgetter(f"title.{base.spoken(lang)}")
+    rows = [(m.id, m.on, m.form, m.severity, span_text(m), title(m)) for m in models]
     base.show_table(("id", "on", "form", "severity", "for", "title"), rows)
 
 
@@ -175,14 +179,12 @@ def propose(
 def explain(
     deal: Annotated[str, typer.Argument(metavar="DEAL", help="a deal's id in the CRM")],
     account: Annotated[str, typer.Option(help="whose deal it is")],
-    lang: Annotated[str, typer.Option(help="ru or en")] = "",
+    lang: Annotated[str, typer.Option(help="ru or en; default: DOZOR_LANG")] = "",
     as_json: Json = False,
 ) -> None:
     """Why a deal is in violation, was or will be: the story of each verdict."""
+    spoken = base.spoken(lang)
     with base.office() as office:
-        spoken = lang or office.settings.lang
-        if spoken not in {"ru", "en"}:
-            raise ConfigError(f"--lang: {lang!r} is none of ru, en")
         found = explaining.explain(office, account, deal, spoken)
     if as_json:
         base.show_json(

@@ -1,18 +1,21 @@
 """Money is whole minor units with a currency (ISO 4217 exponents)."""
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
-_EXPONENTS = {
+USUAL, MOST_DIGITS = 2, 3
+ODD: Mapping[str, int] = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF"), 0),
-    **dict.fromkeys(("UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
+"""The exponents that are not 2."""
 _LARGEST = Decimal(10) ** 15
 
 
 def exponent(currency: str) -> int:
     """How many digits follow the point of a major unit: 2 for most."""
-    return _EXPONENTS.get(currency, 2)
+    return ODD.get(currency, USUAL)
 
 
 def minor_units(amount: str, currency: str) -> int:

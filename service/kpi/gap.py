@@ -105,5 +105,5 @@ def shown(state: State) -> Mapping[str, float | int | None]:
         "receipts": state.receipts,
         "inquiries": None if volume is None else int(volume),
         "sales_per_inquiry": None if rate is None else float(round(rate, 6)),
-        "average_check": None if check is None else int(check + Fraction(1, 2)),
+        "average_check": None if check is None else floor(check + Fraction(1, 2)),
     }

@@ -20,8 +20,8 @@ Number = int | float | None
 Recipe = Callable[[Mapping[str, Number]], Number]
 ALL_GRAINS = ("day", "week", "month", "quarter", "year")
 DIMENSIONS = (
-    "account", "seller", "team", "pipeline", "source", "stage", "reason", "weekday", "currency",
-    "rule", "severity",
+    "account", "seller", "team", "person", "pipeline", "source", "stage", "reason", "weekday",
+    "currency", "rule", "severity",
 )  # fmt: skip
 OF_CONTRIBUTIONS = tuple(name for name in DIMENSIONS if name not in {"rule", "severity"})
 PLAIN_DIMENSIONS = tuple(

@@ -1,12 +1,9 @@
 """Plan against fact at an instant (kpis.md 8.3): pace, run rate, what is needed, status."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Literal
-
-from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.domain.instant import Instant
@@ -14,8 +11,6 @@ from service.domain.period import Period, day_start, local_date, periods, to_day
 from service.kpi.metrics import METRICS, Metric
 from service.kpi.plantree import WHOLE, PlanBook, Scope, scope_of
 from service.kpi.plantree import expected as expected_by
-from service.kpi.planwrite import book_of
-from service.kpi.question import Question
 
 NORM_MIN = 5  # a ratio on fewer cases than this says nothing
 
@@ -187,7 +182,8 @@ def _status_of_limit(
 ) -> str:
     """Less is better: the plan is what may not be exceeded (signs turned, 8.3).
 
-    It is missed as soon as it is exceeded, and done when the period is over without that.
+    It is missed as soon as it is exceeded, and done when the period is over without that; 0 is
+    no plan, as everywhere (8.3).
     """
     if not plan or expected is None:
         return "no_plan"
@@ -308,43 +304,3 @@ def _limit_of(book: PlanBook, metric: Metric, period: Period, scope: Scope) -> P
     if not rows:
         return Plan()
     return Plan(sum(row["value"] for row in rows), None, max(row["version"] for row in rows))
-
-
-def plans_of_spans(
-    connection: Connection, configs: Mapping[str, Config], question: Question
-) -> Mapping[tuple[str, date, str | None], int]:
-    """Plans by (metric, first day, group), for queries by account, team or seller."""
-    others = set(question.dimensions) - {"account", "team", "seller"}
-    if others or {"team", "seller"} <= set(question.dimensions):
-        return {}
-    by: By = "account"
-    if "seller" in question.dimensions or "team" in question.dimensions:
-        by = "seller" if "seller" in question.dimensions else "team"
-    found: dict[tuple[str, date, str | None], int] = {}
-    for config in configs.values():
-        slugs = {metric.slug for metric in question.metrics if metric.plannable}
-        book = book_of(connection, config, slugs | _parts_of(question), _month_names(question))
-        for first, last in question.spans():
-            span = Period(first, last, "day")
-            for metric in question.metrics:
-                for group in plan_groups(book, span, by) if metric.plannable else ():
-                    plan = plan_of(book, metric, span, by, group, 0).value
-                    key = (metric.slug, first, _key(config, by, group, question))
-                    if plan is not None:
-                        found[key] = found.get(key, 0) + plan
-    return found
-
-
-def _key(config: Config, by: By, group: str | None, question: Question) -> str | None:
-    if by == "account" and "account" in question.dimensions:
-        return config.account_id
-    return group
-
-
-def _parts_of(question: Question) -> set[str]:
-    ratios = [metric for metric in question.metrics if metric.kind == "ratio"]
-    return {name for metric in ratios for name in (metric.numerator, "deals_won")}
-
-
-def _month_names(question: Question) -> set[str]:
-    return {month.name for month in periods(question.first, question.last, "month")}

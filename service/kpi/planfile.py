@@ -4,15 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from typing import Any
 
 from service.domain.config import Config
-from service.domain.money import exponent, major_units
+from service.domain.money import major_units
 from service.domain.named import find
 from service.domain.period import Period
 from service.errors import ConfigError
 from service.kpi.metrics import METRICS, Metric
+from service.kpi.planamount import read_amount
 from service.kpi.plansheet import Cell, Line
 
 COLUMNS = ("account", "metric", "period", "team", "seller", "value", "currency", "status", "locked")
@@ -31,11 +32,14 @@ _HEADINGS: dict[str, tuple[str, ...]] = {
 }
 _MONTHS = ("январь", "февраль", "март", "апрель", "май", "июнь", "июль", "август", "сентябрь",
            "октябрь", "ноябрь", "декабрь")  # fmt: skip
+_ENGLISH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_SHORT = {name[:3]: number for number, name in enumerate(_MONTHS, 1)}
+_SHORT |= {name: number for number, name in enumerate(_ENGLISH, 1)}
+_CELL_MONTH = re.compile(r"([a-zа-я]{3})\.?[\s-]?(\d{2})")  # what Excel makes of 2026-12
 _DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 _YES, _NO = ("true", "1", "да", "yes"), ("false", "0", "нет", "no", "")
 _STATUSES = {"draft": "draft", "approved": "approved", "closed": "closed", "": None}
 _STATUSES |= {"черновик": "draft", "утверждён": "approved", "утвержден": "approved"}
-_LARGEST = 10**15
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,14 @@ class Sheet:
 
 
 def read_plans(lines: Sequence[Line], configs: Mapping[str, Config], account: str | None) -> Sheet:
-    """Rows of a file. `account`: of lines that name none.
+    """Rows of a file. `account`: of lines that name none; without it the only one that there is.
 
     Raises:
         ConfigError: the heading lacks a column, or there is a strange one.
     """
     places = _headings(lines[0][1])
+    if account is None and len(configs) == 1:
+        account = next(iter(configs))
     names = {column: str(lines[0][1][index]) for column, index in places.items()}
     months = _are_months(lines[1:], places)
     found = Sheet()
@@ -135,6 +141,18 @@ def _date_of(cell: Cell) -> date | None:
         return None
 
 
+def _month_in_words(text: str) -> str | None:
+    """`декабрь 2026`, `декабрь 2026 г.`, `дек.26`, `Dec-26` as 2026-12."""
+    told = text.casefold().removesuffix("г.").strip()
+    word, _, year = told.partition(" ")
+    if word in _MONTHS and year.isdigit():
+        return f"{year}-{_MONTHS.index(word) + 1:02d}"
+    short = _CELL_MONTH.fullmatch(told)
+    if short is not None and short[1] in _SHORT:
+        return f"20{short[2]}-{_SHORT[short[1]]:02d}"
+    return None
+
+
 @dataclass
 class _Reader:
     """One line."""
@@ -157,7 +175,11 @@ class _Reader:
         chosen = self.text("account") or account or ""
         config = configs.get(chosen)
         if config is None:
-            detail = f"There is no account {chosen!r}." if chosen else "No account is named."
+            detail = (
+                f"There is no account {chosen!r}."
+                if chosen
+                else "No account is named: give one for the file, or a column account."
+            )
             self.fault("account", "unknown_name", detail)
             return {}
         metric = self._metric()
@@ -173,8 +195,8 @@ class _Reader:
         return {
             "account_id": chosen, "metric": metric.slug if metric else "",
             "period": self._period(), "team": "" if seller else team, "seller": seller,
-            "value": self._value(currency), "currency": currency, "status": self._status(),
-            "locked": self._locked(),
+            "value": self._value(metric, currency), "currency": currency,
+            "status": self._status(), "locked": self._locked(),
         }  # fmt: skip
 
     def _metric(self) -> Metric | None:
@@ -184,7 +206,10 @@ class _Reader:
             None,
         )
         if found is None:
-            self.fault("metric", "unknown_name", f"There is no metric {name[:40]!r}.")
+            known = [word for m in METRICS.values() for word in (m.slug, m.ru, m.en)]
+            near = get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f" Near ones: {', '.join(near)}." if near else ""
+            self.fault("metric", "unknown_name", f"There is no metric {name[:40]!r}.{hint}")
         elif not found.plannable:
             self.fault("metric", "invalid_body", f"{found.slug} cannot be planned.")
             return None
@@ -209,9 +234,7 @@ class _Reader:
         day = _date_of(cell)
         if day is not None:
             return Period.around(day, "month" if self.months else "day").name
-        word, _, year = text.casefold().partition(" ")
-        if word in _MONTHS and year.isdigit():
-            text = f"{year}-{_MONTHS.index(word) + 1:02d}"
+        text = _month_in_words(text) or text
         try:
             found = Period.parse(text)
         except ValueError as error:
@@ -221,27 +244,13 @@ class _Reader:
             self.fault(column, "invalid_body", f"{text!r} is out of range.")
         return found.name
 
-    def _value(self, currency: str) -> int | None:
-        """A number as people write it; empty removes the plan."""
-        text = re.sub(r"[\s\u00a0\u202f]", "", self.text("value"))
-        if not text:
-            return None
-        if "," in text and "." in text:
-            text = text.replace("." if text.rfind(",") > text.rfind(".") else ",", "")
+    def _value(self, metric: Metric | None, currency: str) -> int | None:
+        by_title = metric is not None and self.text("metric") != metric.slug
         try:
-            value = Decimal(text.replace(",", "."))
-        except InvalidOperation:
-            self.fault("value", "invalid_body", "It is no number; write for example 1 234,50.")
+            return read_amount(self.text("value"), metric, currency, by_title=by_title)
+        except ValueError as error:
+            self.fault("value", "invalid_body", str(error))
             return None
-        places = exponent(currency) if currency else 0
-        if not value.is_finite() or abs(value) > _LARGEST or value < 0:
-            self.fault("value", "invalid_body", "A plan is a number from 0 to 10^15.")
-            return None
-        scaled = value.scaleb(places)
-        if scaled != int(scaled):
-            detail = f"At most {places} digits after the point." if places else "A whole number."
-            self.fault("value", "invalid_body", detail)
-        return int(scaled)
 
     def _status(self) -> str | None:
         name = self.text("status").casefold()

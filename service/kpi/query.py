@@ -108,7 +108,7 @@ def _tabulate(scene: _Scene) -> Table:
 
 
 def _currencies(question: Question, configs: Mapping[str, Config]) -> list[str]:
-    if not question.has_money:
+    if not question.by_currency:
         return [""]
     return sorted({config.currency for config in configs.values()}) or ["RUB"]
 

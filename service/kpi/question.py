@@ -9,11 +9,12 @@ from typing import NamedTuple
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import Grain, local_day, periods
+from service.domain.persons import person_of, persons, sellers_of
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.sums import Cut
 
-COLUMNS = {"seller": "seller", "team": "seller", "pipeline": "pipeline"}
+COLUMNS = {"seller": "seller", "team": "seller", "person": "seller", "pipeline": "pipeline"}
 COLUMNS |= {"source": "source", "stage": "stage", "reason": "reason"}
 PLAIN = ("source", "rule", "severity")  # told as they are, no ids of an account
 WHOLE_MONTHS = {None, "month", "quarter", "year"}
@@ -29,7 +30,7 @@ class Question:
 
     `restate`: undone wins and losses are taken back where they stood (kpis.md 1.9); `within`:
     seconds after which every member of a cohort is looked at; `strict`: skipped stages are not
-    passed.
+    passed; `currencies`: told apart even if no figure is money.
     """
 
     metrics: tuple[Metric, ...]
@@ -43,6 +44,7 @@ class Question:
     restate: bool = False
     within: int = 0
     strict: bool = False
+    currencies: bool = False
 
     @property
     def needed(self) -> tuple[Metric, ...]:
@@ -52,8 +54,13 @@ class Question:
 
     @property
     def has_money(self) -> bool:
-        """Whether currency is an implicit dimension."""
+        """Whether some figure is money: then currency is told apart unasked."""
         return any(is_of_money(metric) for metric in self.needed)
+
+    @property
+    def by_currency(self) -> bool:
+        """Whether there is a row for each currency."""
+        return self.has_money or self.currencies
 
     @property
     def by_stage(self) -> bool:
@@ -133,6 +140,7 @@ class Grouper:
         self._config = config
         self._question = question
         self._columns = columns
+        self._persons = persons(config)
         self._spans = question.spans()
         self._first = [span[0] for span in self._spans]
 
@@ -142,7 +150,7 @@ class Grouper:
 
     def currency(self, told: str) -> str:
         """The currency of a cell; what has none stands with the account's."""
-        if not self._question.has_money and "currency" not in self._question.dimensions:
+        if not self._question.by_currency:
             return ""
         return told or self._config.currency
 
@@ -163,12 +171,12 @@ class Grouper:
         if dimension == "team":
             team = self._config.team_of(row["seller"])
             return team.id if team else None
+        if dimension == "person":
+            return person_of(self._config, self._persons, row["seller"])
         if dimension in PLAIN:
             return row[dimension] or None
         if dimension == "stage":
             return f"{account}.{row['pipeline']}.{row['stage']}" if row["stage"] else None
-        if dimension == "currency":
-            return None
         return f"{account}.{row[dimension]}" if row[dimension] else None
 
 
@@ -192,6 +200,8 @@ def own_filters(config: Config, question: Question) -> tuple[Filter, ...] | None
         if dimension == "team":
             column = "seller"
             own = tuple(s for t in values if t in config.teams for s in config.teams[t].sellers)
+        elif dimension == "person":
+            column, own = "seller", sellers_of(config, values)
         elif dimension in PLAIN:
             column, own = dimension, values
         else:

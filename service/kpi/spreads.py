@@ -23,6 +23,7 @@ from sqlalchemy import (
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_day
+from service.domain.persons import persons
 from service.kpi import civil
 from service.kpi.metric import Metric
 from service.kpi.question import Cells, Filter, Question, Spread, own_filters
@@ -158,7 +159,7 @@ def _keys(config: Config, question: Question, columns: Any, day: Element) -> lis
         _group(config, dimension, columns, day).label(f"g{n}")
         for n, dimension in enumerate(question.dimensions)
     ]
-    if not question.has_money and "currency" not in question.dimensions:
+    if not question.by_currency:
         return [*made, literal("").label("currency")]
     told = columns.get("currency")
     own = literal(config.currency)
@@ -178,13 +179,15 @@ def _group(config: Config, dimension: str, columns: Any, day: Element) -> Elemen
     if dimension == "team":
         teams = [(columns.seller.in_(t.sellers), t.id) for t in config.teams.values() if t.sellers]
         return case(*teams, else_=literal("")) if teams else literal("")
+    if dimension == "person":
+        own = case((columns.seller == "", ""), else_=literal(prefix).concat(columns.seller))
+        named = [(columns.seller == seller, who) for seller, who in persons(config).items()]
+        return case(*named, else_=own) if named else own
     if dimension == "source":
         return columns.source
     if dimension == "stage":
         whole = literal(prefix).concat(columns.pipeline).concat(".").concat(columns.stage)
         return case((columns.stage == "", ""), else_=whole)
-    if dimension == "currency":
-        return literal("")
     column = columns[dimension]
     return case((column == "", ""), else_=literal(prefix).concat(column))
 

@@ -48,6 +48,8 @@ def _sums(scene: Scene) -> Any:
             _C.c.account_id.in_(scene.accounts), _C.c.metric.in_(PARTS),
             _C.c.at + _C.c.age <= scene.at,
         )  # fmt: skip
+        if scene.days is not None:
+            mine = and_(mine, scene.days(_C.c.day))
         return query.where(mine).group_by(*columns).subquery("kpi")
 
     return scene.once("kpi_daily", make)

@@ -13,11 +13,12 @@ from fractions import Fraction
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import Period, day_start, local_date, to_day
-from service.kpi import odds, planfact
+from service.kpi import odds
 from service.kpi.derived import Ground, Made, from_table, key_of
 from service.kpi.loadspread import load_spread
 from service.kpi.metric import Metric, Number
 from service.kpi.metrics import METRICS
+from service.kpi.planspans import SpanPlans
 from service.kpi.question import Group, Grouper, Question, columns_of, own_filters
 from service.kpi.sums import Ask, bases, steps
 from service.kpi.terms import Told, parts_of
@@ -104,7 +105,7 @@ def average_of(slug: str) -> Way:
 
 
 def _currencies(ground: Ground) -> list[str]:
-    if not ground.question.has_money:
+    if not ground.question.by_currency:
         return [""]
     return sorted({config.currency for config in ground.configs.values()})
 
@@ -205,26 +206,20 @@ def coverage(ground: Ground, _metric: Metric) -> Made:
     for number, (_, last) in enumerate(question.spans()):
         month = Period.around(last, "month")
         asked = question.about([METRICS["pipeline_weighted"], METRICS["receipts"]])
-        plans = planfact.plans_of_spans(
-            ground.connection, ground.configs, asked.over(month.first, month.last)
-        )
+        whole = asked.over(month.first, month.last)
+        plans = SpanPlans.read(ground.connection, ground.configs, whole)
         ahead = ground.answer(asked.about([METRICS["pipeline_weighted"]]).over(last, last))
         done = ground.answer(asked.about([METRICS["receipts"]]).over(month.first, last))
         facts = {key_of(row, asked)[1:]: row["values"]["receipts"] for row in done.rows}
         for row in ahead.rows:
             _, group, currency = key_of(row, asked)
-            planned = plans.get(("receipts", month.first, _plan_key(question, group)))
+            planned = plans.of(METRICS["receipts"], row)
             made.rows[number, group, currency] = _covered(
                 row["values"]["pipeline_weighted"], planned, facts.get((group, currency), 0)
             )
         if not question.dimensions:
             made.wholes = {c: t for (n, _, c), t in made.rows.items() if n == number}
     return made
-
-
-def _plan_key(question: Question, group: Group) -> str | None:
-    named = dict(zip(question.dimensions, group, strict=True))
-    return next((named[d] for d in ("seller", "team", "account") if d in named), None)
 
 
 def _covered(value: Number, planned: int | None, fact: Number) -> Told:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, select
+from sqlalchemy import Connection, Table, delete, func, select
 
 from service.store.chunks import chunks
-from service.store.engine import insert_or_update
+from service.store.pairs import change, partners
 from service.store.records import ContactKey
 from service.store.tables import FactRow
 
@@ -17,14 +17,7 @@ def keys_of(
     connection: Connection, account_id: str, contacts: Iterable[str]
 ) -> dict[str, set[str]]:
     """The keys that each contact has. Index: ix_contact_key_contact."""
-    found: dict[str, set[str]] = {}
-    for part in chunks(contacts):
-        query = select(_KEY.c.contact_id, _KEY.c.key).where(
-            _KEY.c.account_id == account_id, _KEY.c.contact_id.in_(part)
-        )
-        for contact, key in connection.execute(query):
-            found.setdefault(contact, set()).add(key)
-    return found
+    return partners(connection, account_id, (_KEY.c.contact_id, _KEY.c.key), contacts)
 
 
 def holders(
@@ -52,19 +45,7 @@ def rekey(
     removed: Iterable[tuple[str, str]],
 ) -> None:
     """Add and remove (contact, key) pairs."""
-    rows = [
-        {"account_id": account_id, "key": key, "contact_id": contact}
-        for contact, key in sorted(added)
-    ]
-    insert_or_update(connection, _KEY, rows, update=())
-    gone = [{"k": key, "c": contact} for contact, key in sorted(removed)]
-    if gone:
-        query = delete(_KEY).where(
-            _KEY.c.account_id == account_id,
-            _KEY.c.key == bindparam("k"),
-            _KEY.c.contact_id == bindparam("c"),
-        )
-        connection.execute(query, gone)
+    change(connection, account_id, (_KEY.c.contact_id, _KEY.c.key), added, removed)
 
 
 def strangers(connection: Connection, account_id: str) -> list[str]:

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
 from service.domain.facts import Fact, Kind, Rank
+from service.store import pairs
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
 from service.store.tables import Deal, DealContact, FactRow, Task, TouchedRow
@@ -166,28 +167,14 @@ def deals_of(
     connection: Connection, account_id: str, contacts: Iterable[str]
 ) -> dict[str, set[str]]:
     """The deals that have each contact."""
-    found: dict[str, set[str]] = {}
-    for part in chunks(contacts):
-        query = select(_LINK.c.contact_id, _LINK.c.deal_id).where(
-            _LINK.c.account_id == account_id, _LINK.c.contact_id.in_(part)
-        )
-        for contact, deal in connection.execute(query):
-            found.setdefault(contact, set()).add(deal)
-    return found
+    return pairs.partners(connection, account_id, (_LINK.c.contact_id, _LINK.c.deal_id), contacts)
 
 
 def contacts_of(
     connection: Connection, account_id: str, deals: Iterable[str]
 ) -> dict[str, set[str]]:
     """The contacts that each deal has. Index: ix_deal_contact_deal."""
-    found: dict[str, set[str]] = {}
-    for part in chunks(deals):
-        query = select(_LINK.c.deal_id, _LINK.c.contact_id).where(
-            _LINK.c.account_id == account_id, _LINK.c.deal_id.in_(part)
-        )
-        for deal, contact in connection.execute(query):
-            found.setdefault(deal, set()).add(contact)
-    return found
+    return pairs.partners(connection, account_id, (_LINK.c.deal_id, _LINK.c.contact_id), deals)
 
 
 def link(
@@ -197,19 +184,7 @@ def link(
     removed: Iterable[tuple[str, str]],
 ) -> None:
     """Add and remove (deal, contact) pairs."""
-    rows = [
-        {"account_id": account_id, "deal_id": deal, "contact_id": contact}
-        for deal, contact in sorted(added)
-    ]
-    insert_or_update(connection, _LINK, rows, update=())
-    gone = [{"d": deal, "c": contact} for deal, contact in sorted(removed)]
-    if gone:
-        query = delete(_LINK).where(
-            _LINK.c.account_id == account_id,
-            _LINK.c.deal_id == bindparam("d"),
-            _LINK.c.contact_id == bindparam("c"),
-        )
-        connection.execute(query, gone)
+    pairs.change(connection, account_id, (_LINK.c.deal_id, _LINK.c.contact_id), added, removed)
 
 
 # --- what has to be fetched -----------------------------------------------------------------------

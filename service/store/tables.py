@@ -370,7 +370,7 @@ class RollupDay(SQLModel, table=True):
     n: int = number()
     revision: int = number(default=0)
     __table_args__ = (
-        Index("ix_rollup_day_revision", "account_id", "revision", "metric", "day", "seller"),
+        Index("ix_rollup_day_revision", "account_id", "revision", "day", "metric", "seller"),
         {"sqlite_with_rowid": False},
     )
 

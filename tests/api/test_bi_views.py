@@ -18,8 +18,9 @@ from service.pipeline.reference import Reference
 from service.store.bi import grants
 from service.store.engine import transaction
 from service.store.records import Plan
+from service.store.tables import Deal
 from tests.api.conftest import Api, at
-from tests.api.test_exports import figures, table
+from tests.api.test_exports import ODD_MONEY, figures, table
 from tests.conftest import PostgresServer
 from tests.world import make_office
 
@@ -77,6 +78,7 @@ def as_told(value: Any) -> Any:
 def test_views_hold_what_exports_hold(
     both: Api, database_url: str, roles: psycopg.Connection
 ) -> None:
+    both.insert(Deal, *ODD_MONEY)
     filled(both, database_url)
     give(both, ROLE)
     client = both.client()

@@ -17,9 +17,9 @@ import pytest
 
 from service.api import parquet, xlsx
 from service.kpi.tables import TABLES
-from service.store.tables import Deal
+from service.store.tables import Contribution, Deal
 from tests.api.conftest import Api, at, deal_row
-from tests.api.test_exports import figures, table
+from tests.api.test_exports import ODD_MONEY, contribution, figures, table
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 ZONES = {"romashka": MOSCOW, "vasilek": ZoneInfo("Asia/Krasnoyarsk")}
@@ -37,6 +37,8 @@ def local(value: str, zone: ZoneInfo) -> datetime:
 
 def test_xlsx_and_parquet_hold_what_ndjson_does(api: Api) -> None:
     figures(api)
+    api.insert(Deal, *ODD_MONEY)
+    api.insert(Contribution, contribution(9, currency="KWD", value=-1_005))
     client = api.client()
     for name in TABLES:
         check_xlsx(client, name)
@@ -73,7 +75,7 @@ def check_parquet(client: httpx.Client, name: str) -> None:
     found = pq.read_table(io.BytesIO(answer.content))
     types = {
         "String": pa.string(), "Int32": pa.int32(), "Boolean": pa.bool_(), "Date": pa.date32(),
-        "DateTimeOffset": pa.timestamp("ms", tz="UTC"), "Decimal": pa.decimal128(18, 2),
+        "DateTimeOffset": pa.timestamp("ms", tz="UTC"), "Decimal": pa.decimal128(18, 3),
     }  # fmt: skip
     columns = TABLES[name].columns
     assert found.schema.types == [types[column.kind] for column in columns]

@@ -30,6 +30,13 @@ def contribution(number: int, account: str = "romashka", **more: Any) -> dict[st
     } | more  # fmt: skip
 
 
+ODD_MONEY = [  # 1.005 dinars, 5 yen; others than the best known ones too
+    deal_row(f"m-{currency}", currency=currency, amount=amount)
+    for currency, amount in (("KWD", 1_005), ("OMR", -2_345), ("JPY", 5), ("XAF", 7), ("TRY", 105))
+]
+ODD_TOLD = {"KWD": "1.005", "OMR": "-2.345", "JPY": "5.00", "XAF": "7.00", "TRY": "1.05"}
+
+
 def figures(api: Api) -> None:
     api.insert(
         Contribution,
@@ -151,6 +158,28 @@ def test_csv_and_ndjson_hold_the_same(api: Api, name: str) -> None:
                 else shown
             )
             assert line[column] == guarded
+
+
+def test_money_is_exact_in_every_currency(both: Api) -> None:
+    both.insert(Deal, *ODD_MONEY)
+    client = both.client(accounts=("romashka",))
+    query = {"columns": "currency,amount"}
+    for dialect, mark in (("rfc4180", "."), ("excel_ru", ",")):
+        text = client.get("/v1/exports/deals.csv", params=query | {"dialect": dialect}).text
+        lines = [line.replace(";", "/").replace(",", "/", 1) if mark == "." else
+                 line.replace(";", "/") for line in text.splitlines()]  # fmt: skip
+        told = dict(line.split("/") for line in lines if line[:3] in ODD_TOLD)
+        assert told == {name: value.replace(".", mark) for name, value in ODD_TOLD.items()}
+    options = {"$filter": "currency ne 'RUB'", "$orderby": "amount", "$select": "currency,amount"}
+    text = client.get("/odata/v4/deals", params=options).text
+    for name, value in ODD_TOLD.items():
+        assert f'{{"currency":"{name}","amount":{value}}}' in text
+        only = {"$filter": f"currency ne 'RUB' and amount eq {value}"}
+        found = client.get("/odata/v4/deals", params=only).json()["value"]
+        assert [row["currency"] for row in found] == [name]
+    ordered = [row["currency"] for row in client.get("/odata/v4/deals", params=options).json()[
+        "value"]]  # fmt: skip
+    assert ordered == ["OMR", "KWD", "TRY", "JPY", "XAF"]
 
 
 def test_russian_excel_reads_it(api: Api) -> None:

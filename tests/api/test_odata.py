@@ -44,7 +44,7 @@ def test_the_documents_name_all_sets_and_each_answers(both: Api) -> None:
     document = ET.fromstring(answer.text)
     for prop in document.iter(f"{EDM}Property"):
         if prop.get("Type") == "Edm.Decimal":
-            assert (prop.get("Precision"), prop.get("Scale")) == ("18", "2")
+            assert (prop.get("Precision"), prop.get("Scale")) == ("18", "3")
     for found in document.iter(f"{EDM}EntitySet"):
         assert ask(client, str(found.get("Name"))).status_code == 200
     assert ask(both.client("kpi:read"), "deals").status_code == 403

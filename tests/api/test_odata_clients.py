@@ -1,5 +1,6 @@
 """OData as real clients use it: `python-odata` reflects and walks, and Power BI's own requests."""
 
+import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -92,6 +93,23 @@ def test_what_power_bi_asks_is_answered_as_it_wants(both: Api) -> None:
     assert (missing.status_code, set(missing.json())) == (404, {"error"})
 
 
+EDMX = "{http://docs.oasis-open.org/odata/ns/edmx}"
+GRAMMAR: dict[str, tuple[list[str], set[str], set[str]]] = {  # children in order, attributes
+    f"{EDMX}Edmx": ([f"{EDMX}DataServices"], {"Version"}, set()),
+    f"{EDMX}DataServices": ([f"{EDM}Schema"], set(), set()),
+    f"{EDM}Schema": ([f"{EDM}EntityType", f"{EDM}EntityContainer"], {"Namespace"}, {"Alias"}),
+    f"{EDM}EntityType": ([f"{EDM}Key", f"{EDM}Property"], {"Name"}, set()),
+    f"{EDM}Key": ([f"{EDM}PropertyRef"], set(), set()),
+    f"{EDM}PropertyRef": ([], {"Name"}, {"Alias"}),
+    f"{EDM}Property": (
+        [f"{EDM}Annotation"], {"Name", "Type"}, {"Nullable", "Precision", "Scale", "MaxLength"},
+    ),
+    f"{EDM}Annotation": ([], {"Term", "String"}, set()),
+    f"{EDM}EntityContainer": ([f"{EDM}EntitySet"], {"Name"}, set()),
+    f"{EDM}EntitySet": ([], {"Name", "EntityType"}, set()),
+}  # fmt: skip
+
+
 def ask(client: httpx.Client, path: str) -> dict[str, Any]:
     """An answer with what Power Query insists on; HEAD says the same."""
     answer = client.get(path)
@@ -113,6 +131,7 @@ def metadata(client: httpx.Client) -> dict[str, dict[str, tuple[str, bool]]]:
     assert answer.headers["content-type"].startswith("application/xml")
     document = ET.fromstring(answer.content)
     assert document.attrib == {"Version": "4.0"}
+    check_grammar(document)
     (schema,) = document.iter(f"{EDM}Schema")
     types: dict[str, dict[str, tuple[str, bool]]] = {}
     for entity in schema.iter(f"{EDM}EntityType"):
@@ -120,7 +139,7 @@ def metadata(client: httpx.Client) -> dict[str, dict[str, tuple[str, bool]]]:
         assert key.attrib == {"Name": "id"}
         known = {}
         for one in entity.iter(f"{EDM}Property"):
-            facets = {"Precision": "18", "Scale": "2"}
+            facets = {"Precision": "18", "Scale": "3"}
             if one.attrib["Type"] == "Edm.Decimal":
                 assert facets.items() <= one.attrib.items()
             known[one.attrib["Name"]] = (one.attrib["Type"], one.get("Nullable") != "false")
@@ -131,6 +150,24 @@ def metadata(client: httpx.Client) -> dict[str, dict[str, tuple[str, bool]]]:
         one.attrib["Name"]: types[one.attrib["EntityType"].removeprefix(f"{namespace}.")]
         for one in container.iter(f"{EDM}EntitySet")
     }
+
+
+def check_grammar(element: ET.Element) -> None:
+    """Elements, their order and attributes as the XSD of CSDL 4.0 has those that are used here.
+
+    (The schema itself is not ours to keep.)
+    """
+    children, needed, allowed = GRAMMAR[element.tag]
+    assert needed <= element.attrib.keys() <= needed | allowed, element.attrib
+    assert not (element.text or "").strip()
+    places = [children.index(child.tag) for child in element]
+    assert places == sorted(places), (element.tag, [child.tag for child in element])
+    names = [child.get("Name") for child in element if "Name" in child.attrib]
+    assert len(names) == len(set(names))
+    name = element.get("Name")
+    assert name is None or re.fullmatch(r"[A-Za-z_]\w{0,127}", name)
+    for child in element:
+        check_grammar(child)
 
 
 def check_row(known: dict[str, tuple[str, bool]], row: dict[str, Any]) -> None:

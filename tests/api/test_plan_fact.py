@@ -126,6 +126,21 @@ def test_plan_fact_equals_counting_by_hand(lived: Api) -> None:
     assert {day for day, value in zip(days, by_day, strict=True) if value} <= set(WORKING)
 
 
+def test_money_in_major_units_and_periods_out_of_range(lived: Api) -> None:
+    (minor,) = lines(lived, metrics="receipts")
+    (major,) = lines(lived, metrics="receipts", money="major")
+    assert (minor["fact"], major["fact"]) == (95_000, 950.0)
+    assert major["run_rate"] == pytest.approx(minor["run_rate"] / 100, abs=1e-4)
+    assert major["forecast"]["mid"] == major["run_rate"]
+    assert major["percent"] is minor["percent"] is None
+    assert lines(lived, money="major") == lines(lived)  # a count is a count
+    client = lived.client()
+    for path in ("plan-fact", "plan-fact/gap", "plans/export.csv", "plans"):
+        for period in ("0001-01", "9999", "2026-13", "2026-1"):
+            refused = client.get(f"/v1/{path}", params={"period": period})
+            assert refused.json()["errors"][0]["parameter"] == "period", (path, period)
+
+
 def test_statuses_in_their_order(lived: Api) -> None:
     client = lived.client()
 

@@ -84,6 +84,24 @@ def test_who_subscribes_hears_of_approved_plans(both: Api) -> None:
     assert len(events(both)) == 2
 
 
+def test_a_subscription_never_hears_more_than_its_key_sees(api: Api) -> None:
+    """`accounts` null means all that the key sees, at its making and at a change."""
+    client = api.client(accounts=("romashka",))
+    body = {"url": "https://93.184.216.34/hook", "events": ["plan.approved"]}
+    made = client.post("/v1/subscriptions", json=body).json()
+    assert made["accounts"] == ["romashka"]
+    address = f"/v1/subscriptions/{made['id']}"
+    for change in ({"accounts": None}, {"url": None, "events": None, "filters": None}):
+        changed = client.patch(address, json=change)
+        assert changed.status_code == 200, changed.text
+        assert changed.json() == {key: made[key] for key in changed.json()}
+    everything = api.client()
+    everything.patch(address, json={"accounts": None})
+    assert everything.get(address).json()["accounts"] is None
+    put(everything, row(account="vasilek", currency="USD"), status="approved")
+    assert [one["data"]["account"] for one in events(api)] == ["vasilek"]
+
+
 def events(api: Api) -> list[dict[str, Any]]:
     table = Alert.__table__  # type: ignore[attr-defined]
     with reading(api.engine) as connection:

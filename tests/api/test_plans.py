@@ -299,6 +299,40 @@ def test_russian_files_in_any_dress(api: Api, encoding: str, separator: str) -> 
     }
 
 
+def test_cells_as_excel_saves_them(api: Api) -> None:
+    """A column of months becomes `дек.26`, money and shares keep their signs."""
+    client = api.client()
+    data = (
+        "Показатель;Период;План\r\n"
+        "Поступления;дек.26;1 234 567,50 ₽\r\n"
+        "Средний чек;Dec-26;50\u00a0000 руб.\r\n"
+        "Конверсия (за период);декабрь 2026 г.;25%\r\n"
+        "Продажи;май.26;12\r\n"
+        "Продажи;июн.26;12 ₽\r\n"
+        "Поступления;июн.26;$12\r\n"
+        "Конверсия (за период);июн.26;0,25\r\n"
+        "Продажи;дек.2026;1\r\n"
+        "Конверсия;июн.26;25%\r\n"
+        "Минуты на линии;июн.26;600\r\n"
+        "Минуты на линии;июл.26;600 мин.\r\n"
+        "talk_seconds;авг.26;36000\r\n"
+        "Цикл сделки;2026;1,5 ч\r\n"
+    ).encode("cp1251", "replace")  # it has no ₽: Excel writes a question mark
+    found = upload(client, data, partial="true")
+    assert [(e["row"], e["column"]) for e in found["errors"]] == [
+        (6, "План"), (7, "План"), (8, "План"), (9, "Период"), (10, "Показатель"),
+        (11, "План"),
+    ]  # fmt: skip
+    assert "per cent" in found["errors"][2]["detail"]
+    assert "Конверсия (за период)" in found["errors"][4]["detail"]
+    rows = client.get("/v1/plans").json()["data"]
+    assert {(row["metric"], row["period"], row["value"]) for row in rows} == {
+        ("receipts", "2026-12", 123_456_750), ("average_check", "2026-12", 5_000_000),
+        ("conversion", "2026-12", 25), ("deals_won", "2026-05", 12), ("cycle", "2026", 5_400),
+        ("talk_seconds", "2026-07", 36_000), ("talk_seconds", "2026-08", 36_000),
+    }  # fmt: skip
+
+
 def test_a_rejected_row_stops_all_unless_partial(both: Api) -> None:
     client = both.client()
     data = (
@@ -325,6 +359,20 @@ def test_a_rejected_row_stops_all_unless_partial(both: Api) -> None:
     partly = upload(client, data, partial="true")
     assert (partly["accepted"], partly["rejected"], partly["created"]) == (1, 6, 1)
     assert listed(client) == {(MONTH, None, "romashka.7"): 5}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("plans?metric=calls,nope", "metric"), ("plans?status=opne", "status"),
+     ("plans/history?metric=nope", "metric"), ("plans?grain=decade", "grain")],
+)  # fmt: skip
+def test_unknown_names_are_refused_and_unknown_ids_find_nothing(
+    api: Api, path: str, name: str
+) -> None:
+    client = api.client()
+    refused = client.get(f"/v1/{path}").json()
+    assert (refused["code"], refused["errors"][0]["parameter"]) == ("unknown_name", name)
+    assert client.get("/v1/plans?seller=romashka.99&account=nobody").json()["data"] == []
 
 
 def test_what_is_no_table_is_refused_with_a_sentence(api: Api) -> None:

@@ -70,3 +70,25 @@ def test_a_rejected_row_stops_all(run: Run, tmp_path: Path) -> None:
     told = run("plan", "import", "plans.csv", "--account", "romashka")
     assert "Nothing is written: 1 rows are rejected." in told[1]
     assert imported(run, "plans.csv", "--partial")["created"] == 2
+
+
+def test_what_a_cell_holds_is_shown_as_it_is(run: Run, tmp_path: Path) -> None:
+    """Square brackets are no markup of the terminal's."""
+    text = "metric,period,value\ndeals_won,2026-12,[/x]\ndeals_won,2026-11,[red]5\n"
+    (tmp_path / "plans.csv").write_text(text, encoding="utf-8")
+    code, told, _ = run("plan", "import", "plans.csv", "--account", "romashka")
+    assert code == 1
+    assert "[/x]" in told
+    assert "[red]5" in told
+
+
+def test_titles_are_in_the_language_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def title(*arguments: str) -> str:
+        listed = json.loads(run("kpi", "list", "--json", *arguments)[1])
+        return str(next(row["title"] for row in listed if row["slug"] == "receipts"))
+
+    assert (title("--lang", "ru"), title("--lang", "en")) == ("Поступления", "Receipts")
+    monkeypatch.setenv("DOZOR_LANG", "en")
+    assert title() == "Receipts"
+    code, _, error = run("rules", "list", "--lang", "de")
+    assert (code, "--lang" in error) == (2, True)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from service.kpi.metric import Metric
 
 _AUTHOR = "who talked"
-_PEOPLE = ("account", "seller", "team")
+_PEOPLE = ("account", "seller", "team", "person")
 FIGURES: tuple[Metric, ...] = (
     Metric(
         "calls", "Звонки", "Calls", "+1 per call, at its start", attributed_to=_AUTHOR,

@@ -6,9 +6,9 @@ from service.kpi.metric import Metric
 
 _DURING = "responsible during each piece"
 _AT_BREACH = "seller at the breach"
-_TIMED = ("account", "seller", "team", "pipeline")
-_PEOPLE = ("account", "seller", "team")
-_BY_RULE = ("account", "seller", "team", "pipeline", "stage", "rule", "severity")
+_PEOPLE = ("account", "seller", "team", "person")
+_TIMED = (*_PEOPLE, "pipeline")
+_BY_RULE = (*_PEOPLE, "pipeline", "stage", "rule", "severity")
 _HOUR = Fraction(1, 3600)
 FIGURES: tuple[Metric, ...] = (
     Metric(

@@ -6,7 +6,7 @@ from service.kpi.metric import Metric
 
 _AT_DEADLINE = "responsible at the deadline"
 _AT_FIRST = "responsible at the first deadline"
-_TIMED = ("account", "seller", "team", "pipeline")
+_TIMED = ("account", "seller", "team", "person", "pipeline")
 _DUE_FIRST = ("tasks_due", "tasks_due_shift")
 FIGURES: tuple[Metric, ...] = (
     Metric(

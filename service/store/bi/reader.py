@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, and_, false, func, or_, select
 
 from service.store.bi.scene import Element, Scene
 from service.store.bi.tables import Column, Table
@@ -101,6 +101,22 @@ class Reading:
 def any_of(table: Table, scene: Scene, name: str, values: Sequence[Any]) -> Element:
     """A column has one of these values."""
     return _known(table, name).compared(scene).in_(values)
+
+
+def any_id(table: Table, scene: Scene, ids: Sequence[str]) -> Element:
+    """The rows with these ids, found by the table's key where it has them."""
+    if table.keyed == "by_value":
+        return any_of(table, scene, "id", ids)
+    account, name = table.key(scene)[0], table.key(scene)[-1]
+    if table.keyed == "whole":
+        return name.in_(ids)
+    by_account: dict[str, list[str]] = {}
+    for one in ids:
+        owner, _, rest = one.partition(".")
+        by_account.setdefault(owner, []).append(rest)
+    return or_(
+        false(), *(and_(account == owner, name.in_(rest)) for owner, rest in by_account.items())
+    )
 
 
 def at_least(table: Table, scene: Scene, name: str, value: Any) -> Element:

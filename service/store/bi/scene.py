@@ -17,25 +17,29 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.domain.instant import Instant
-from service.domain.money import exponent
+from service.domain.money import MOST_DIGITS, ODD, USUAL
 
 Kind = Literal["String", "Int32", "Boolean", "Date", "DateTimeOffset", "Decimal"]
 Element = ColumnElement[Any]
 DAY = 86_400
 FIRST_YEAR, LAST_YEAR = 1990, 2038
 PLAIN = "-"  # in place of a currency: a value that is no money
-ODD = ("JPY", "KRW", "CLP", "VND", "ISK", "BHD", "KWD", "TND")  # exponents other than 2
+PRECISION, SCALE = 18, MOST_DIGITS  # of a Decimal, so that money of every currency is exact
 
 
 @dataclass
 class Scene:
-    """One reading of BI tables: for whom, when, with which reference rows."""
+    """One reading of BI tables: for whom, when, with which reference rows.
+
+    `days`: a condition on the local day (yyyymmdd), where a reading is known to need no others.
+    """
 
     accounts: Sequence[str]
     at: Instant
     zones: Mapping[str, ZoneInfo]
     refs: Mapping[str, Sequence[Mapping[str, Any]]]
     sqlite: bool
+    days: Callable[[Element], Element] | None = None
     _made: dict[str, Any] = field(default_factory=dict)
 
     def ref(self, name: str, fields: Mapping[str, Kind]) -> Any:
@@ -113,5 +117,5 @@ def steps(zone: ZoneInfo) -> tuple[tuple[Instant, int], ...]:
 
 def major(minor: Element, currency: Element) -> Element:
     """Money in major units, to compare and sort by (exact below 10^15 minor units)."""
-    ways = [(currency == name, float(10 ** exponent(name))) for name in ODD]
-    return cast(minor, Float) / case(*ways, (currency == PLAIN, 1.0), else_=100.0)
+    ways = [(currency == name, float(10**digits)) for name, digits in ODD.items()]
+    return cast(minor, Float) / case(*ways, (currency == PLAIN, 1.0), else_=float(10**USUAL))

@@ -1,12 +1,12 @@
 """The one dictionary of BI tables: names, columns with type, title and source, scope.
 
 Exports, OData and papers are made from it. `key`: the columns that rows are told apart and walked
-by; `when`: the column that `from` and `to` cut (a date).
+by; `when`: the column that `from` and `to` cut (a date); `keyed`: how a row is found by its id.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import and_, case, func, literal, null, or_, select
 
@@ -61,6 +61,7 @@ class Table:
     key: Callable[[Scene], Sequence[Element]]
     where: Callable[[Scene], Sequence[Element]]
     when: str = ""
+    keyed: Literal["whole", "after_account", "by_value"] = "by_value"  # the last column of `key`
     joins: tuple[tuple[str, Join], ...] = ()
 
     def column(self, name: str) -> Column | None:
@@ -178,6 +179,7 @@ def plain(name: str, title: str, scope: str, when: str = "") -> Table:
         key=lambda scene: [scene.ref(name, fields).c.account_id, scene.ref(name, fields).c.id],
         where=lambda scene: [scene.ref(name, fields).c.account_id.in_(scene.accounts)],
         when=when,
+        keyed="whole",
     )  # fmt: skip
 
 
@@ -231,6 +233,7 @@ DEALS = Table(
     ),
     base=lambda _: _D,
     key=lambda _: [_DA, _D.c.id],
+    keyed="after_account",
     where=lambda scene: [_DA.in_(scene.accounts), _D.c.deleted.is_(False)],
     when="created_date",
     joins=(
@@ -270,6 +273,7 @@ TASKS = Table(
     ),
     base=lambda _: _T,
     key=lambda _: [_TA, _T.c.id],
+    keyed="after_account",
     where=lambda scene: [_TA.in_(scene.accounts)],
     when="created_date",
     joins=(
@@ -345,6 +349,7 @@ VIOLATIONS = Table(
     ),
     base=lambda _: _V,
     key=lambda _: [_VA, _V.c.id],
+    keyed="whole",
     where=lambda scene: [
         _VA.in_(scene.accounts),
         or_(

@@ -30,9 +30,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import ProgrammingError
 
-from service.domain.money import exponent
+from service.domain.money import ODD, USUAL
 from service.store.bi import grants
-from service.store.bi.scene import ODD, PLAIN, Element, Kind, Scene, typed
+from service.store.bi.scene import PLAIN, PRECISION, SCALE, Element, Kind, Scene, typed
 from service.store.bi.tables import Column, Table
 from service.store.served import BiGrant, BiRef
 from service.store.tables import Account
@@ -146,7 +146,7 @@ def _quoted(text: str) -> str:
 
 
 def _shown(scene: ViewScene, one: Column) -> Element:
-    """A column as the database's own type: timestamptz, date, numeric(18,2), boolean, text."""
+    """A column as the database's own type: timestamptz, date, numeric(18,3), boolean, text."""
     made = one.make(scene)
     if one.shown == "deal":
         found: Element = func.replace(scene.places.c.deal_url, "{id}", made)
@@ -164,9 +164,10 @@ def _shown(scene: ViewScene, one: Column) -> Element:
 
 def _money(minor: Element, currency: Element) -> Element:
     """Minor units in major ones, exact."""
-    ways = [(currency == name, literal(10 ** exponent(name), Integer)) for name in ODD]
-    by: Element = case(*ways, (currency == PLAIN, literal(1, Integer)), else_=literal(100, Integer))
-    return cast(cast(minor, Numeric) / by, Numeric(18, 2))
+    ways = [(currency == name, literal(10**digits, Integer)) for name, digits in ODD.items()]
+    usual = literal(10**USUAL, Integer)
+    by: Element = case(*ways, (currency == PLAIN, literal(1, Integer)), else_=usual)
+    return cast(cast(minor, Numeric) / by, Numeric(PRECISION, SCALE))
 
 
 def plan_rows(plan: Any, money_metrics: tuple[str, ...]) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from heapq import merge
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, String, and_, cast, literal, or_, select
+from sqlalchemy import Connection, String, and_, cast, or_, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from service.store.engine import is_sqlite
@@ -53,41 +53,56 @@ def changes(
     """
     found: list[list[Place]] = []
     for kind in sorted(types):
-        for parts in _parts(kind, account_id, days):
-            revision, name, conditions = parts
+        for source in _sources(kind, account_id, days):
+            revision, name = source.revision, source.name
             if not is_sqlite(connection):  # as Python compares, whatever the database's language
                 name = name.collate("C")
-            query = select(revision, name).where(*conditions, _later(kind, revision, name, after))
-            query = query.distinct().order_by(revision, name).limit(limit)
-            rows = [Place(int(row[0]), kind, str(row[1])) for row in connection.execute(query)]
-            found.append(rows)
+            query = select(revision, *source.near, name).distinct()
+            query = query.where(*source.conditions, _later(kind, source, name, after))
+            query = query.order_by(revision, *source.near, name).limit(limit)
+            rows = connection.execute(query)
+            found.append([Place(int(row[0]), kind, str(row[-1])) for row in rows])
     whole = list(dict.fromkeys(merge(*found)))
     return whole[:limit]
 
 
-def _parts(kind: str, account_id: str, days: Sequence[str]) -> list[tuple[Any, Any, list[Any]]]:
-    """(revision, id, conditions) of what is there and of what is gone."""
-    gone = (_GONE.c.revision, _GONE.c.id, [_GONE.c.account_id == account_id, _GONE.c.type == kind])
+class _Source(NamedTuple):
+    """Where changes of a kind stand. `near`: what ids begin with, as an index has it."""
+
+    revision: Any
+    name: Any
+    conditions: list[Any]
+    near: tuple[Any, ...] = ()
+
+
+def _sources(kind: str, account_id: str, days: Sequence[str]) -> list[_Source]:
+    """What is there, and what is gone."""
+    mine = [_GONE.c.account_id == account_id, _GONE.c.type == kind]
+    gone = _Source(_GONE.c.revision, _GONE.c.id, mine)
     if kind in _BY_ID:
         table = _BY_ID[kind]
-        return [(table.c.revision, table.c.id, [table.c.account_id == account_id]), gone]
+        return [_Source(table.c.revision, table.c.id, [table.c.account_id == account_id]), gone]
     if kind == "plan":
         name: Any = _PLAN.c.metric
         for column in ("period", "team", "seller"):
             name = name.concat(".").concat(_PLAN.c[column])
-        return [(_PLAN.c.revision, name, [_PLAN.c.account_id == account_id]), gone]
+        return [_Source(_PLAN.c.revision, name, [_PLAN.c.account_id == account_id]), gone]
     name = cast(_DAY.c.day, String).concat(".").concat(_DAY.c.metric).concat(".")
     name = name.concat(_DAY.c.seller)
     mine = [_DAY.c.account_id == account_id, _DAY.c.metric.in_(days)]
-    return [(_DAY.c.revision, name, mine), gone]
+    return [_Source(_DAY.c.revision, name, mine, (_DAY.c.day,)), gone]
 
 
-def _later(kind: str, revision: Any, name: Any, after: Place) -> ColumnElement[bool]:
-    """Strictly after a place, in the order (revision, type, id)."""
-    same = name > after.id
+def _later(kind: str, source: _Source, name: Any, after: Place) -> ColumnElement[bool]:
+    """Strictly after a place, in the order (revision, type, id); a range of the index first."""
+    revision = source.revision
     if kind != after.type:
-        same = literal(kind > after.type)
-    found: ColumnElement[bool] = or_(
-        revision > after.revision, and_(revision == after.revision, same)
-    )
-    return found
+        found: ColumnElement[bool] = (
+            revision >= after.revision if kind > after.type else revision > after.revision
+        )
+        return found
+    begin = revision >= after.revision
+    if source.near:
+        day = int(after.id.partition(".")[0])
+        begin = tuple_(revision, *source.near) >= tuple_(after.revision, day)
+    return and_(begin, or_(revision > after.revision, name > after.id))
