@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from service import log
@@ -58,9 +58,14 @@ def show_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, ensure_ascii=False, default=str) + "\n")
 
 
+MOST_NAME = 40  # a name longer than that is folded
+
+
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Data for people; brackets in it are text, no markup."""
-    table = Table(*columns, title=title or None, title_justify="left")
+    """Data for people; brackets in it are text, no markup. The first column is never cut."""
+    named = [*(str(row[0]) for row in rows), columns[0]]
+    first = Column(columns[0], min_width=min(max(map(len, named)), MOST_NAME), overflow="fold")
+    table = Table(first, *columns[1:], title=title or None, title_justify="left")
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row))
     out.print(table)

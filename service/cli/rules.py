@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from service import connect
 from service.cli import base, rule_files
+from service.domain.account import RuleSettings
 from service.domain.config import Config
 from service.domain.instant import iso, to_datetime
 from service.domain.violation import Found
@@ -20,7 +20,7 @@ from service.rules import paper
 from service.rules.loading import builtin_rules, parse_rules, read_rules
 from service.rules.schema import Change, RuleModel, changed, rule_schema
 from service.rules.testing import run_tests
-from service.rules.words import span_text
+from service.rules.words import rule_name, span_text
 from service.store.engine import reading
 
 app = typer.Typer(help="Rules: look at them, check and test a file.", no_args_is_help=True)
@@ -65,9 +65,30 @@ def list_rules(
             [m.model_dump(mode="json", by_alias=True, exclude={"tests"}) for m in models]
         )
         return
-    title = attrgetter(f"title.{base.spoken(lang)}")
-    rows = [(m.id, m.on, m.form, m.severity, span_text(m), title(m)) for m in models]
-    base.show_table(("id", "on", "form", "severity", "for", "title"), rows)
+    spoken = base.spoken(lang)
+    states, own = _settings(account, models)
+    rows = [
+        (m.id, states[m.id], m.on, m.form, _severity(m, own.get(m.id)),
+         span_text(m, own.get(m.id)), rule_name(m, m.id, spoken))
+        for m in models
+    ]  # fmt: skip
+    base.show_table(("id", "state", "on", "form", "severity", "for", "name"), rows)
+
+
+def _settings(
+    account: str, models: Sequence[RuleModel]
+) -> tuple[dict[str, str], Mapping[str, RuleSettings]]:
+    """Which rules are on (off, or without facts), and what an account's settings change in them."""
+    if not account:
+        return {m.id: "on" if m.enabled else "off" for m in models}, {}
+    with base.office() as office, reading(office.engine) as connection:
+        config = office.config(connection, account)
+        book = office.book_of(connection, account)
+        return {m.id: book.is_on(m.id, config) for m in models}, config.document.rules
+
+
+def _severity(model: RuleModel, own: RuleSettings | None) -> str:
+    return (own.severity if own else None) or model.severity
 
 
 @app.command()

@@ -30,8 +30,8 @@ def advice(model: RuleModel | None, lang: str) -> str | None:
     return None if model is None else str(getattr(model.advice, lang))
 
 
-def span_text(model: RuleModel, own: RuleSettings) -> str:
+def span_text(model: RuleModel, own: RuleSettings | None = None) -> str:
     """`for` as written, with the account's changes: one span, or the default and those by stage."""
-    spans = told_spans(model, own)
+    spans = told_spans(model, own or RuleSettings.model_construct())
     named = [f"{name}: {span}" for name, span in spans.values.items()]
     return ", ".join([spans.default, *named])
