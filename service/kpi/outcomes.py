@@ -105,20 +105,23 @@ def _closes(previous: DealState | None, state: DealState) -> bool:
 def _losses(
     story: Story, states: Sequence[DealState], metric: str, measure: Measure
 ) -> Iterator[Contribution]:
-    """Losses by reason and by the stage they were lost from; another reason moves the loss."""
+    """Losses by reason and by the stage they were lost from; another reason moves the loss.
+
+    Lost by a move into another pipeline, a deal was lost from no stage of that one.
+    """
     held: Contribution | None = None
     standing: list[_Step] = []
-    owner, lost_from = states[0], ""
+    owner = lost_from = states[0]
     previous: DealState | None = None
     for state in states:
-        lost_from = state.stage if state.kind is StageKind.OPEN else lost_from
+        lost_from = state if state.kind is StageKind.OPEN else lost_from
         owner = state if _closes(previous, state) else owner
         previous, now = state, None
         if state.kind is StageKind.LOST:
             row = of_deal(story, metric, f"{state.at}", state.at, owner, measure(state))
             currency = owner.currency if metric == "value_lost" else ""
             reason = state.loss_reason or ""
-            now = row._replace(stage=lost_from, reason=reason, currency=currency)
+            now = row._replace(stage=_stage_in(lost_from, owner), reason=reason, currency=currency)
         if held is not None and now is not None and _same(held, now):
             continue
         if held is not None:
@@ -132,6 +135,11 @@ def _losses(
             if held is None:
                 standing.append(_Step(state.at, now.value, owner))
         held = now
+
+
+def _stage_in(lost_from: DealState, owner: DealState) -> str:
+    known = lost_from.kind is StageKind.OPEN and lost_from.pipeline == owner.pipeline
+    return lost_from.stage if known else ""
 
 
 def _same(one: Contribution, other: Contribution) -> bool:

@@ -22,11 +22,16 @@ NORM = 30 * 60
 def _of_deal(deal: Deal, value: int = 1, seller: str | None = None) -> Row:
     first = deal.pictures[0]
     who = first.seller if seller is None else seller
-    return Row(deal.asked, value, who, first.stage, first.source)
+    return Row(deal.asked, value, who, first.stage, first.source, "", first.pipeline)
+
+
+def _asking(told: Department) -> list[Deal]:
+    """Deals that are inquiries: not those that a person made for a client who had one before."""
+    return [d for d in told.deals if not (d.by_hand and d.has_elder)]
 
 
 def _of_lead(lead: Lead, value: int = 1) -> Row:
-    return Row(lead.asked, value, lead.states[-1][2], "", lead.source)
+    return Row(lead.asked, value, lead.states[-1][2], "", lead.source, "", lead.pipeline)
 
 
 def _alone(told: Department) -> list[Lead]:
@@ -34,12 +39,12 @@ def _alone(told: Department) -> list[Lead]:
 
 
 def inquiries(told: Department) -> list[Row]:
-    return [_of_deal(d) for d in told.deals] + [_of_lead(lead) for lead in _alone(told)]
+    return [_of_deal(d) for d in _asking(told)] + [_of_lead(lead) for lead in _alone(told)]
 
 
 def inquiries_target(told: Department) -> list[Row]:
     rows = inquiries(told)
-    for deal in told.deals:
+    for deal in _asking(told):
         out = False
         for picture in deal.pictures:
             now = picture.stage == LOST and picture.reason in SPAM
@@ -53,17 +58,17 @@ def inquiries_target(told: Department) -> list[Row]:
 
 
 def target_cohort(told: Department) -> list[Row]:
-    good = [d for d in told.deals if not (d.last.stage == LOST and d.last.reason in SPAM)]
+    good = [d for d in _asking(told) if not (d.last.stage == LOST and d.last.reason in SPAM)]
     leads = [lead for lead in _alone(told) if lead.states[-1][1] != "declined"]
     return [_of_deal(d) for d in good] + [_of_lead(lead) for lead in leads]
 
 
 def won(told: Department) -> list[Row]:
-    return [_of_deal(d) for d in told.deals if d.last.stage == WON]
+    return [_of_deal(d) for d in _asking(told) if d.last.stage == WON]
 
 
 def dealt(told: Department) -> list[Row]:
-    return [_of_deal(d) for d in told.deals]
+    return [_of_deal(d) for d in _asking(told)]
 
 
 def _mature(rows: list[Row], told: Department) -> list[Row]:
@@ -74,19 +79,23 @@ def old_enough(told: Department) -> list[Row]:
     return _mature(inquiries(told), told)
 
 
-def qualified(told: Department) -> list[Row]:
+def qualified_at_all(told: Department) -> list[Row]:
     good = [
         deal
-        for deal in told.deals
-        if any(p.stage in {"20", "30", WON} and p.at - deal.asked <= 14 * DAY
+        for deal in _asking(told)
+        if any(p.stage in {"20", "30", "50", WON} and p.at - deal.asked <= 14 * DAY
                for p in deal.pictures)
     ]  # fmt: skip
-    return _mature([_of_deal(d) for d in good], told)
+    return [_of_deal(d) for d in good]
+
+
+def qualified(told: Department) -> list[Row]:
+    return _mature(qualified_at_all(told), told)
 
 
 def declined(told: Department) -> list[Row]:
     return [
-        Row(at, 1, "12", "", lead.source, reason)
+        Row(at, 1, "12", "", lead.source, reason, lead.pipeline)
         for lead in told.leads
         for at, state, _, reason in lead.states
         if state == "declined"
@@ -108,7 +117,7 @@ def _touch(deal: Deal) -> tuple[int, str] | None:
 
 
 def _answers(told: Department) -> Iterator[tuple[Deal, int, str]]:
-    for deal in told.deals:
+    for deal in _asking(told):
         touch = _touch(deal)
         if touch is not None and touch[1] != "born" and touch[0] <= told.now:
             yield deal, *touch
@@ -123,7 +132,7 @@ def first_response_wt(told: Department) -> list[Row]:
 
 
 def unanswered(told: Department) -> list[Row]:
-    return [_of_deal(d) for d in told.deals if _touch(d) is None] + [
+    return [_of_deal(d) for d in _asking(told) if _touch(d) is None] + [
         _of_lead(lead) for lead in _alone(told)
     ]
 
@@ -135,7 +144,7 @@ def in_norm(told: Department) -> list[Row]:
 def due(told: Department) -> list[Row]:
     rows = []
     answered = {deal.id for deal, _, _ in _answers(told)}
-    for deal in told.deals:
+    for deal in _asking(told):
         if _touch(deal) == (-1, "born"):
             continue
         if deal.id in answered or after_working(deal.asked, NORM) <= told.now:
@@ -147,6 +156,12 @@ def due(told: Department) -> list[Row]:
 SUMS: dict[str, Rows] = {
     "inquiries": inquiries,
     "inquiries_target": inquiries_target,
+    "inquiries_target_cohort": target_cohort,
+    "inquiries_qualified": qualified_at_all,
+    "inquiries_dealt": dealt,
+    "inquiries_won": won,
+    "response_in_norm": in_norm,
+    "response_due": due,
     "inquiries_declined": declined,
     "inquiries_unanswered": unanswered,
 }
