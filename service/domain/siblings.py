@@ -67,8 +67,10 @@ def presence(story: Story, config: Config) -> list[Stretch]:
 
 
 def wins(story: Story, config: Config) -> list[tuple[Instant, Instant]]:
-    """When a deal was won (and judged). Depends on its own facts alone."""
+    """When a deal was won; one that counts nowhere never was. Depends on its own facts alone."""
     found: list[tuple[Instant, Instant]] = []
+    if story.deal and not deal_is_judged(story.deal[-1], config):
+        return found
     ends = [*(state.at for state in story.deal[1:]), FOREVER]
     for state, end in zip(story.deal, ends, strict=True):
         if state.kind is not StageKind.WON or not deal_is_judged(state, config):

@@ -198,11 +198,17 @@ def _given_up(story: Story, states: Sequence[DealState]) -> Iterator[Contributio
 
 def _repeated(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
     """A sale to a client who bought before it: one of his older deals was won by then."""
+    won_at: dict[Instant, Instant] = {}  # of a won state: where its win began
+    begun: Instant | None = None
+    for state in states:
+        begun = (begun or state.at) if state.kind is StageKind.WON else None
+        if begun is not None:
+            won_at[state.at] = begun
 
     def again(state: DealState) -> int:
-        if state.kind is not StageKind.WON or state.closed_at is None:
+        at = won_at.get(state.at)
+        if at is None:
             return 0
-        at = state.closed_at
         return int(any(left < at < right for one in story.older for left, right in one.wins))
 
     yield from _outcome(story, "repeat_sales", states, again)

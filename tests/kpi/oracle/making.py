@@ -69,7 +69,7 @@ def _deal(chance: random.Random, name: str) -> list[Fact]:
         "created_by": chance.choice(["0", "0", "7"]), "author": "0",
         "amount": chance.choice([0, 0, 5_000, 70_000, 123_457]),
         "currency": chance.choice(["RUB", "RUB", "RUB", "USD"]), "fields": {},
-        "source": source or None, "contacts": [str(500 + chance.randrange(14))],
+        "source": source or None, "contacts": [str(500 + chance.randrange(8))],
     }  # fmt: skip
     facts.append(Fact(Kind.DEAL, name, born, first | body))
     if chance.random() < 0.75:
@@ -87,20 +87,20 @@ def _fate(chance: random.Random, name: str, at: int, pipeline: str) -> list[Fact
     """What may befall a deal after all: deleted, restored, merged, sent to where it is none."""
     at += chance.randrange(HOUR, 3 * DAY)
     drawn = chance.random()
-    if at >= END or drawn > 0.2:
+    if at + 40 * HOUR >= END or drawn > 0.4:
         return []
-    if drawn < 0.05:
-        return [Fact(Kind.DEAL, name, at, {"deleted": True, "author": "7"})]
     if drawn < 0.1:
+        return [Fact(Kind.DEAL, name, at, {"deleted": True, "author": "7"})]
+    if drawn < 0.2:
         gone = {"deleted": True, "merged_into": "100", "author": "7"}
         return [Fact(Kind.DEAL, name, at, gone)]
-    if drawn < 0.15:
+    if drawn < 0.3:
         return [Fact(Kind.DEAL, name, at, {"pipeline": "33", "stage": "60", "author": "7"})]
     moved = {"stage": OPEN[pipeline][0], "pipeline": pipeline, "author": "7"}
     return [
         Fact(Kind.DEAL, name, at, {"deleted": True, "author": "7"}),
-        Fact(Kind.DEAL, name, at + 7 * HOUR, {"restored": True, "author": "7"}),
-        Fact(Kind.DEAL, name, at + 9 * HOUR, moved),
+        Fact(Kind.DEAL, name, at + 30 * HOUR, {"restored": True, "author": "7"}),
+        Fact(Kind.DEAL, name, at + 40 * HOUR, moved),
     ]
 
 
