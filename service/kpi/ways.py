@@ -205,21 +205,29 @@ def coverage(ground: Ground, _metric: Metric) -> Made:
     for number, (_, last) in enumerate(question.spans()):
         month = Period.around(last, "month")
         asked = question.about([METRICS["pipeline_weighted"], METRICS["receipts"]])
-        plans = planfact.plans_of_spans(
-            ground.connection, ground.configs, asked.over(month.first, month.last)
-        )
+        whole = asked.over(month.first, month.last)
+        plans = {
+            c: planfact.plans_of_spans(ground.connection, _in_currency(ground, c), whole)
+            for c in _currencies(ground)
+        }
         ahead = ground.answer(asked.about([METRICS["pipeline_weighted"]]).over(last, last))
         done = ground.answer(asked.about([METRICS["receipts"]]).over(month.first, last))
         facts = {key_of(row, asked)[1:]: row["values"]["receipts"] for row in done.rows}
         for row in ahead.rows:
             _, group, currency = key_of(row, asked)
-            planned = plans.get(("receipts", month.first, _plan_key(question, group)))
+            place = ("receipts", month.first, _plan_key(question, group))
+            planned = plans.get(currency, {}).get(place)
             made.rows[number, group, currency] = _covered(
                 row["values"]["pipeline_weighted"], planned, facts.get((group, currency), 0)
             )
         if not question.dimensions:
             made.wholes = {c: t for (n, _, c), t in made.rows.items() if n == number}
     return made
+
+
+def _in_currency(ground: Ground, currency: str) -> Mapping[str, Config]:
+    """The accounts that plan in a currency."""
+    return {name: one for name, one in ground.configs.items() if one.currency == currency}
 
 
 def _plan_key(question: Question, group: Group) -> str | None:

@@ -143,7 +143,7 @@ def within(days: int, holds: Callable[[Picture], bool]) -> Rows:
     return rows
 
 
-def _entries(deal: Deal, *, strict: bool) -> dict[Place, tuple[Row, int, bool]]:
+def entries(deal: Deal, *, strict: bool) -> dict[Place, tuple[Row, int, bool]]:
     """Stage -> first entry, number of the picture, whether it was passed over."""
     found: dict[Place, tuple[Row, int, bool]] = {}
     before: Picture | None = None
@@ -162,7 +162,7 @@ def _entries(deal: Deal, *, strict: bool) -> dict[Place, tuple[Row, int, bool]]:
 
 
 def entered(told: Department, *, strict: bool = False) -> list[Row]:
-    return [row for d in told.deals for row, _, _ in _entries(d, strict=strict).values()]
+    return [row for d in told.deals for row, _, _ in entries(d, strict=strict).values()]
 
 
 def _passed(deal: Deal, place: Place, since: int) -> bool:
@@ -177,7 +177,7 @@ def _passed(deal: Deal, place: Place, since: int) -> bool:
 def _fates(told: Department, *, strict: bool) -> Iterator[tuple[Row, bool, bool]]:
     """Entries: whether it was passed, whether it was lost without that."""
     for d in told.deals:
-        for place, (row, n, skipped) in _entries(d, strict=strict).items():
+        for place, (row, n, skipped) in entries(d, strict=strict).items():
             gone_on = skipped or _passed(d, place, n)
             yield row, gone_on, not gone_on and d.last.stage == LOST
 

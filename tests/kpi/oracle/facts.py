@@ -16,7 +16,9 @@ from service.domain.facts import Fact, Kind
 
 ZONE = ZoneInfo("Europe/Berlin")  # its clocks change on 29 March 2026
 HOUR, DAY = 3600, 86_400
-OFF = {date(2026, 2, 23), date(2026, 3, 9)}
+OFF = {date(2025, 12, 31), date(2026, 2, 23), date(2026, 3, 9)} | {
+    date(2026, 1, day) for day in range(1, 10)
+}
 OPEN = {"31": ("10", "20", "30"), "32": ("40", "50")}
 WON, LOST = "142", "143"
 EXCLUDED = "33"
