@@ -30,9 +30,10 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "dials", "Попытки дозвона", "Attempts",
-        "outgoing calls of people; those within 10 minutes of the one before to the same client "
-        "are one attempt. Calls are the only channel that Dozor is told of",
-        adds=("calls_out",), takes=("redials",), attributed_to=_AUTHOR, subject_kind="call",
+        "outgoing calls and messages of people; those within 10 minutes of the one before to the "
+        "same client are one attempt",
+        adds=("calls_out", "messages_out"), takes=("redials",), attributed_to=_AUTHOR,
+        subject_kind="call",
         plannable=True, telephony=True,
     ),
     Metric(
