@@ -8,7 +8,8 @@ import pytest
 from service.kpi.metrics import METRICS
 from tests.api.conftest import Api, Start
 from tests.kpi.oracle import deals
-from tests.kpi.oracle.facts import END, make, read
+from tests.kpi.oracle.facts import read
+from tests.kpi.oracle.making import DIRECTORY, DOCUMENT, END, make
 from tests.world import connect_account, make_office, tell
 
 SPAN = {"from": "2026-01-01", "to": "2026-04-10"}
@@ -16,11 +17,11 @@ SPAN = {"from": "2026-01-01", "to": "2026-04-10"}
 
 @pytest.fixture
 def lived(database_url: str, start: Start) -> Iterator[Api]:
-    office = make_office(database_url, "2026-04-10 12:00")
-    connect_account(office, connected="2026-02-01 00:00")
+    office = make_office(database_url, "2026-04-10 13:00")
+    connect_account(office, directory=DIRECTORY, document=DOCUMENT, connected="2026-02-01 00:00")
     tell(office, make(9))
     api = start(office.engine)
-    api.clock.set("2026-04-10T09:00:00Z")
+    api.clock.set("2026-04-10T10:00:00Z")
     yield api
     office.close()
 
@@ -80,17 +81,8 @@ def test_the_funnel_is_the_oracles_own(lived: Api) -> None:
             own = stage["stage"]["id"].rpartition(".")[2]
             assert (stage["entered"], stage["moved_on"]) == (entered[own], passed[own])
             assert stage["open_now"] == stage["entered"] - stage["moved_on"] - stage["lost"]
-    lost = [
-        sum(
-            1
-            for deal in told.deals
-            for stage, (_, n, skipped) in deals._entries(deal, strict=True).items()
-            if stage == own and not skipped and not deals._passed(deal, stage, n)
-            and deal.last.stage == "143"
-        )
-        for own in ("10", "20", "30")
-    ]  # fmt: skip
-    assert [s["lost"] for s in stages] == lost
+    lost = _by_stage(deals.stuck(told, strict=True))
+    assert [s["lost"] for s in stages] == [lost[own] for own in ("10", "20", "30")]
     assert client.get("/v1/funnel", params=SPAN).status_code == 400
 
 

@@ -252,12 +252,12 @@ def repeats(told: Department) -> list[Row]:
 
 
 def repeat_receipts(told: Department) -> list[Row]:
-    rows = []
-    for deal in told.deals:
-        again = _again(deal)
-        measure = {id(p): again(p) * p.amount for p in deal.pictures}
-        rows += _moves(deal, lambda p, known=measure: known[id(p)], money=True)
-    return rows
+    return [row for d in told.deals for row in _moves(d, _again_worth(d), money=True)]
+
+
+def _again_worth(deal: Deal) -> Callable[[Picture], int]:
+    again = _again(deal)
+    return lambda p: again(p) * p.amount
 
 
 def _peak(p: Picture) -> int:

@@ -160,7 +160,7 @@ def _never_business(facts: Iterable[Fact]) -> set[str]:
     for fact in facts:
         if fact.kind is Kind.DEAL:
             gone[fact.id] = _is_gone(fact.body, before=gone.get(fact.id, False))
-            place[fact.id] = fact.body.get("pipeline", place.get(fact.id))
+            place[fact.id] = fact.body.get("pipeline", place.get(fact.id, ""))
     return {d for d in gone if gone[d] or place[d] == EXCLUDED}
 
 
