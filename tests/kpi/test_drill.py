@@ -35,7 +35,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
     world.connect_account(
         made, directory=DIRECTORY, document=DOCUMENT, connected="2026-02-01 00:00"
     )
-    world.tell(made, make(5))
+    world.tell(made, make(5, currencies=["RUB"]))
     yield made
     made.close()
 

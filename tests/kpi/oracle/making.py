@@ -3,6 +3,7 @@ a zone that changes its clocks, deals that are reopened, handed over, corrected,
 """
 
 import random
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,18 +41,20 @@ def moment(text: str) -> int:
 START, END = moment("2026-02-02 09:00"), moment("2026-04-10 12:00")
 
 
-def make(seed: int, deals: int = 45) -> list[Fact]:
+def make(
+    seed: int, deals: int = 45, currencies: Sequence[str] = ("RUB", "RUB", "RUB", "USD")
+) -> list[Fact]:
     """Facts of a department; nothing is undone within ten minutes, no two facts at one instant."""
     chance = random.Random(seed)
     facts: list[Fact] = []
     for n in range(deals):
-        facts += _deal(chance, str(100 + n))
+        facts += _deal(chance, str(100 + n), currencies)
     for n in range(deals // 3):
         facts += _lead(chance, str(n))
     return facts
 
 
-def _deal(chance: random.Random, name: str) -> list[Fact]:
+def _deal(chance: random.Random, name: str, currencies: Sequence[str]) -> list[Fact]:
     born = START + chance.randrange(0, 60 * DAY, 7)
     asked, body = born, {}
     facts: list[Fact] = []
@@ -68,7 +71,7 @@ def _deal(chance: random.Random, name: str) -> list[Fact]:
         "responsible": chance.choice(SELLERS), "created_at": born,
         "created_by": chance.choice(["0", "0", "7"]), "author": "0",
         "amount": chance.choice([0, 0, 5_000, 70_000, 123_457]),
-        "currency": chance.choice(["RUB", "RUB", "RUB", "USD"]), "fields": {},
+        "currency": chance.choice(currencies), "fields": {},
         "source": source or None, "contacts": [str(500 + chance.randrange(8))],
     }  # fmt: skip
     facts.append(Fact(Kind.DEAL, name, born, first | body))
