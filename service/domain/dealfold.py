@@ -10,6 +10,7 @@ from service.domain.directory import StageKind
 from service.domain.facts import Fact
 from service.domain.history import Change, settle
 from service.domain.instant import Instant
+from service.domain.money import minor_units
 from service.domain.story import DealState, Story, TaskState, World
 from service.domain.subjects import last_told
 from service.domain.told import TALK_MIN_SECONDS, Told
@@ -144,7 +145,22 @@ class DealFold:
         return change.author is None or self._world.is_human(change.author)
 
     def _collect_amounts(self, start: Instant) -> None:
-        self._collect_settled(start, "amount", lambda value: int(value or 0))
+        if self._world.budget_field is None:
+            self._collect_settled(start, "amount", lambda value: int(value or 0))
+        else:
+            self._collect_money(start, "amount", self._world.budget_field)
+        if self._world.paid_field is not None:
+            self._collect_money(start, "paid", self._world.paid_field)
+
+    def _collect_money(self, start: Instant, name: str, chosen: str) -> None:
+        """Money that a custom field holds, in the deal's currency."""
+        currency = last_told(self._versions, "currency") or ""
+        told = [
+            change._replace(value=minor_units(str((change.value or {}).get(chosen, "")), currency))
+            for change in self._changes(start, "fields")
+        ]
+        for change in settle(told):
+            self._add(change.at, 2, name, change.value)
 
     def _collect_reasons(self) -> None:
         """Each telling counts: a reason kept over a reopening is told again after the next loss."""

@@ -16,4 +16,5 @@ def world_of(config: Config) -> World:
         config.source_field,
         config.budget_field,
         config.close_date_field,
+        config.paid_field,
     )

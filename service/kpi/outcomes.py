@@ -34,12 +34,25 @@ def outcomes(story: Story, states: Sequence[DealState], config: Config) -> Itera
     yield from _outcome(
         story, "won_with_amount", states, lambda s: int(won(s) and s.amount > 0), money=True
     )
-    yield from _outcome(story, "receipts", states, lambda s: won(s) * s.amount, money=True)
+    worth = "receipts" if config.paid_field is None else "value_won_shift"
+    yield from _outcome(story, worth, states, lambda s: won(s) * s.amount, money=True)
     yield from _check(story, states)
     yield from _cycle(story, states)
     yield from _given_up(story, states)
     if story.older:
         yield from _repeated(story, states)
+
+
+def payments(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
+    """Each change of what was paid, at its own instant; the value won is kept beside it."""
+    before = 0
+    for state in states:
+        if state.paid != before:
+            row = of_deal(story, "receipts", f"p{state.at}", state.at, state, state.paid - before)
+            row = row._replace(currency=state.currency)
+            yield row
+            yield row._replace(metric="value_won_shift", value=-row.value)
+        before = state.paid
 
 
 def _lost_target(state: DealState, spam: frozenset[str]) -> bool:

@@ -56,7 +56,7 @@ def _share(
 _DUE_FIRST = ("tasks_due", "tasks_due_shift")
 PACED: Mapping[str, Paced] = {
     "receipts": _sum("receipts", money=True),
-    "deal_value_won": _sum("receipts", money=True),
+    "deal_value_won": _sum("receipts", "value_won_shift", money=True),
     "inquiries": _sum("inquiries"),
     "inquiries_target": _sum("inquiries", "inquiries_left"),
     "deals_created": _sum("deals_created"),

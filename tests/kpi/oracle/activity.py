@@ -167,6 +167,9 @@ def _sales(book: Book, deal: str, window: Window, tally: Tally) -> None:
     born, first = history[0]
     own: Any = {"at": born, "deal": deal}
     tally.add("calls_per_deal", first["responsible"], 0, int(window.has(born)), **own)
+    if window.has(born):
+        lived = len(book.calls_of(deal))
+        tally.add("calls_per_deal_cohort", first["responsible"], lived, 1, **own)
     seen = next((h for h in history if h[1]["stage"] == "20"), None)
     if seen is not None and window.has(seen[0]):
         for slug in ("proposals", "proposals_per_sale"):
@@ -190,6 +193,12 @@ def _sale(
         tally.add("touches_per_sale", seller, sign * _touches(book, deal, won), sign, **place)
         tally.add("minutes_per_sale", seller, 0, sign, **place)
         tally.add("proposals_per_sale", seller, 0, sign, **place)
+        talked = sum(
+            c["seconds"] for _, c in book.calls_of(deal) if c["answered"] and c["started_at"] <= won
+        )
+        tally.add("minutes_per_sale_cohort", seller, sign * talked, sign, **place)
+        offered = any(told["stage"] == "20" for m, told in book.deals[deal] if m <= won)
+        tally.add("proposals_per_sale_cohort", seller, sign * offered, sign, **place)
 
 
 def _touches(book: Book, deal: str, until: int) -> int:

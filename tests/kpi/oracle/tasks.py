@@ -38,6 +38,8 @@ def _task(book: Book, history: History, window: Window, tally: Tally) -> None:
     deal, made = last["deal"], first["created_at"]
     if window.has(made):
         place: Any = {"at": made, "deal": deal}
+        author = first["created_by"] if is_human(first["created_by"]) else ""
+        tally.add("tasks_set_by_author", author, 1, **place)
         by_robot = int(first["created_by"] == "0")
         tally.add("tasks_set", first["responsible"], 1, **place)
         tally.add("tasks_set_by_robot", first["responsible"], by_robot, **place)
