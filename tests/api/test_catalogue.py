@@ -1,6 +1,7 @@
 """The catalogue over the running service: companions, variants, drill-down, the funnel."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from service.kpi.metrics import METRICS
 from tests.api.conftest import Api, Start
 from tests.kpi.oracle import deals
-from tests.kpi.oracle.facts import read
+from tests.kpi.oracle.facts import midnight, read
 from tests.kpi.oracle.making import DIRECTORY, DOCUMENT, END, make
 from tests.world import connect_account, make_office, tell
 
@@ -87,6 +88,35 @@ def test_the_funnel_is_the_oracles_own(lived: Api) -> None:
     lost = _by_stage(deals.stuck(told, strict=True))
     assert [s["lost"] for s in stages] == [lost.get(own, 0) for own in ("10", "20", "30")]
     assert client.get("/v1/funnel", params=SPAN).status_code == 400
+
+
+def test_the_funnel_of_a_period_is_the_oracles_own(lived: Api) -> None:
+    client = lived.client("kpi:read")
+    facts = make(9, currencies=["RUB"])
+    told = read(facts, END)
+    span = {"from": "2026-03-01", "to": "2026-03-31"}
+    start, over = midnight(date(2026, 3, 1)), midnight(date(2026, 4, 1))
+    for strict in (False, True):
+        query = span | {"pipeline": "romashka.31", "mode": "period", "strict": str(strict).lower()}
+        body = client.get("/v1/funnel", params=query).json()
+        assert body["mode"] == "period"
+        wanted = [
+            _by_stage([row for row in rows if start <= row.at < over])
+            for rows in (
+                deals.entered(told, strict=strict), deals.passings(told, strict=strict),
+                deals.lost(told),
+            )
+        ]  # fmt: skip
+        wanted.append(_by_stage(deals.open_now(read(facts, over - 1))))
+        for stage in body["stages"]:
+            own = stage["stage"]["id"].rpartition(".")[2]
+            entered, passed, lost, there = (found.get(own, 0) for found in wanted)
+            named = ("entered", "moved_on", "lost", "open_now")
+            assert [stage[name] for name in named] == [entered, passed, lost, there]
+            decided = passed + lost
+            assert stage["conversion"] == (round(passed / decided, 6) if decided else None)
+    refused = client.get("/v1/funnel", params=span | {"pipeline": "romashka.31", "mode": "month"})
+    assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (400, "mode")
 
 
 def _by_stage(rows: list[Any]) -> dict[str, int]:

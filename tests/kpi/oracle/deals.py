@@ -165,12 +165,16 @@ def entered(told: Department, *, strict: bool = False) -> list[Row]:
     return [row for d in told.deals for row, _, _ in entries(d, strict=strict).values()]
 
 
-def _passed(deal: Deal, place: Place, since: int) -> bool:
+def _passed_at(deal: Deal, place: Place, since: int) -> int | None:
     pipeline, stage = place
     later = OPEN[pipeline][OPEN[pipeline].index(stage) + 1 :]
-    return any(
-        p.stage == WON or (p.pipeline == pipeline and p.stage in later)
-        for p in deal.pictures[since:]
+    return next(
+        (
+            p.at
+            for p in deal.pictures[since:]
+            if p.stage == WON or (p.pipeline == pipeline and p.stage in later)
+        ),
+        None,
     )
 
 
@@ -178,12 +182,23 @@ def _fates(told: Department, *, strict: bool) -> Iterator[tuple[Row, bool, bool]
     """Entries: whether it was passed, whether it was lost without that."""
     for d in told.deals:
         for place, (row, n, skipped) in entries(d, strict=strict).items():
-            gone_on = skipped or _passed(d, place, n)
+            gone_on = skipped or _passed_at(d, place, n) is not None
             yield row, gone_on, not gone_on and d.last.stage == LOST
 
 
 def passed(told: Department, *, strict: bool = False) -> list[Row]:
     return [row for row, gone_on, _ in _fates(told, strict=strict) if gone_on]
+
+
+def passings(told: Department, *, strict: bool) -> list[Row]:
+    """Each entry that was passed, at the instant of that."""
+    rows = []
+    for deal in told.deals:
+        for place, (row, n, skipped) in entries(deal, strict=strict).items():
+            at = row.at if skipped else _passed_at(deal, place, n)
+            if at is not None:
+                rows.append(row._replace(at=at))
+    return rows
 
 
 def stuck(told: Department, *, strict: bool = False) -> list[Row]:
