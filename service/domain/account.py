@@ -207,6 +207,13 @@ class AccountDocument(_Model):
         description="what receipts are: amounts of won deals, or changes of the paid amount, each "
         "at its own instant; payments need `fields.paid`, the field of what was paid so far",
     )
+    same_inquiry_hours: int = Field(
+        24,
+        ge=0,
+        le=720,
+        description="a client's next form in one pipeline within so many hours of a deal of his is "
+        "the same inquiry; 0 = each counts",
+    )
     teams: dict[str, list[str | int]] = {}
     sellers: dict[str, SellerSettings] = {}
     limits: dict[str, int] = {}  # open_deals open_tasks due_today overdue_tasks hot_deals

@@ -222,7 +222,7 @@ def _repeated(story: Story, states: Sequence[DealState]) -> Iterator[Contributio
         at = won_at.get(state.at)
         if at is None:
             return 0
-        return int(any(left < at < right for one in story.older for left, right in one.wins))
+        return int(any(left < at < right for one in story.older for left, right in one.wins or ()))
 
     yield from _outcome(story, "repeat_sales", states, again)
     yield from _outcome(story, "repeat_receipts", states, lambda s: again(s) * s.amount, money=True)

@@ -107,7 +107,7 @@ def contribution_row(row: Contribution, config: Config) -> tuple[tuple[str, ...]
 
 
 def _deal_row(story: Story, config: Config) -> Row:
-    now = story.deal[-1]
+    now, won = story.deal[-1], wins(story, config)
     return {
         "id": story.id,
         "name": now.name,
@@ -130,7 +130,7 @@ def _deal_row(story: Story, config: Config) -> Row:
         "has_contact": bool(now.contacts),
         "deleted": now.deleted,
         "presence": list(map(list, presence(story, config))),
-        "wins": list(map(list, wins(story, config))),
+        "wins": None if won is None else list(map(list, won)),
     }
 
 

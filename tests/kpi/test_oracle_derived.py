@@ -51,7 +51,7 @@ WAYS: dict[str, tuple[Way, list[tuple[str, ...]]]] = {
 def lived(tmp_path_factory: Any, sqlite_template: Any) -> Any:
     path = tmp_path_factory.mktemp("derived") / "dozor.db"
     path.write_bytes(sqlite_template.read_bytes())
-    for one in live(f"sqlite:///{path}", 4, deals=170):
+    for one in live(f"sqlite:///{path}", 5, deals=150):
         planned(one)
         yield one
 

@@ -26,8 +26,18 @@ def _of_deal(deal: Deal, value: int = 1, seller: str | None = None) -> Row:
 
 
 def _asking(told: Department) -> list[Deal]:
-    """Deals that are inquiries: not those that a person made for a client who had one before."""
-    return [d for d in told.deals if not (d.by_hand and d.has_elder)]
+    """Deals that are inquiries: not those that a person made for a client who had one before.
+
+    Nor a client's next form within 24 hours of another deal of his in the pipeline.
+    """
+    return [d for d in told.deals if not (d.by_hand and d.has_elder) and not _again(d)]
+
+
+def _again(deal: Deal) -> bool:
+    return any(
+        abs(deal.asked - one.born) < DAY and one.pictures[0].pipeline == deal.pictures[0].pipeline
+        for one in deal.older
+    )
 
 
 def _of_lead(lead: Lead, value: int = 1) -> Row:

@@ -31,6 +31,7 @@ DIRECTORY: Directory = msgspec.structs.replace(
         Pipeline(id="33", name="Доставка", stages=(Stage(id="60", name="Едет", sort=10),)),
     ),
 )  # fmt: skip
+_OF_INQUIRY = {"inquiry", "accepted_at", "inquired_at"}
 SELLERS = ("7", "7", "9", "9", "12", "12", "15")
 
 
@@ -49,6 +50,12 @@ def make(
     facts: list[Fact] = []
     for n in range(deals):
         facts += _deal(chance, str(100 + n), currencies)
+        if n % 6 == 0:  # the same form once more, sooner or later
+            told = next(f for f in reversed(facts) if "contacts" in f.body)
+            born = told.at + chance.choice([HOUR, 5 * HOUR, DAY - 1, DAY, 2 * DAY])
+            body = told.body | {"created_at": born, "created_by": "0"}
+            again = {name: value for name, value in body.items() if name not in _OF_INQUIRY}
+            facts.append(Fact(Kind.DEAL, str(500 + n), born, again))
     for n in range(deals // 3):
         facts += _lead(chance, str(n))
     return facts
