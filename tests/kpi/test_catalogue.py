@@ -1,5 +1,6 @@
 """Every figure of the catalogue against a second way of counting, on random departments."""
 
+import random
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -7,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from service.domain.facts import Fact
 from service.kpi import query as kpi
@@ -15,6 +17,7 @@ from service.kpi.metrics import METRICS
 from service.kpi.question import Question
 from service.pipeline.office import Office
 from service.store.engine import reading
+from service.store.tables import Contribution
 from tests import world
 from tests.kpi.oracle import deals, inflow
 from tests.kpi.oracle.facts import MONEY, Department, Rows, grouped, midnight, nearest, read, share
@@ -241,3 +244,51 @@ def test_what_is_compared_with_is_the_oracles_own(
     span = dict(zip(("first", "last"), map(date.fromisoformat, before), strict=True))
     assert (other.first, other.last) == (span["first"], span["last"])
     agree(read(lived.facts, END), table.totals, FLOWS, None, (), **span)
+
+
+def test_1_sellers_teams_and_days_add_up(lived: Lived) -> None:
+    """Sellers = teams = the account for every sum and level; days = the month for every sum."""
+    march = {"first": date(2026, 3, 1), "last": date(2026, 3, 31)}
+    slugs = [slug for slug, metric in METRICS.items() if metric.kind in {"sum", "level"}]
+    ways = {
+        dims: added(lived.rows(slugs, dimensions=dims, **march), slugs)
+        for dims in ((), ("seller",), ("team",), ("account",))
+    }
+    for dims, found in ways.items():
+        assert found == pytest.approx(ways[()], abs=1e-4), dims
+    flows = [slug for slug in slugs if METRICS[slug].kind == "sum"]
+    by_day = added(lived.rows(flows, grain="day", **march), flows)
+    whole = {place: value for place, value in ways[()].items() if place[0] in flows}
+    late = {"hygiene_weight", "hygiene_kept"}  # a deal open for under an hour of the day is out
+    assert {k: v for k, v in by_day.items() if k[0] not in late} == pytest.approx(
+        {k: v for k, v in whole.items() if k[0] not in late}, abs=1e-4
+    )
+
+
+def added(rows: list[dict[str, Any]], slugs: list[str]) -> dict[tuple[str, str], float]:
+    found: dict[tuple[str, str], float] = {}
+    for row in rows:
+        for slug in slugs:
+            place = (slug, row["currency"])
+            found[place] = found.get(place, 0) + (row["values"][slug] or 0)
+    return {place: value for place, value in found.items() if value}
+
+
+def test_2_late_and_repeated_facts_give_the_same_contributions(
+    lived: Lived, sqlite_url: str
+) -> None:
+    office = world.make_office(sqlite_url, "2026-04-10 13:00")
+    world.connect_account(
+        office, directory=DIRECTORY, document=DOCUMENT, connected="2026-02-01 00:00"
+    )
+    facts = [*lived.facts, *lived.facts[::3]]
+    random.Random(7).shuffle(facts)
+    for start in range(0, len(facts), 40):
+        world.tell(office, facts[start : start + 40])
+    table = Contribution.__table__  # type: ignore[attr-defined]
+    told = []
+    for one in (office, lived.office):
+        with reading(one.engine) as connection:
+            told.append(sorted(map(tuple, connection.execute(select(table)))))
+    assert told[0] == told[1]
+    office.close()
