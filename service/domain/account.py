@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from service.domain.bulk import Limit
 from service.domain.span import Span
@@ -18,7 +18,7 @@ from service.faults import first_of, place_of, said
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _HOUR = r"(?:[01]?\d|2[0-3]):[0-5]\d"
 _QUIET = re.compile(f"{_HOUR}-(?:{_HOUR}|24:00)")
-_FIELDS = ("source", "budget", "loss_reason", "close_date")
+_FIELDS = ("source", "budget", "loss_reason", "close_date", "paid")
 _LIMITS = ("open_deals", "open_tasks", "due_today", "overdue_tasks", "hot_deals")
 _MOST_DEALS = 1_000_000
 
@@ -202,6 +202,18 @@ class AccountDocument(_Model):
     work: Work = Work()
     pipelines: dict[str, Any] = {}  # "exclude": [..], else title or id -> PipelineSettings
     fields: dict[str, str | int] = {}  # source, budget, loss_reason -> title, id, or "default"
+    receipts_from: Literal["won", "payments"] = Field(
+        "won",
+        description="what receipts are: amounts of won deals, or changes of the paid amount, each "
+        "at its own instant; payments need `fields.paid`, the field of what was paid so far",
+    )
+    same_inquiry_hours: int = Field(
+        24,
+        ge=0,
+        le=720,
+        description="a client's next form in one pipeline within so many hours of a deal of his is "
+        "the same inquiry; 0 = each counts",
+    )
     teams: dict[str, list[str | int]] = {}
     sellers: dict[str, SellerSettings] = {}
     limits: dict[str, int] = {}  # open_deals open_tasks due_today overdue_tasks hot_deals
@@ -221,6 +233,13 @@ class AccountDocument(_Model):
     )
     junk: list[str] | None = None  # values that mean nothing; None = the built-in list
     stop_texts: list[str] = []  # texts of tasks that say nothing, beside the built-in ones
+
+    @model_validator(mode="after")
+    def _paid_known(self) -> "AccountDocument":
+        if self.receipts_from == "payments" and self.fields.get("paid", "default") == "default":
+            msg = "receipts_from: payments need fields.paid, the field that holds what was paid"
+            raise ValueError(msg)
+        return self
 
     @field_validator("currency")
     @classmethod

@@ -249,6 +249,11 @@ class Config:
         return self._mapped("budget")
 
     @cached_property
+    def paid_field(self) -> str | None:
+        """Custom field that holds what was paid so far, if receipts are payments."""
+        return self._mapped("paid") if self.document.receipts_from == "payments" else None
+
+    @cached_property
     def close_date_field(self) -> str | None:
         """Custom field that holds the expected closing date; None = the CRM's own, if any."""
         return self._mapped("close_date")
@@ -324,6 +329,7 @@ class Config:
         for resolved in (self.sellers, self.teams, self.excluded, self.pipelines, self._required):
             len(resolved)
         _ = (self.source_field, self.loss_reason_field, self.budget_field, self.close_date_field)
+        _ = self.paid_field
         for pipeline_id, own in self.pipelines.items():
             pipeline = self.directory.pipeline(pipeline_id)
             if pipeline is not None and own.qualified_from is not None:

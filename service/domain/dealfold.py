@@ -151,14 +151,20 @@ class DealFold:
         return change.author is None or self._world.is_human(change.author)
 
     def _collect_amounts(self, start: Instant) -> None:
-        """The CRM's own amount, or that of a mapped custom field."""
+        """The CRM's own amount, or that of a mapped custom field; and what was paid so far."""
         chosen = self._world.budget_field
-        currency = last_told(self._versions, "currency") or self._world.currency
         own = [c._replace(value=int(c.value or 0)) for c in self._changes(start, "amount")]
-        held = self._of_field(chosen) if chosen else []
-        mapped = [c._replace(value=amount_told(c.value, currency)) for c in held]
-        for change in settle(mapped if chosen else own):
+        for change in settle(self._money_of(chosen) if chosen else own):
             self._add(change.at, 2, "amount", change.value)
+        paid = self._world.paid_field
+        for change in settle(self._money_of(paid) if paid else []):
+            self._add(change.at, 2, "paid", change.value)
+
+    def _money_of(self, field: str) -> list[Change]:
+        """Money that a custom field holds, in the deal's currency."""
+        currency = last_told(self._versions, "currency") or self._world.currency
+        held = self._of_field(field)
+        return [change._replace(value=amount_told(change.value, currency)) for change in held]
 
     def _collect_reasons(self) -> None:
         """Each telling counts: a reason kept over a reopening is told again after the next loss."""

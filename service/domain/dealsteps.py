@@ -25,7 +25,7 @@ def apply_step(state: DealState, name: str, value: Any) -> None:
 def _place(state: DealState, value: tuple[str, str, StageKind, str | None]) -> None:
     pipeline, stage, kind, state.moved_by = value
     known = bool(state.stage)
-    was_closed = known and state.is_closed
+    was_closed, was_lost = known and state.is_closed, known and state.kind is StageKind.LOST
     state.previous_stage, state.previous_pipeline = state.stage or None, state.pipeline or None
     same = known and state.pipeline == pipeline
     state.visited = (*state.visited, stage) if same else (stage,)
@@ -34,16 +34,15 @@ def _place(state: DealState, value: tuple[str, str, StageKind, str | None]) -> N
     state.stage_note_at = None
     if state.last_trace_at is not None and state.last_trace_at >= state.at - NOTE_BEFORE_SECONDS:
         state.stage_note_at = state.last_trace_at
+    if was_lost != (kind is StageKind.LOST):
+        state.loss_reason = None  # of an earlier loss, whatever the CRM keeps
     if state.is_closed:
-        if not was_closed:
-            state.loss_reason = None
         state.closed_at = state.at
     else:
         state.closed_at = None
         if was_closed:
             state.reopened_at = state.at
             state.reopens += 1
-            state.loss_reason = None
 
 
 def _responsible(state: DealState, value: str) -> None:

@@ -27,7 +27,7 @@ class Sibling(NamedTuple):
     born_at: Instant
     id: str
     stretches: Sequence[Stretch]
-    wins: Sequence[tuple[Instant, Instant]] = ()  # when it was won
+    wins: Sequence[tuple[Instant, Instant]] | None = ()  # when it was won; None = it counts nowhere
 
     @property
     def age(self) -> tuple[Instant, tuple[int, str]]:
@@ -67,9 +67,11 @@ def presence(story: Story, config: Config) -> list[Stretch]:
     return found
 
 
-def wins(story: Story, config: Config) -> list[tuple[Instant, Instant]]:
-    """When a deal was won (and judged). Depends on its own facts alone."""
+def wins(story: Story, config: Config) -> list[tuple[Instant, Instant]] | None:
+    """When a deal was won; None of one that counts nowhere. Depends on its own facts alone."""
     found: list[tuple[Instant, Instant]] = []
+    if story.deal and not deal_is_judged(story.deal[-1], config):
+        return None
     ends = [*(state.at for state in story.deal[1:]), FOREVER]
     for state, end in zip(story.deal, ends, strict=True):
         if state.kind is not StageKind.WON or not deal_is_judged(state, config):
@@ -123,6 +125,6 @@ def as_told(stored: Iterable[Sequence[Any]] | None) -> list[Stretch]:
     return [Stretch(*stretch) for stretch in stored or ()]
 
 
-def wins_told(stored: Iterable[Sequence[Any]] | None) -> list[tuple[Instant, Instant]]:
+def wins_told(stored: Iterable[Sequence[Any]] | None) -> list[tuple[Instant, Instant]] | None:
     """Wins as they are read from the database."""
-    return [(int(start), int(end)) for start, end in stored or ()]
+    return None if stored is None else [(int(start), int(end)) for start, end in stored]

@@ -43,7 +43,8 @@ def of_violations(
 ) -> Iterator[Step]:
     """The level of a rule's open intervals; none muted.
 
-    It moves between sellers with the subject. `measure`: what a state of the subject counts.
+    It moves with the subject: between sellers, and a deal between stages. `measure`: what a state
+    of the subject counts.
     """
     for one in found:
         end = FOREVER if one.resolved_at is None else one.resolved_at
@@ -61,8 +62,13 @@ def _of_interval(
     for left, right in one.muted:
         heard |= {left: False, right: right < end}
     before = [state for state in states if state.at <= one.breach_at]
-    places = {one.breach_at: (one.seller, measure((before or states)[-1 if before else 0]))}
-    places |= {s.at: (s.responsible, measure(s)) for s in states if one.breach_at < s.at < end}
+    first = measure((before or states)[-1 if before else 0])
+    places = {one.breach_at: (one.seller, first, one.pipeline, one.stage)}
+    places |= {
+        s.at: (s.responsible, measure(s), *_where(s, one))
+        for s in states
+        if one.breach_at < s.at < end
+    }
     base = Step(
         metric, one.subject_kind, one.subject_id, one.breach_at, 1, one.seller, one.pipeline,
         one.stage, currency="" if measure is one_each else one.currency,
@@ -72,7 +78,19 @@ def _of_interval(
         place, loud = places.get(at, place), heard.get(at, loud)
         now = place if loud and place[1] else None
         if counted is not None and now != counted:
-            yield base._replace(at=at, delta=-counted[1], seller=counted[0])
+            yield _placed(base, at, counted, -1)
         if now is not None and now != counted:
-            yield base._replace(at=at, delta=now[1], seller=now[0])
+            yield _placed(base, at, now, 1)
         counted = now
+
+
+def _where(state: Any, one: Found) -> tuple[str, str]:
+    """Pipeline and stage: a deal's own, a task's those of the breach."""
+    return (
+        (one.pipeline, one.stage) if one.subject_kind == "task" else (state.pipeline, state.stage)
+    )
+
+
+def _placed(base: Step, at: Instant, place: tuple[str, int, str, str], sign: int) -> Step:
+    seller, value, pipeline, stage = place
+    return base._replace(at=at, delta=sign * value, seller=seller, pipeline=pipeline, stage=stage)

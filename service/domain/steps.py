@@ -100,7 +100,8 @@ def _of_conduct(
 
 def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
     def is_open(state: DealState) -> tuple[Any, ...] | None:
-        return (state.responsible, state.pipeline) if state.kind is StageKind.OPEN else None
+        there = state.kind is StageKind.OPEN and deal_is_judged(state, config)
+        return (state.responsible, state.pipeline) if there else None
 
     def is_uncovered(state: DealState) -> tuple[Any, ...] | None:
         return None if state.open_tasks else is_open(state)
@@ -144,7 +145,15 @@ def _apart(
 
 
 _PLACED = attrgetter(
-    "kind", "pipeline", "stage", "responsible", "source", "amount", "tags", "open_tasks"
+    "kind",
+    "pipeline",
+    "stage",
+    "responsible",
+    "source",
+    "amount",
+    "tags",
+    "deleted",
+    "open_tasks",
 )
 
 
@@ -193,7 +202,8 @@ def _card(story: Story, config: Config) -> Iterator[Step]:
     for metric in ("card_required", "card_missing"):
 
         def where(state: DealState, metric: str = metric) -> tuple[Any, ...] | None:
-            count = held[id(state)][metric] if state.kind is StageKind.OPEN else 0
+            is_open = state.kind is StageKind.OPEN and deal_is_judged(state, config)
+            count = held[id(state)][metric] if is_open else 0
             return (state.responsible, state.pipeline, state.stage, count) if count else None
 
         for step, state in _moves(story, metric, story.deal, where):

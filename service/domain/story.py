@@ -28,6 +28,7 @@ class World:
     source_field: str | None = None
     budget_field: str | None = None
     close_date_field: str | None = None
+    paid_field: str | None = None
     currency: str = "RUB"
     zone: ZoneInfo = _UTC
 
@@ -61,6 +62,7 @@ class DealState(_State):
     visited: tuple[str, ...] = ()  # stages entered since the deal came into its pipeline, in order
     stage_note_at: Instant | None = None  # first trace from half an hour before the stage on
     amount: int = 0
+    paid: int = 0  # so far, where a field holds it
     in_late_stage: bool = False
     amount_peak_late: int = 0  # the highest amount in late stages
     expected_close_on: str | None = None  # local date

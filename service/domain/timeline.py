@@ -10,6 +10,7 @@ from operator import attrgetter
 from service.domain.aftermath import note_copies, note_traces, note_twins
 from service.domain.dealfold import DealFold
 from service.domain.facts import Fact, Kind
+from service.domain.instant import Instant
 from service.domain.own import is_own
 from service.domain.story import Context, Story, World
 from service.domain.subjects import fold_lead, fold_task, with_attempts
@@ -53,7 +54,8 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
             if world.is_human(fact.body.get("author"))
         ]
     if kind in {"deal", "lead"}:
-        story.touches = touches(told.calls(lend=kind == "deal"), world)
+        lend = kind == "deal"
+        story.touches = touches(told.calls(lend=lend), told.messages(lend=lend), world)
     note_traces(story, told, world)
     note_twins(story)
     note_copies(story)
@@ -61,7 +63,13 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     if lead_versions:
         states = fold_lead(lead_versions)
         if kind == "lead":
-            tried = [c.started_at for c in story.calls if c.outgoing and world.is_human(c.author)]
-            story.lead = with_attempts(states, tried)
+            story.lead = with_attempts(states, _tried(story, world))
         story.inquiry = states[-1]
     return story
+
+
+def _tried(story: Story, world: World) -> list[Instant]:
+    """When people of ours tried to reach whoever asked: calls and messages."""
+    called = [c.started_at for c in story.calls if c.outgoing and world.is_human(c.author)]
+    written = [m.at for m in story.messages if m.direction == "out" and world.is_human(m.author)]
+    return sorted(called + written)

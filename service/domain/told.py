@@ -154,11 +154,17 @@ def _merge(facts: Sequence[Fact], kind: Kind) -> dict[str, dict[str, Any]]:
     return merged
 
 
-def touches(calls: Sequence[Call], world: World) -> list[Touch]:
-    """Attempts and talks among calls, in order."""
-    return [
+def touches(calls: Sequence[Call], messages: Sequence[MessageSeen], world: World) -> list[Touch]:
+    """Attempts and talks, in order: calls, and what people of ours wrote."""
+    found = [
         Touch(call.started_at, call.ended_at, call.author, talk)
         for call in calls
         if (talk := call.answered and call.seconds >= TALK_MIN_SECONDS)
         or (call.outgoing and world.is_human(call.author))
     ]
+    found += [
+        Touch(message.at, message.at, message.author, talk=False)
+        for message in messages
+        if message.direction == "out" and world.is_human(message.author)
+    ]
+    return sorted(found)

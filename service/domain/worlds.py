@@ -16,6 +16,7 @@ def world_of(config: Config) -> World:
         config.source_field,
         config.budget_field,
         config.close_date_field,
+        config.paid_field,
         config.currency,
         config.timezone,
     )

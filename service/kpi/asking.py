@@ -94,6 +94,8 @@ def inquiry_of_deal(
     if asked is None and story.older and config.is_human(first.created_by):
         return  # a repeat deal made by hand
     at = born if asked is None else asked
+    if _is_told_again(story, first, at, config):
+        return
     row = of_deal(story, "inquiries", "inquiry", at, first, 1)
     yield row
     span = norm("deal", at, first.pipeline, first.stage)
@@ -113,6 +115,17 @@ def inquiry_of_deal(
     qualified = next((s.at for s in states if is_qualified(s, config)), None)
     if qualified is not None and qualified - at <= QUALIFIED_SECONDS:
         yield inquiry.part("inquiry_qualified", 1, max(0, qualified - at), "qualified")
+
+
+def _is_told_again(story: Story, first: DealState, at: Instant, config: Config) -> bool:
+    """The client's second form: a deal of his is as young as that, in the same pipeline."""
+    limit = config.document.same_inquiry_hours * 3600
+    return any(
+        one.wins is not None
+        and abs(at - one.born_at) < limit
+        and [stretch.pipeline for stretch in one.stretches][:1] == [first.pipeline]
+        for one in story.older
+    )
 
 
 def is_qualified(state: DealState, config: Config) -> bool:

@@ -1,8 +1,8 @@
 """What calls, notes and messages add to the figures (kpis.md 4).
 
 Kept are the sums that everybody asks for, and the exceptions from them: a talk is an answered call
-that was not short, an attempt is an outgoing call that was not dialled again. So a call that went
-as calls go costs no more than before.
+that was not short, an attempt is an outgoing call or message that followed no other one soon. So a
+call that went as calls go costs no more than before.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from service.domain.dealsteps import ONE_ATTEMPT_SECONDS
 from service.domain.instant import Instant
 from service.domain.span import Span
 from service.domain.steps import call_parts
-from service.domain.story import Call, Story, deal_is_judged
+from service.domain.story import Call, MessageSeen, Story, deal_is_judged
 from service.domain.told import TALK_MIN_SECONDS
 from service.kpi.contribution import Contribution, place_at, state_at
 
@@ -30,7 +30,7 @@ def of_calls(story: Story, config: Config) -> Iterator[Contribution]:
     for call in story.calls:
         place = place_at(story, call.started_at)
         parts = call_parts(call) | _exceptions(call, config)
-        if call.id in redialled:
+        if ("call", call.id) in redialled:
             parts["redials"] = 1
         for metric, value in parts.items():
             if value:
@@ -65,16 +65,22 @@ def _is_documented(call: Call, config: Config) -> bool:
     return call.trace_at <= config.calendar(call.author).add(call.ended_at, DOCUMENTED_WITHIN)
 
 
-def _redialled(story: Story, config: Config) -> frozenset[str]:
-    """Outgoing calls that are no attempt: a robot's, or within ten minutes of the one before."""
+def _redialled(story: Story, config: Config) -> frozenset[tuple[str, str]]:
+    """What is no attempt: a robot's call, what came within ten minutes of the attempt before."""
     dialled = [call for call in story.calls if call.outgoing]
-    tried = [call for call in dialled if config.is_human(call.author)]
-    again = {
-        call.id
-        for before, call in pairwise(tried)
-        if call.started_at - before.started_at <= ONE_ATTEMPT_SECONDS
+    found = {("call", call.id) for call in dialled if not config.is_human(call.author)}
+    tried = [(c.started_at, "call", c.id) for c in dialled if config.is_human(c.author)]
+    tried += [(m.at, "message", m.id) for m in story.messages if _is_written(m, config)]
+    found |= {
+        (kind, subject)
+        for (before, _, _), (at, kind, subject) in pairwise(sorted(tried))
+        if at - before <= ONE_ATTEMPT_SECONDS
     }
-    return frozenset(again | {call.id for call in dialled} - {call.id for call in tried})
+    return frozenset(found)
+
+
+def _is_written(message: MessageSeen, config: Config) -> bool:
+    return message.direction == "out" and config.is_human(message.author)
 
 
 def _missed(
@@ -92,19 +98,16 @@ def _missed(
 
 def _is_returned(story: Story, start: Instant, over: Instant, config: Config) -> bool:
     """An attempt or a talk with the client after a missed call, in time."""
-    deal = state_at(story.deal, over)
-    if deal is not None:
-        return any(at is not None and at > start for at in (
-            deal.last_attempt_at, deal.last_contact_at,
-        ))  # fmt: skip
-    return any(
-        start < call.started_at <= over
-        and (
-            (call.outgoing and config.is_human(call.author))
+    touched = [touch.at for touch in story.touches]
+    if not story.deal:
+        touched += [
+            call.started_at
+            for call in story.calls
+            if (call.outgoing and config.is_human(call.author))
             or (call.answered and call.seconds >= TALK_MIN_SECONDS)
-        )
-        for call in story.calls
-    )
+        ]
+        touched += [message.at for message in story.messages if _is_written(message, config)]
+    return any(start < at <= over for at in touched)
 
 
 def of_notes(story: Story, config: Config) -> Iterator[Contribution]:
@@ -120,13 +123,17 @@ def of_messages(story: Story, config: Config) -> Iterator[Contribution]:
     """Messages of clients for the responsible then, those that people wrote for their author."""
     if story.deal and not deal_is_judged(story.deal[-1], config):
         return
+    redialled = _redialled(story, config) if story.messages else frozenset()
     for message in story.messages:
         if message.direction == "in":
             deal = state_at(story.deal, message.at) or (story.deal[0] if story.deal else None)
             metric, seller = "messages_in", deal.responsible if deal else ""
-        elif message.direction == "out" and config.is_human(message.author):
+        elif _is_written(message, config):
             metric, seller = "messages_out", message.author
         else:
             continue
         place = place_at(story, message.at)
-        yield Contribution(metric, "message", message.id, "message", message.at, seller, *place, 1)
+        row = Contribution(metric, "message", message.id, "message", message.at, seller, *place, 1)
+        yield row
+        if ("message", message.id) in redialled:
+            yield row._replace(metric="redials")

@@ -19,8 +19,8 @@ from service.domain.violation import Found
 from service.kpi.asking import Norm, inquiry_of_deal, inquiry_of_lead, no_norm
 from service.kpi.callparts import of_calls, of_messages, of_notes
 from service.kpi.contribution import Contribution, of_deal, state_at
-from service.kpi.efforts import of_efforts
-from service.kpi.outcomes import cohort, outcomes
+from service.kpi.efforts import of_cohort, of_efforts
+from service.kpi.outcomes import cohort, outcomes, payments
 from service.kpi.parts import RANKED
 from service.kpi.stages import stages
 from service.kpi.taskparts import of_tasks
@@ -29,7 +29,7 @@ __all__ = ["Contribution", "contribute"]
 
 _TOLD = attrgetter(
     "kind", "pipeline", "stage", "responsible", "source", "amount", "currency", "loss_reason",
-    "closed_at", "born_at", "amount_peak_late",
+    "closed_at", "born_at", "amount_peak_late", "paid", "deleted", "tags",
 )  # fmt: skip
 """All of a deal that figures tell apart: the states between say nothing new."""
 
@@ -83,6 +83,9 @@ def _deal(story: Story, config: Config, norm: Norm) -> Iterator[Contribution]:
     lived = [s for s, after in pairwise(states) if after.at > born] + states[-1:]
     yield from stages(story, lived, born, config)
     yield from of_efforts(story, states, config)
+    yield from of_cohort(story, first, born)
+    if config.paid_field is not None:
+        yield from payments(story, states)
     if any(s.is_closed for s in states):
         yield from outcomes(story, states, config)
         yield from cohort(story, states, first, born, config)

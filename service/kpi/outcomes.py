@@ -34,12 +34,25 @@ def outcomes(story: Story, states: Sequence[DealState], config: Config) -> Itera
     yield from _outcome(
         story, "won_with_amount", states, lambda s: int(won(s) and s.amount > 0), money=True
     )
-    yield from _outcome(story, "receipts", states, lambda s: won(s) * s.amount, money=True)
+    worth = "receipts" if config.paid_field is None else "value_won_shift"
+    yield from _outcome(story, worth, states, lambda s: won(s) * s.amount, money=True)
     yield from _check(story, states)
     yield from _cycle(story, states)
     yield from _given_up(story, states)
     if story.older:
         yield from _repeated(story, states)
+
+
+def payments(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
+    """Each change of what was paid, at its own instant; the value won is kept beside it."""
+    before = 0
+    for state in states:
+        if state.paid != before:
+            row = of_deal(story, "receipts", f"p{state.at}", state.at, state, state.paid - before)
+            row = row._replace(currency=state.currency)
+            yield row
+            yield row._replace(metric="value_won_shift", value=-row.value)
+        before = state.paid
 
 
 def _lost_target(state: DealState, spam: frozenset[str]) -> bool:
@@ -106,20 +119,23 @@ def _closes(previous: DealState | None, state: DealState) -> bool:
 def _losses(
     story: Story, states: Sequence[DealState], metric: str, measure: Measure
 ) -> Iterator[Contribution]:
-    """Losses by reason and by the stage they were lost from; another reason moves the loss."""
+    """Losses by reason and by the stage they were lost from; another reason moves the loss.
+
+    Lost by a move into another pipeline, a deal was lost from no stage of that one.
+    """
     held: Contribution | None = None
     standing: list[_Step] = []
-    owner, lost_from = states[0], ""
+    owner = lost_from = states[0]
     previous: DealState | None = None
     for state in states:
-        lost_from = state.stage if state.kind is StageKind.OPEN else lost_from
+        lost_from = state if state.kind is StageKind.OPEN else lost_from
         owner = state if _closes(previous, state) else owner
         previous, now = state, None
         if state.kind is StageKind.LOST:
             row = of_deal(story, metric, f"{state.at}", state.at, owner, measure(state))
             currency = owner.currency if metric == "value_lost" else ""
             reason = state.loss_reason or ""
-            now = row._replace(stage=lost_from, reason=reason, currency=currency)
+            now = row._replace(stage=_stage_in(lost_from, owner), reason=reason, currency=currency)
         if held is not None and now is not None and _same(held, now):
             continue
         if held is not None:
@@ -133,6 +149,11 @@ def _losses(
             if held is None:
                 standing.append(_Step(state.at, now.value, owner))
         held = now
+
+
+def _stage_in(lost_from: DealState, owner: DealState) -> str:
+    known = lost_from.kind is StageKind.OPEN and lost_from.pipeline == owner.pipeline
+    return lost_from.stage if known else ""
 
 
 def _same(one: Contribution, other: Contribution) -> bool:
@@ -191,12 +212,18 @@ def _given_up(story: Story, states: Sequence[DealState]) -> Iterator[Contributio
 
 def _repeated(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
     """A sale to a client who bought before it: one of his older deals was won by then."""
+    won_at: dict[Instant, Instant] = {}  # of a won state: where its win began
+    begun: Instant | None = None
+    for state in states:
+        begun = (begun or state.at) if state.kind is StageKind.WON else None
+        if begun is not None:
+            won_at[state.at] = begun
 
     def again(state: DealState) -> int:
-        if state.kind is not StageKind.WON or state.closed_at is None:
+        at = won_at.get(state.at)
+        if at is None:
             return 0
-        at = state.closed_at
-        return int(any(left < at < right for one in story.older for left, right in one.wins))
+        return int(any(left < at < right for one in story.older for left, right in one.wins or ()))
 
     yield from _outcome(story, "repeat_sales", states, again)
     yield from _outcome(story, "repeat_receipts", states, lambda s: again(s) * s.amount, money=True)

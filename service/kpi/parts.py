@@ -22,7 +22,15 @@ They bear the slot `APART`.
 """
 
 CORRECTED = frozenset(
-    {"deals_won", "deals_lost", "lost_target", "won_with_amount", "receipts", "inquiries_left"}
+    {
+        "deals_won",
+        "deals_lost",
+        "lost_target",
+        "won_with_amount",
+        "receipts",
+        "value_won_shift",
+        "inquiries_left",
+    }
 )
 """Parts whose undoing can be dated back (`reopen=restate`): see `restated`."""
 

@@ -19,6 +19,7 @@ from service.kpi.metric import Metric
 from service.kpi.question import Cells, Key, Question, Term, own_filters
 from service.kpi.reach import Reach
 from service.kpi.spreads import gather_spread
+from service.kpi.sums import ever
 from service.kpi.terms import Get, Told, added, all_terms, notes_of, ranked, ratio
 
 __all__ = ["Question", "Table", "answer"]
@@ -74,15 +75,26 @@ def _gather(connection: Connection, configs: Mapping[str, Config], question: Que
         reach = sources.reach_of(connection, config, question, filters)
         sources.gather(reach, question, computed, cells)
         reaches.append(reach)
-        called = any(term.part.startswith("calls") for term, _ in cells.sums)
-        if not config.telephony and not called:
-            cells.quiet.add(config.account_id)
+        _look_for_channels(connection, config, question, cells)
     for metric in question.needed:
         if metric.kind == "percentile" and sources.COMPUTED.issuperset(metric.parts):
             sources.rank(reaches, question, metric, cells)
         elif metric.kind == "percentile":
             gather_spread(connection, configs, question, metric, cells)
     return cells
+
+
+def _look_for_channels(
+    connection: Connection, config: Config, question: Question, cells: Cells
+) -> None:
+    """Without telephony and any call, calls are unknown, not none; so are messages."""
+    account = config.account_id
+    asks_calls = any(metric.telephony for metric in question.needed) and not config.telephony
+    if asks_calls and not ever(connection, account, ("calls",)):
+        cells.quiet.add(account)
+    asks_words = any(metric.needs == "messages" for metric in question.needed)
+    if asks_words and not ever(connection, account, ("messages_in", "messages_out")):
+        cells.wordless.add(account)
 
 
 def _tabulate(scene: _Scene) -> Table:
@@ -172,12 +184,14 @@ def _told(scene: _Scene, figure: _Figure) -> dict[str, Any]:
 
 
 def _is_silent(metric: Metric, scene: _Scene) -> bool:
-    """Figures on calls are null where no account has telephony (decisions.md 34)."""
+    """Figures on calls are null where no account has telephony (decisions.md 34); so are others."""
+    if metric.needs == "messages":
+        return bool(scene.configs) and scene.cells.wordless >= set(scene.configs)
     if metric.needs and not any(_has(metric.needs, c) for c in scene.configs.values()):
         return True
     return metric.telephony and bool(scene.configs) and scene.cells.quiet >= set(scene.configs)
 
 
 def _has(need: str, config: Config) -> bool:
-    """Whether an account has what a figure needs; the only need so far: stages of proposals."""
+    """Whether an account has what a figure needs; stages of proposals."""
     return need == "proposals" and bool(config.standards.proposal_stages)

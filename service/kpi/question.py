@@ -117,6 +117,7 @@ class Cells:
     wholes: dict[tuple[str, str], "Spread"] = field(default_factory=dict)  # by (slug, currency)
     groups: dict[tuple[Group, str], None] = field(default_factory=dict)
     quiet: set[str] = field(default_factory=set)  # accounts without telephony and calls
+    wordless: set[str] = field(default_factory=set)  # accounts that never had a message
 
     def add(self, term: Term, key: Key, value: int) -> None:
         """Add to a cell."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
-from service.domain.story import DealState, Story
+from service.domain.story import DealState, Story, deal_is_judged
 from service.kpi.contribution import Contribution, of_deal, of_money
 
 Place = tuple[str, str]  # pipeline, stage
@@ -35,7 +35,7 @@ def stages(
     """Everything about stages of one deal."""
     yield from _Way(story, config).walk(states, born)
     yield from _times(story, states, born)
-    yield from _levels(story, states, born)
+    yield from _levels(story, states, born, config)
 
 
 class _Way:
@@ -143,12 +143,15 @@ def _until(states: Sequence[DealState], born: Instant, place: Place, at: Instant
     return total
 
 
-def _levels(story: Story, states: Sequence[DealState], born: Instant) -> Iterator[Contribution]:
-    """Open deals and their amounts, moving with stage, seller, source."""
+def _levels(
+    story: Story, states: Sequence[DealState], born: Instant, config: Config
+) -> Iterator[Contribution]:
+    """Open deals and their amounts, moving with stage, seller, source; while they are there."""
     held: DealState | None = None
     for state in states:
         at = max(state.at, born)
-        now = state if state.kind is StageKind.OPEN else None
+        there = state.kind is StageKind.OPEN and deal_is_judged(state, config)
+        now = state if there else None
         moved = held is None or now is None or _where(held) != _where(now)
         if held is not None and moved:
             yield of_deal(story, "stage_open", f"{at}-", at, held, -1)

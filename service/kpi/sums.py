@@ -190,6 +190,13 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
     return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
 
 
+def ever(connection: Connection, account_id: str, parts: Sequence[str]) -> bool:
+    """Whether an account ever had anything of some parts."""
+    columns = _MONTH.c
+    query = select(literal(1)).where(columns.account_id == account_id, columns.metric.in_(parts))
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def steps(
     connection: Connection, ask: Ask, first: date, last: date, cut: Cut
 ) -> Iterator[tuple[Instant, tuple[str, ...], int]]:

@@ -36,6 +36,10 @@ def _of_task(
         yield row("tasks_set", "set", last.created_at, seller, 1)
         if last.created_by and not config.is_human(last.created_by):
             yield row("tasks_set_by_robot", "set", last.created_at, seller, 1)
+        author = (last.created_by or "") if config.is_human(last.created_by) else ""
+        if author != seller:
+            yield row("tasks_authored", "from", last.created_at, seller, -1)
+            yield row("tasks_authored", "to", last.created_at, author, 1)
     yield from _turns(states, row, "tasks_done", lambda s: not s.is_open)
     if is_meeting(last, config):
         yield from _turns(states, row, "meetings_held", lambda s: bool(s.result) and not s.is_open)

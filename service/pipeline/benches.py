@@ -17,6 +17,7 @@ from service.rules.book import Rule, Window
 from service.rules.holders import Carried, Event, Holder, Track
 from service.rules.levels import over_since
 from service.rules.norms import PLAN
+from service.rules.paced import planned_metric
 from service.rules.second import HEARD, judge_second, parts_of
 from service.rules.silences import USUAL_DAYS
 from service.store import heard
@@ -237,7 +238,12 @@ class Bench:
         return track
 
     def _plans(self, holder: Holder) -> list[tuple[Instant, str, int]]:
-        asked = (self._connection, self._account_id, self._parts[1], holder.seller)
+        asked = (
+            self._connection,
+            self._account_id,
+            planned_metric(self._rule.params),
+            holder.seller,
+        )
         return store.plans_of(*asked)
 
     def _verdict(

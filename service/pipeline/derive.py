@@ -151,7 +151,7 @@ def _deal_row(story: Story, config: Config) -> Row:
         "has_contact": bool(now.contacts),
         "deleted": now.deleted,
         "presence": list(map(list, kin.stretches if kin else ())),
-        "wins": list(map(list, kin.wins if kin else ())),
+        "wins": None if kin and kin.wins is None else list(map(list, (kin and kin.wins) or ())),
     }
 
 

@@ -9,6 +9,7 @@ from service.pipeline.benches import Bench, Judged, Reader
 from service.rules.book import Rule, Window
 from service.rules.holders import Holder
 from service.rules.norms import PLAN
+from service.rules.paced import planned_metric
 from service.rules.second import HEARD, holders_of, is_by_slot, parts_of, second_rules
 from service.store import derived as derived_store
 from service.store import heard
@@ -85,8 +86,7 @@ def holders(connection: Connection, account_id: str, windows: Sequence[Window]) 
     found = {""}
     for rule in second_rules(windows):
         if rule.model.counts == "plan_pace":
-            metric = parts_of(rule, config)[1]
-            found |= set(store.planned(connection, account_id, metric))
+            found |= set(store.planned(connection, account_id, planned_metric(rule.params)))
     for part in parts - {HEARD, PLAN}:
         column = "slot" if part in BY_SLOT else None
         found |= {who for who, _ in store.counted_for(connection, account_id, part, column)}

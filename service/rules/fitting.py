@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from service.domain.account import RuleSettings
 from service.domain.config import Config
 from service.domain.span import Span
+from service.rules.paced import PACED, no_pace, planned_metric
 from service.rules.schema import ByStage, RuleModel
 
 ByValue = tuple[tuple[str, dict[str, Span]], ...]
@@ -44,6 +45,10 @@ def merge_params(
                     by_place.setdefault(place, {})[name] = fitting
         else:
             params[name] = _fitting(value, params[name], where, problems)
+    metric = planned_metric(params)
+    if model.counts == "plan_pace" and metric not in PACED:
+        problems.append(f"rules.{model.id}.params.metric: {no_pace(metric)}")
+        params["metric"] = planned_metric(model.params)
     return params, {place: params | here for place, here in by_place.items()}
 
 

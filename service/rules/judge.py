@@ -281,7 +281,7 @@ def _found(
 ) -> Found:
     ruling, first = begun
     rule, config = ruling.link.rule, ruling.link.window.config
-    segment = subject.segments[first.first]
+    segment = subject.placed(subject.segments[first.first], first.start)
     resolved, resolution = ended[1].end, _resolution(subject, *ended, horizon)
     if rule.model.notice:  # it is no debt: it is shown for a working day
         over = config.calendar(segment.seller or None).add(first.start, _NOTICE)

@@ -21,7 +21,8 @@ from service.domain.violation import Found
 from service.rules.attributes import SellerState
 from service.rules.book import Rule, Window
 from service.rules.holders import Carried, Event, Holder, Stretch, Track, collect, rule_at
-from service.rules.pace import Planned, pace, plan_at
+from service.rules.pace import Planned, pace, plan_at, target
+from service.rules.paced import PACED, planned_metric
 
 _FAR_DAYS = 1000  # an absence longer than this ends the looking ahead
 _SCALES = {"calls_out": 1, "talk_minutes": 60}
@@ -232,18 +233,24 @@ class _Pace:
             if event.part == PLAN
         ]
         self._seller = next((event.seller for event in track.events), "")
-        self._sales = [e for e in track.events if e.part == SALES]
-        self._facts = [e for e in track.events if e.part not in {PLAN, SALES}]
+        self._facts = [e for e in track.events if e.part != PLAN]
 
     def measure(self, day: Day, rule: Rule, config: Config) -> Measured:
+        paced = PACED[planned_metric(rule.params)]
         first = day_start(to_day(day.on.replace(day=1)), config.timezone)
-        fact, sales = (
-            sum(event.delta for event in events if first <= event.at <= day.ends)
-            for events in (self._facts, self._sales)
-        )
+        values: dict[str, int] = {}
+        for event in self._facts:
+            if first <= event.at <= day.ends:
+                values[event.part] = values.get(event.part, 0) + event.delta
+        fact = paced.sum_up(values, paced.above)
         plan = plan_at(self._plans, f"{day.on:%Y-%m}", day.ends)
         calendar = config.calendar(self._seller or None)
-        found = pace(plan, fact, max(0, sales), day.on, calendar, rule.below)
+        if paced.below:
+            below = paced.sum_up(values, paced.below)
+            found = target(plan, fact * paced.scale, below, day.on, calendar, rule.below)
+        else:
+            sales = max(0, values.get(SALES, 0)) if paced.money else 0
+            found = pace(plan, fact, sales, day.on, calendar, rule.below)
         reached = day.ends if found.is_behind is False else None
         return Measured(found.is_behind, reached, found.percent or 0, rule.below)
 

@@ -1,8 +1,9 @@
 """How a seller keeps up with the plan of the month, at the end of a working day (kpis.md 8.3).
 
 `behind` as plan-fact says it: under the asked share of what should be there by now, and by one sale
-or more. The first working days of a month, a month without a plan and a plan that is met say
-nothing. A plan is that of its time: what was changed later is judged from the change on.
+or more; a ratio has no pace, it is under the asked share of its target. The first working days of a
+month, a month without a plan and a plan that is met say nothing. A plan is that of its time: what
+was changed later is judged from the change on.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from service.domain.calendar import WorkCalendar
 from service.domain.instant import Instant
+from service.rules.paced import FEW
 
 EARLY_DAYS = 3  # working days of a month that are not judged
 
@@ -43,12 +45,11 @@ def pace(
     plan: int | None, fact: int, sales: int, on: date, calendar: WorkCalendar, share: int
 ) -> Pace:
     """The pace at the end of a working day. `sales`: 0 where the plan counts single things."""
-    weights = [calendar.day_seconds(day) for day in _month_of(on)]
-    passed = weights[: on.day]
-    if not plan or sum(1 for weight in passed if weight) <= EARLY_DAYS:
+    if not plan or _is_early(on, calendar):
         return NOTHING
-    whole = sum(weights)
-    expected = (2 * plan * sum(passed) + whole) // (2 * whole)  # as plans are cut into days
+    weights = [calendar.day_seconds(day) for day in _month_of(on)]
+    passed, whole = sum(weights[: on.day]), sum(weights)
+    expected = (2 * plan * passed + whole) // (2 * whole)  # as plans are cut into days
     if fact >= plan:
         return Pace(100 if not expected else fact * 100 // expected, False)
     if expected * 10 < plan:
@@ -56,6 +57,20 @@ def pace(
     step = max(1, fact // sales) if sales else 1
     behind = fact * 100 < expected * share and expected - fact >= step
     return Pace(fact * 100 // expected, behind)
+
+
+def target(
+    plan: int | None, above: int, below: int, on: date, calendar: WorkCalendar, share: int
+) -> Pace:
+    """How a ratio of the month so far (`above / below`) stands to its target."""
+    if not plan or below < FEW or _is_early(on, calendar):
+        return NOTHING
+    return Pace(above * 100 // (below * plan), above * 100 < share * below * plan)
+
+
+def _is_early(on: date, calendar: WorkCalendar) -> bool:
+    passed = (calendar.day_seconds(day) for day in _month_of(on)[: on.day])
+    return sum(1 for weight in passed if weight) <= EARLY_DAYS
 
 
 def _month_of(on: date) -> list[date]:

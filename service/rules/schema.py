@@ -3,9 +3,18 @@
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from service.domain.span import Span
+from service.rules.paced import PACED, no_pace, planned_metric
 
 
 class _Model(BaseModel):
@@ -118,6 +127,13 @@ class RuleModel(_Model):
     title: Text
     advice: Text
     tests: list[RuleTest] = []
+
+    @model_validator(mode="after")
+    def _paced(self) -> "RuleModel":
+        metric = planned_metric(self.params)
+        if self.counts == "plan_pace" and metric not in PACED:
+            raise ValueError("params.metric: " + no_pace(metric))
+        return self
 
     @field_validator("for_")
     @classmethod

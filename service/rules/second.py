@@ -15,6 +15,7 @@ from service.rules.forms import SECOND
 from service.rules.holders import Carried, Holder, Track
 from service.rules.levels import MINUTES, judge_level
 from service.rules.norms import PLAN, SALES, judge_norm
+from service.rules.paced import PACED, planned_metric
 from service.rules.silences import judge_silence
 
 HEARD = "heard"  # instants at which anything came from the portal
@@ -39,8 +40,8 @@ def parts_of(rule: Rule, config: Config) -> tuple[str, ...]:
     if rule.model.form == "level":
         return (rule.metric(config),)
     if rule.model.counts == "plan_pace":
-        metric = str(rule.params.get("metric", "receipts"))
-        return (PLAN, metric, *([SALES] if metric == "receipts" else []))
+        paced = PACED[planned_metric(rule.params)]
+        return (PLAN, *paced.parts, *([SALES] if paced.money else []))
     if rule.model.form == "norm":
         return _OF_NORMS[rule.model.counts or ""]
     stream = rule.stream or ""

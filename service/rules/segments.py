@@ -1,5 +1,6 @@
 """A timeline cut into segments in which nothing that rules look at changes."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -33,6 +34,17 @@ class Subject(NamedTuple):
     deal: str
     name: str
     segments: Sequence[Segment]
+    places: Sequence[DealState] = ()  # of a task or a call: the pictures of its deal
+
+    def placed(self, segment: Segment, at: Instant) -> Segment:
+        """A segment with the place of an instant: tasks and calls are not cut where deals move."""
+        after = bisect_right(self.places, at, key=lambda state: state.at)
+        if not after:
+            return segment
+        deal = self.places[after - 1]
+        return segment._replace(
+            pipeline=deal.pipeline, stage=deal.stage, amount=deal.amount, currency=deal.currency
+        )
 
 
 def subjects(story: Story, config: Config) -> Iterator[Subject]:
@@ -45,14 +57,14 @@ def subjects(story: Story, config: Config) -> Iterator[Subject]:
         )
     for task_id, states in story.tasks.items():
         segments = list(_task_segments(states, places, config))
-        yield Subject("task", task_id, deal_id, states[-1].text, segments)
+        yield Subject("task", task_id, deal_id, states[-1].text, segments, story.deal)
     for call in story.calls:
         segments = [
             _segment(left, right, state, place, call.author)
             for state, end in _with_ends(_call_states(call))
             for left, right, place in _pieces(state.at, end, places)
         ]
-        yield Subject("call", call.id, deal_id, "", segments)
+        yield Subject("call", call.id, deal_id, "", segments, story.deal)
     if story.lead:
         yield Subject("lead", story.id, "", "", list(_lead_segments(story.lead, config)))
 

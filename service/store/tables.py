@@ -192,7 +192,7 @@ class Deal(SQLModel, table=True):
     deleted: bool = False
     revision: int = number(default=0)  # data version of the last change (change feed)
     presence: Any = json_column()  # when it was open: [start, end, pipeline, seller] each
-    wins: Any = json_column(nullable=True)  # when it was won: [start, end] each
+    wins: Any = json_column(nullable=True)  # when it was won: [start, end] each; NULL = nowhere
     __table_args__ = (
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),

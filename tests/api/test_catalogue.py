@@ -1,6 +1,7 @@
 """The catalogue over the running service: companions, variants, drill-down, the funnel."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from service.kpi.metrics import METRICS
 from tests.api.conftest import Api, Start
 from tests.kpi.oracle import deals
-from tests.kpi.oracle.facts import END, make, read
+from tests.kpi.oracle.facts import midnight, read
+from tests.kpi.oracle.making import DIRECTORY, DOCUMENT, END, make
 from tests.world import connect_account, make_office, tell
 
 SPAN = {"from": "2026-01-01", "to": "2026-04-10"}
@@ -16,11 +18,11 @@ SPAN = {"from": "2026-01-01", "to": "2026-04-10"}
 
 @pytest.fixture
 def lived(database_url: str, start: Start) -> Iterator[Api]:
-    office = make_office(database_url, "2026-04-10 12:00")
-    connect_account(office, connected="2026-02-01 00:00")
-    tell(office, make(9))
+    office = make_office(database_url, "2026-04-10 13:00")
+    connect_account(office, directory=DIRECTORY, document=DOCUMENT, connected="2026-02-01 00:00")
+    tell(office, make(9, currencies=["RUB"]))
     api = start(office.engine)
-    api.clock.set("2026-04-10T09:00:00Z")
+    api.clock.set("2026-04-10T10:00:00Z")
     yield api
     office.close()
 
@@ -67,7 +69,7 @@ def test_a_figure_opens_into_its_values(lived: Api) -> None:
 
 def test_the_funnel_is_the_oracles_own(lived: Api) -> None:
     client = lived.client("kpi:read")
-    told = read(make(9), END)
+    told = read(make(9, currencies=["RUB"]), END)
     stages: list[dict[str, Any]] = []
     for strict in (False, True):
         query = SPAN | {"pipeline": "romashka.31", "strict": str(strict).lower()}
@@ -78,24 +80,48 @@ def test_the_funnel_is_the_oracles_own(lived: Api) -> None:
         assert [s["stage"]["name"] for s in stages] == ["Новая", "КП", "Договор"]
         for stage in stages:
             own = stage["stage"]["id"].rpartition(".")[2]
-            assert (stage["entered"], stage["moved_on"]) == (entered[own], passed[own])
+            assert (stage["entered"], stage["moved_on"]) == (
+                entered.get(own, 0),
+                passed.get(own, 0),
+            )
             assert stage["open_now"] == stage["entered"] - stage["moved_on"] - stage["lost"]
-    lost = [
-        sum(
-            1
-            for deal in told.deals
-            for stage, (_, n, skipped) in deals._entries(deal, strict=True).items()
-            if stage == own and not skipped and not deals._passed(deal, stage, n)
-            and deal.last.stage == "143"
-        )
-        for own in ("10", "20", "30")
-    ]  # fmt: skip
-    assert [s["lost"] for s in stages] == lost
+    lost = _by_stage(deals.stuck(told, strict=True))
+    assert [s["lost"] for s in stages] == [lost.get(own, 0) for own in ("10", "20", "30")]
     assert client.get("/v1/funnel", params=SPAN).status_code == 400
+
+
+def test_the_funnel_of_a_period_is_the_oracles_own(lived: Api) -> None:
+    client = lived.client("kpi:read")
+    facts = make(9, currencies=["RUB"])
+    told = read(facts, END)
+    span = {"from": "2026-03-01", "to": "2026-03-31"}
+    start, over = midnight(date(2026, 3, 1)), midnight(date(2026, 4, 1))
+    for strict in (False, True):
+        query = span | {"pipeline": "romashka.31", "mode": "period", "strict": str(strict).lower()}
+        body = client.get("/v1/funnel", params=query).json()
+        assert body["mode"] == "period"
+        wanted = [
+            _by_stage([row for row in rows if start <= row.at < over])
+            for rows in (
+                deals.entered(told, strict=strict), deals.passings(told, strict=strict),
+                deals.lost(told),
+            )
+        ]  # fmt: skip
+        wanted.append(_by_stage(deals.open_now(read(facts, over - 1))))
+        for stage in body["stages"]:
+            own = stage["stage"]["id"].rpartition(".")[2]
+            entered, passed, lost, there = (found.get(own, 0) for found in wanted)
+            named = ("entered", "moved_on", "lost", "open_now")
+            assert [stage[name] for name in named] == [entered, passed, lost, there]
+            decided = passed + lost
+            assert stage["conversion"] == (round(passed / decided, 6) if decided else None)
+    refused = client.get("/v1/funnel", params=span | {"pipeline": "romashka.31", "mode": "month"})
+    assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (400, "mode")
 
 
 def _by_stage(rows: list[Any]) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in rows:
-        found[row.stage] = found.get(row.stage, 0) + row.value
+        if row.pipeline == "31":
+            found[row.stage] = found.get(row.stage, 0) + row.value
     return found

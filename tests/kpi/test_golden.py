@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from service.domain.facts import Fact, Kind
+from service.domain.named import parse_document
 from service.domain.period import Period
+from service.errors import ConfigError
 from service.kpi.ahead import Pipeline
 from service.pipeline.office import Office
 from service.store.engine import reading
@@ -224,4 +226,50 @@ def test_velocity_is_a_product_of_four(sqlite_url: str) -> None:
     assert row["values"]["sales_velocity"] == round(expected)
     days = [5, 6, 7, 8, 9, 9, 9, 10]  # working days each was open (8 March is off, so is the 9th)
     assert row["values"]["deals_open_avg"] == round(sum(days) / 21, 6)
+    office.close()
+
+
+def test_payments_are_receipts_where_the_settings_say_so(database_url: str) -> None:
+    """A prepayment, the rest after the win, a refund; what was won stays what was won."""
+    document = {"receipts_from": "payments", "fields": {"paid": "ИНН"}}
+    office = told(database_url, [
+        world.new_deal("1", "2026-03-02 12:00", amount=100_00),
+        world.deal("1", "2026-03-03 12:00", fields={"501": "30"}, author="7"),
+        moved("1", "2026-03-05 12:00", "142"),
+        world.deal("1", "2026-03-06 12:00", responsible="9", author="7"),
+        world.deal("1", "2026-04-02 12:00", fields={"501": "100,00"}, author="9"),
+        world.deal("1", "2026-04-03 12:00", fields={"501": "90"}, author="9"),
+    ], **document)  # fmt: skip
+    rows, totals = ask(office, ["receipts", "deal_value_won"], "2026-03-01", "2026-04-30",
+                       grain="month", dimensions=("seller",), as_of=LATE)  # fmt: skip
+    found = {(row["period"].month, row["seller"][-1]): row["values"] for row in rows}
+    assert found[3, "7"] == {"receipts": 30_00, "deal_value_won": 100_00}
+    assert found[4, "9"] == {"receipts": 60_00, "deal_value_won": 0}
+    assert totals[0]["values"] == {"receipts": 90_00, "deal_value_won": 100_00}
+    office.close()
+
+
+def test_payments_need_the_field_that_holds_them() -> None:
+    with pytest.raises(ConfigError, match=r"receipts_from: payments need fields\.paid"):
+        parse_document({"receipts_from": "payments"})
+
+
+def test_an_amount_may_stand_in_a_field_of_its_own(sqlite_url: str) -> None:
+    office = told(sqlite_url, [
+        world.new_deal("1", "2026-03-02 12:00", amount=100_00, fields={"501": "1 250.50"}),
+        moved("1", "2026-03-05 12:00", "142"),
+    ], fields={"budget": "ИНН"})  # fmt: skip
+    rows = by_month(office, ["receipts"], "2026-03-31")
+    assert rows[0]["values"]["receipts"] == 1_250_50
+    office.close()
+
+
+def test_words_are_unknown_where_no_channel_is_connected(sqlite_url: str) -> None:
+    office = told(sqlite_url, [world.new_deal("1", "2026-03-02 12:00")])
+    slugs = ["messages_in", "messages_out"]
+    assert by_month(office, slugs, "2026-03-31")[0]["values"] == dict.fromkeys(slugs)
+    body = {"deal": "1", "direction": "in", "created_at": world.moment("2026-03-03 12:00")}
+    world.tell(office, [Fact(Kind.MESSAGE, "m", world.moment("2026-03-03 12:00"), body)])
+    march, april = (row["values"] for row in by_month(office, slugs))
+    assert (march, april) == ({"messages_in": 1, "messages_out": 0}, dict.fromkeys(slugs, 0))
     office.close()

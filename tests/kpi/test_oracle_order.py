@@ -19,14 +19,28 @@ from service.store import tables
 from service.store.engine import reading
 from tests import world
 from tests.kpi.oracle import activity, order, tasks
-from tests.kpi.oracle.activity import Counted
-from tests.kpi.oracle.bureau import DIRECTORY, DOCUMENT, FIRST, LAST, Book, Window, at, bureau
+from tests.kpi.oracle.activity import Counted, Where
+from tests.kpi.oracle.bureau import (
+    DIRECTORY,
+    DOCUMENT,
+    FIRST,
+    LAST,
+    Book,
+    Window,
+    at,
+    bureau,
+    worked,
+)
 
 Lived = tuple[Book, Office, list[dict[str, Any]]]
 SCALE = {
-    "minutes_per_sale": Fraction(1, 60), "overdue_hours": Fraction(1, 3600),
+    "minutes_per_sale": Fraction(1, 60), "minutes_per_sale_cohort": Fraction(1, 60),
+    "overdue_hours": Fraction(1, 3600),
     "violation_hours": Fraction(1, 3600), "overload_hours": Fraction(1, 3600),
-    "hygiene_index": Fraction(100),
+    "hygiene_index": Fraction(100), "hygiene_kept": Fraction(1, 36_000),
+    "hygiene_weight": Fraction(1, 36_000), "covered_deal_hours": Fraction(1, 3600),
+    "open_deal_hours": Fraction(1, 3600), "card_filled_hours": Fraction(1, 3600),
+    "card_required_hours": Fraction(1, 3600),
 }  # fmt: skip
 WHOLE = {"average_talk"}
 COUNTED = (
@@ -39,8 +53,49 @@ COUNTED = (
     "deals_without_task", "deals_without_task_share", "next_step_coverage", "hygiene_index",
     "violations_opened", "violations_open", "violation_hours", "overload_hours", "deals_stuck",
     "deals_stuck_value", "reassignments", "reassignments_to", "card_completeness", "load",
-    "deals_per_seller", "deals_open",
+    "deals_per_seller", "deals_open", "calls_in", "calls_answered", "calls_missed", "messages_in",
+    "messages_out", "meeting_time", "became_overdue", "card_completeness_avg", "tasks_overdue_avg",
+    "deals_without_task_avg", "deals_stuck_avg", "tasks_set_by_author", "calls_per_deal_cohort",
+    "minutes_per_sale_cohort", "proposals_per_sale_cohort",
 )  # fmt: skip
+HALVES = {  # counted with a ratio: above or below its line
+    "calls_reached": ("reach_rate", 0),
+    "calls_out": ("reach_rate", 1),
+    "talks_time": ("average_talk", 0),
+    "calls_unreturned": ("missed_unreturned", 0),
+    "talks_documented": ("talk_documented", 0),
+    "talks_long": ("talk_documented", 1),
+    "calls_lived": ("calls_per_deal_cohort", 0),
+    "talk_seconds_won": ("minutes_per_sale_cohort", 0),
+    "proposals_won": ("proposals_per_sale_cohort", 0),
+    "touches_won": ("touches_per_sale", 0),
+    "selling_time": ("selling_time_share", 0),
+    "working_time": ("selling_time_share", 1),
+    "tasks_due_done": ("tasks_on_time", 0),
+    "tasks_due": ("tasks_on_time", 1),
+    "tasks_due_first": ("tasks_quality", 1),
+    "tasks_due_first_done": ("tasks_on_time_first_deadline", 0),
+    "tasks_well_done": ("tasks_quality", 0),
+    "postponements": ("postponement_rate", 0),
+    "tasks_with_result": ("tasks_quality_with_result", 0),
+    "tasks_with_text": ("tasks_quality_with_text", 0),
+    "covered_deal_hours": ("next_step_coverage", 0),
+    "open_deal_hours": ("next_step_coverage", 1),
+    "hygiene_kept": ("hygiene_index", 0),
+    "hygiene_weight": ("hygiene_index", 1),
+    "card_filled": ("card_completeness", 0),
+    "card_required": ("card_completeness", 1),
+    "card_filled_hours": ("card_completeness_avg", 0),
+    "card_required_hours": ("card_completeness_avg", 1),
+    "load_weight": ("load", 0),
+    "load_limit": ("load", 1),
+    "sellers_present": ("deals_per_seller", 1),
+}
+SPREADS = ("time_to_fix", "load_spread")
+DIMENSIONS: tuple[tuple[str, ...], ...] = (
+    (), ("seller",), ("team",), ("pipeline",), ("seller", "stage"), ("weekday",),
+)  # fmt: skip
+TEAMS = {"7": "1", "9": "1", "12": "2"}
 
 
 @pytest.fixture(scope="module", params=[1])
@@ -77,22 +132,74 @@ def windows() -> list[tuple[str | None, Window]]:
     return found
 
 
-def ask(office: Office, window: Window, grain: str | None, by: tuple[str, ...]) -> Any:
-    metrics = tuple(METRICS[slug] for slug in COUNTED)
+def ask(
+    office: Office, window: Window, grain: str | None, by: tuple[str, ...], slugs: list[str]
+) -> Any:
     question = Question(
-        metrics, by, window.first, window.last, grain, (), window.seen,  # type: ignore[arg-type]
-        window.seen >= at(30, 0),
+        tuple(METRICS[slug] for slug in slugs), by, window.first, window.last, grain, (),  # type: ignore[arg-type]
+        window.seen, window.seen >= at(30, 0),
     )  # fmt: skip
     with reading(office.engine) as connection:
         configs = {world.ACCOUNT: office.config(connection, world.ACCOUNT)}
         return kpi.answer(connection, configs, question)
 
 
-def expected(metric: Metric, cells: list[list[int]], n: int) -> float | None:
+def tallied(book: Book, rows: list[dict[str, Any]], window: Window) -> Counted:
+    """All that is counted, the halves of ratios as figures of their own."""
+    found: Counted = {}
+    for counted in (
+        activity.count(book, window), tasks.count(book, rows, window),
+        order.count(book, rows, window),
+    ):  # fmt: skip
+        for slug, cells in counted.items():
+            for where, cell in cells.items():
+                known = found.setdefault(slug, {}).setdefault(where, [0, 0])
+                known[0] += cell[0]
+                known[1] += cell[1]
+    for slug, (whole, half) in HALVES.items():
+        found[slug] = {where: [cell[half], 0] for where, cell in found.get(whole, {}).items()}
+    return found
+
+
+def is_cut_by(metric: Metric, by: tuple[str, ...]) -> bool:
+    """Whether a figure has these dimensions (levels have no days of the week)."""
+    if "weekday" in by and any(m.kind not in {"sum", "ratio"} for m in (metric, *parts(metric))):
+        return False
+    return set(by) <= set(metric.dimensions)
+
+
+def parts(metric: Metric) -> list[Metric]:
+    return [METRICS[name] for name in metric.components]
+
+
+def group_of(where: Where, by: tuple[str, ...]) -> tuple[str | None, ...]:
+    """The values of dimensions."""
+    told = {
+        "seller": f"romashka.{where.seller}" if where.seller else None,
+        "team": TEAMS.get(where.seller),
+        "pipeline": f"romashka.{where.pipeline}" if where.pipeline else None,
+        "stage": f"romashka.{where.pipeline}.{where.stage}" if where.stage else None,
+        "weekday": where.weekday or None,
+    }
+    return tuple(told[name] for name in by)
+
+
+def gathered(
+    cells: dict[Where, list[int]], by: tuple[str, ...]
+) -> dict[tuple[str | None, ...], list[list[int]]]:
+    found: dict[tuple[str | None, ...], list[list[int]]] = {}
+    for where, cell in cells.items():
+        found.setdefault(group_of(where, by), []).append(cell)
+    return found
+
+
+def expected(metric: Metric, cells: list[list[int]], n: int, whole: int) -> float | None:
     above, below = sum(c[0] for c in cells), sum(c[1] for c in cells)
     scale = SCALE.get(metric.slug, Fraction(1))
     if metric.slug == "hygiene_index" and n < 5:
         return None
+    if metric.slug.endswith("_avg") and metric.kind == "derived":
+        return float(Fraction(above, whole)) if above else 0.0
     if metric.kind != "ratio":
         return float(above * scale)
     if below <= 0:
@@ -111,33 +218,32 @@ def close(found: Any, wanted: float | None) -> bool:
 def test_figures_are_what_the_facts_say(lived: Lived, number: int) -> None:
     book, office, rows = lived
     grain, window = windows()[number]
-    counted: Counted = {}
-    for found in (
-        activity.count(book, window), tasks.count(book, rows, window),
-        order.count(book, rows, window),
-    ):  # fmt: skip
-        for slug, sellers in found.items():
-            for seller, cell in sellers.items():
-                known = counted.setdefault(slug, {}).setdefault(seller, [0, 0])
-                known[0] += cell[0]
-                known[1] += cell[1]
-    by_seller = ask(office, window, grain, ("seller",))
-    whole = ask(office, window, grain, ())
+    counted = tallied(book, rows, window)
+    whole = worked("", window.start, window.known)
     wrong: list[Any] = []
-    for slug in COUNTED:
-        metric, cells = METRICS[slug], counted.get(slug, {})
-        opened = {s: c[0] for s, c in counted.get("deals_open", {}).items()}
-        wanted = expected(metric, list(cells.values()), sum(opened.values()))
-        places = (whole.rows, whole.totals, by_seller.totals)
-        said = [place[0]["values"][slug] for place in places]
-        wrong += [(slug, None, value, wanted) for value in said if not close(value, wanted)]
-        for row in by_seller.rows:
-            seller = (row["seller"] or "").removeprefix("romashka.")
-            own = [cells[seller]] if seller in cells else []
-            wanted = expected(metric, own, opened.get(seller, 0))
-            if not close(row["values"][slug], wanted):
-                wrong.append((slug, seller, row["values"][slug], wanted))
-    assert wrong == []
+    for by in DIMENSIONS if number % 5 == 0 else DIMENSIONS[:2]:
+        slugs = [s for s in (*COUNTED, *HALVES) if is_cut_by(METRICS[s], by)]
+        if window.seen < at(30, 0):  # of a deal's whole life so far, not of what was known then
+            slugs = [s for s in slugs if s not in {"calls_lived", "calls_per_deal_cohort"}]
+        table = ask(office, window, grain, by, slugs)
+        opened = gathered(counted["deals_open"], by)
+        for slug in slugs:
+            metric, cells = METRICS[slug], gathered(counted.get(slug, {}), by)
+            for row in table.rows:
+                group = tuple(row[name] for name in by)
+                n = sum(cell[0] for cell in opened.get(group, []))
+                wanted = expected(metric, cells.get(group, []), n, whole)
+                if not close(row["values"][slug], wanted):
+                    wrong.append((slug, by, group, row["values"][slug], wanted))
+            n = sum(cell[0] for cells_of in opened.values() for cell in cells_of)
+            wanted = expected(metric, [c for own in cells.values() for c in own], n, whole)
+            said = table.totals[0]["values"][slug]
+            if not close(said, wanted):
+                wrong.append((slug, by, "total", said, wanted))
+            known = {tuple(row[name] for name in by) for row in table.rows}
+            lacking = {g for g, own in cells.items() if g not in known and any(c[0] for c in own)}
+            wrong += [(slug, by, group, "no row") for group in lacking]
+    assert wrong[:9] == []
 
 
 def values_of(
@@ -205,7 +311,14 @@ def components(metric: Metric) -> list[Metric]:
     return [METRICS[name] for name in (metric.numerator, *metric.denominator)]
 
 
-OPENED = list(dict.fromkeys(part for slug in COUNTED for part in components(METRICS[slug])))
+OPENED = list(
+    dict.fromkeys(
+        part
+        for slug in COUNTED
+        if METRICS[slug].kind != "derived"
+        for part in components(METRICS[slug])
+    )
+)
 
 
 @pytest.mark.parametrize("number", [3, 16])

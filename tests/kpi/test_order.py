@@ -61,7 +61,7 @@ GOLDEN = {
     "calls": 5, "dials": 2, "reach_rate": 0.666667, "talk_seconds": 65, "talks": 1,
     "average_talk": 60, "missed_calls": 2, "missed_unreturned": 0.5, "talk_documented": 1.0,
     "notes": 1, "meetings": 1, "active_days": 5, "proposals": 1, "selling_time_share": 0.00015,
-    "messages_in": 0, "messages_out": 0,
+    "messages_in": None, "messages_out": None,
     "tasks_set": 6, "tasks_set_by_robot": 0, "tasks_done": 2, "tasks_on_time": 0.166667,
     "tasks_on_time_first_deadline": 0.333333, "tasks_quality": 0.333333, "tasks_overdue": 4,
     "became_overdue": 5, "overdue_hours": 2.0, "postponement_rate": 0.0,

@@ -30,9 +30,10 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "dials", "Попытки дозвона", "Attempts",
-        "outgoing calls of people; those within 10 minutes of the one before to the same client "
-        "are one attempt. Calls are the only channel that Dozor is told of",
-        adds=("calls_out",), takes=("redials",), attributed_to=_AUTHOR, subject_kind="call",
+        "outgoing calls and messages of people; those within 10 minutes of the one before to the "
+        "same client are one attempt",
+        adds=("calls_out", "messages_out"), takes=("redials",), attributed_to=_AUTHOR,
+        subject_kind="call",
         plannable=True, telephony=True,
     ),
     Metric(
@@ -89,11 +90,12 @@ FIGURES: tuple[Metric, ...] = (
         "messages_out", "Исходящие сообщения", "Messages sent",
         "messages (chats, mails, SMS) that people wrote to clients; robots' are out",
         attributed_to="author", subject_kind="message", direction="neutral", plannable=True,
+        needs="messages",
     ),
     Metric(
         "messages_in", "Входящие сообщения", "Messages received",
         "messages (chats, mails, SMS) that clients wrote", subject_kind="message",
-        direction="neutral", plannable=True,
+        direction="neutral", plannable=True, needs="messages",
     ),
     Metric(
         "meetings", "Встречи", "Meetings",
@@ -157,6 +159,43 @@ FIGURES: tuple[Metric, ...] = (
         "proposals / deals won, each by its own instant in the period: for trends only",
         kind="ratio", unit="number", numerator="proposals", denominator=("deals_won",),
         direction="neutral", needs="proposals",
+    ),
+    Metric(
+        "calls_lived", "Звонки сделок когорты", "Calls of a cohort",
+        "calls so far on the deals created in the period, over their whole life",
+        direction="neutral", attributed_to="responsible at the creation", telephony=True,
+    ),
+    Metric(
+        "calls_per_deal_cohort", "Звонков на сделку (когорта)", "Calls per deal of a cohort",
+        "calls so far on the deals created in the period / those deals", kind="ratio",
+        unit="number", numerator="calls_lived", denominator=("deals_created",),
+        direction="neutral", attributed_to="responsible at the creation", telephony=True,
+    ),
+    Metric(
+        "talk_seconds_won", "Разговоры проданных сделок", "Talk time of deals won",
+        "talk time on a won deal from its beginning to the win, at the win; taken back at "
+        "reopening", unit="seconds", direction="neutral", attributed_to="responsible at the win",
+        telephony=True,
+    ),
+    Metric(
+        "minutes_per_sale_cohort", "Минут разговора на продажу (вся жизнь сделки)",
+        "Talk minutes per sale, whole life",
+        "talk time in minutes on the deals won in the period over their whole life / deals won",
+        kind="ratio", unit="minutes", numerator="talk_seconds_won", denominator=("deals_won",),
+        scale=Fraction(1, 60), direction="neutral", attributed_to="responsible at the win",
+        telephony=True,
+    ),
+    Metric(
+        "proposals_won", "Проданные сделки с КП", "Deals won with a proposal",
+        "deals won in the period for which a proposal had gone out; taken back at reopening",
+        direction="neutral", attributed_to="responsible at the win", needs="proposals",
+    ),
+    Metric(
+        "proposals_per_sale_cohort", "КП на продажу (вся жизнь сделки)",
+        "Proposals per sale, whole life",
+        "proposals on the deals won in the period over their whole life / deals won", kind="ratio",
+        unit="number", numerator="proposals_won", denominator=("deals_won",), direction="neutral",
+        attributed_to="responsible at the win", needs="proposals",
     ),
     Metric(
         "active_days", "Дни работы в CRM", "Days active",

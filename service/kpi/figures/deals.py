@@ -52,14 +52,15 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "receipts", "Поступления", "Receipts",
-        "amount of won deals at the win, differences later, minus at reopening (payments are read "
-        "from no portal)",
+        "amount of won deals at the win, differences later, minus at reopening; with "
+        "`receipts_from: payments` in the settings each change of the paid amount, at its own "
+        "instant and for the responsible then",
         unit="money", plannable=True, attributed_to=_WIN,
     ),
     Metric(
         "deal_value_won", "Сумма продаж", "Value won",
         "amount of won deals at the win, differences later, minus at reopening",
-        unit="money", part="receipts", plannable=True, attributed_to=_WIN,
+        unit="money", adds=("receipts", "value_won_shift"), plannable=True, attributed_to=_WIN,
     ),
     Metric(
         "average_check", "Средний чек", "Average deal value",

@@ -7,7 +7,8 @@ _LEFT = ("inquiries", "inquiries_left")
 FIGURES: tuple[Metric, ...] = (
     Metric(
         "inquiries", "Обращения", "Inquiries",
-        "+1 per incoming lead and per deal born without one, at its creation",
+        "+1 per incoming lead and per deal born without one, at its creation; a client's next form "
+        "in one pipeline within 24 hours (setting `same_inquiry_hours`) is the same inquiry",
         attributed_to=_TOOK, plannable=True,
     ),
     Metric(

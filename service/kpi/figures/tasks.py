@@ -20,6 +20,12 @@ FIGURES: tuple[Metric, ...] = (
         subject_kind="task", direction="neutral",
     ),
     Metric(
+        "tasks_set_by_author", "Поставлено задач (по автору)", "Tasks set, by author",
+        "+1 per task, at its creation, for whoever set it; nobody where a robot did or it is not "
+        "known", adds=("tasks_set", "tasks_authored"), attributed_to="author", subject_kind="task",
+        direction="neutral",
+    ),
+    Metric(
         "tasks_done", "Выполнено задач", "Tasks done",
         "+1 at completion, -1 at reopening", subject_kind="task", plannable=True,
     ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from service.domain.directory import Directory, TaskKind
+from service.domain.directory import Directory, Pipeline, Stage, TaskKind
 from service.domain.facts import Fact, Kind
 from tests import world
 
@@ -24,11 +24,23 @@ DOCUMENT: dict[str, Any] = {
 }
 DIRECTORY: Directory = msgspec.structs.replace(
     world.DIRECTORY,
+    pipelines=(
+        *world.DIRECTORY.pipelines,
+        Pipeline(
+            id="32",
+            name="Опт",
+            stages=(
+                Stage(id="40", name="Заявка", sort=10),
+                *world.STAGES[-2:],
+            ),
+        ),
+    ),
     task_kinds=(TaskKind(id="1", name="Звонок"), TaskKind(id="2", name="Встреча")),
 )
 SAYS = "Отправить договор на подпись до пятницы"
 NOTHING = "ок"
-OPEN = ("10", "20", "30")
+OPEN = ("10", "20", "30", "40")
+MOVES = {"31": ("10", "20", "30", "142", "143"), "32": ("40", "142", "143")}
 FIRST, LAST = date(2026, 3, 2), date(2026, 3, 15)
 
 
@@ -56,20 +68,29 @@ def bureau(seed: int, deals: int = 12) -> list[Fact]:
 def _deal(chance: _Chance, deal: str) -> Iterator[Fact]:
     born = at(chance.randrange(6), 20 * chance.randrange(30))
     seller = chance.choice(SELLERS)
+    pipeline = "32" if deal in {"3", "8", "11"} else "31"
     first = {
-        "name": f"Сделка {deal}", "pipeline": "31", "stage": "10", "responsible": seller,
+        "name": f"Сделка {deal}", "pipeline": pipeline, "stage": MOVES[pipeline][0],
+        "responsible": seller,
         "created_at": born, "created_by": "0", "author": "0", "amount": 1000, "currency": "RUB",
         "fields": {},
     }  # fmt: skip
     yield Fact(Kind.DEAL, deal, born, first)
     for moment in chance.moments(7, born):
-        yield Fact(Kind.DEAL, deal, moment, _change(chance))
+        pipeline = "31" if deal == "11" and moment > at(9, 0) else pipeline
+        yield Fact(Kind.DEAL, deal, moment, _change(chance, pipeline))
     if deal == "5":
         yield Fact(Kind.DEAL, deal, at(13, 500), {"deleted": True, "author": "7"})
     for number in range(chance.randrange(4)):
         yield from _task(chance, f"{deal}0{number}", deal, born)
     for number in range(chance.randrange(9)):
         yield from _calls(chance, f"c{deal}.{number}", deal, born)
+    for number, moment in enumerate(chance.moments(chance.randrange(3), born)):
+        body = {
+            "deal": deal, "direction": chance.choice(["in", "out"]), "created_at": moment,
+            "author": chance.choice([*SELLERS, "0"]),
+        }  # fmt: skip
+        yield Fact(Kind.MESSAGE, f"m{deal}.{number}", moment, body)
     for number, moment in enumerate(chance.moments(chance.randrange(4), born)):
         text = chance.choice(["Клиент просит счёт и договор", NOTHING])
         body = {
@@ -79,10 +100,10 @@ def _deal(chance: _Chance, deal: str) -> Iterator[Fact]:
         yield Fact(Kind.NOTE, f"n{deal}.{number}", moment, body)
 
 
-def _change(chance: _Chance) -> dict[str, Any]:
+def _change(chance: _Chance, pipeline: str) -> dict[str, Any]:
     author = chance.choice([*SELLERS, "0"])
     return {"author": author} | chance.choice([
-        {"stage": chance.choice([*OPEN, "142", "143"]), "pipeline": "31"},
+        {"stage": chance.choice(MOVES[pipeline]), "pipeline": pipeline},
         {"responsible": chance.choice(SELLERS)},
         {"fields": chance.choice([{}, {"501": "7701"}])},
         {"amount": chance.choice([1000, 2000, 0])},
@@ -205,6 +226,7 @@ class Book:
     tasks: dict[str, list[tuple[int, Image]]] = field(default_factory=dict)
     calls: dict[str, Image] = field(default_factory=dict)
     notes: dict[str, Image] = field(default_factory=dict)
+    messages: dict[str, Image] = field(default_factory=dict)
 
     @classmethod
     def of(cls, facts: Sequence[Fact]) -> "Book":
@@ -215,6 +237,8 @@ class Book:
                 book.calls[fact.id] = fact.body
             elif fact.kind is Kind.NOTE:
                 book.notes[fact.id] = fact.body
+            elif fact.kind is Kind.MESSAGE:
+                book.messages[fact.id] = fact.body
             else:
                 histories = book.deals if fact.kind is Kind.DEAL else book.tasks
                 history = histories.setdefault(fact.id, [])
@@ -232,6 +256,11 @@ class Book:
     def counts(self, deal: str) -> bool:
         """Whether a deal is business: it was not deleted."""
         return not self.deals[deal][-1][1].get("deleted")
+
+    def place(self, deal: str, moment: int) -> tuple[str, str]:
+        """Pipeline and stage of a deal at an instant."""
+        now = image(self.deals[deal], moment)
+        return now["pipeline"], now["stage"]
 
     def calls_of(self, deal: str) -> list[tuple[str, Image]]:
         """Its calls by their start."""
@@ -273,6 +302,11 @@ class Window:
     def end(self) -> int:
         """Where time stops counting."""
         return max(self.start, min(self.after, self.seen))
+
+    @property
+    def known(self) -> int:
+        """Where averages stop: all that is seen is in them."""
+        return max(self.start, min(self.after, self.seen + 1))
 
     @property
     def moment(self) -> int:

@@ -22,20 +22,30 @@ NORM = 30 * 60
 def _of_deal(deal: Deal, value: int = 1, seller: str | None = None) -> Row:
     first = deal.pictures[0]
     who = first.seller if seller is None else seller
-    return Row(deal.asked, value, who, first.stage, first.source)
+    return Row(deal.asked, value, who, first.stage, first.source, "", first.pipeline)
+
+
+def _asking(told: Department) -> list[Deal]:
+    """Deals that are inquiries: not those that a person made for a client who had one before.
+
+    Nor a client's next form within 24 hours of another deal of his in the pipeline.
+    """
+    return [d for d in told.deals if not (d.by_hand and d.has_elder) and not _again(d)]
+
+
+def _again(deal: Deal) -> bool:
+    return any(
+        abs(deal.asked - one.born) < DAY and one.pictures[0].pipeline == deal.pictures[0].pipeline
+        for one in deal.older
+    )
 
 
 def _of_lead(lead: Lead, value: int = 1) -> Row:
-    return Row(lead.asked, value, lead.states[-1][2], "", lead.source)
+    return Row(lead.asked, value, lead.states[-1][2], "", lead.source, "", lead.pipeline)
 
 
 def _alone(told: Department) -> list[Lead]:
     return [lead for lead in told.leads if not lead.accepted]
-
-
-def _asking(told: Department) -> list[Deal]:
-    """Deals that are inquiries: repeat ones made by hand are none."""
-    return [deal for deal in told.deals if not (deal.by_hand and deal.older)]
 
 
 def inquiries(told: Department) -> list[Row]:
@@ -79,19 +89,23 @@ def old_enough(told: Department) -> list[Row]:
     return _mature(inquiries(told), told)
 
 
-def qualified(told: Department) -> list[Row]:
+def qualified_at_all(told: Department) -> list[Row]:
     good = [
         deal
         for deal in _asking(told)
-        if any(p.stage in {"20", "30", WON} and p.at - deal.asked <= 14 * DAY
+        if any(p.stage in {"20", "30", "50", WON} and p.at - deal.asked <= 14 * DAY
                for p in deal.pictures)
     ]  # fmt: skip
-    return _mature([_of_deal(d) for d in good], told)
+    return [_of_deal(d) for d in good]
+
+
+def qualified(told: Department) -> list[Row]:
+    return _mature(qualified_at_all(told), told)
 
 
 def declined(told: Department) -> list[Row]:
     return [
-        Row(at, 1, "12", "", lead.source, reason)
+        Row(at, 1, "12", "", lead.source, reason, lead.pipeline)
         for lead in told.leads
         for at, state, _, reason in lead.states
         if state == "declined"
@@ -152,6 +166,12 @@ def due(told: Department) -> list[Row]:
 SUMS: dict[str, Rows] = {
     "inquiries": inquiries,
     "inquiries_target": inquiries_target,
+    "inquiries_target_cohort": target_cohort,
+    "inquiries_qualified": qualified_at_all,
+    "inquiries_dealt": dealt,
+    "inquiries_won": won,
+    "response_in_norm": in_norm,
+    "response_due": due,
     "inquiries_declined": declined,
     "inquiries_unanswered": unanswered,
 }

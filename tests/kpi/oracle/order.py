@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
-from tests.kpi.oracle.activity import Counted, Tally
+from tests.kpi.oracle.activity import Counted, Tally, Where
 from tests.kpi.oracle.bureau import LIMITS, OPEN, SELLERS, Book, Window, day_of, image, worked
 from tests.kpi.oracle.tasks import Row, cuts
 
@@ -12,7 +13,7 @@ COSTS = {"info": 1, "warning": 4, "critical": 10}
 
 def count(book: Book, rows: Sequence[Row], window: Window) -> Counted:
     """All figures of a window; `rows`: the violations as they are stored."""
-    tally = Tally()
+    tally = Tally(book)
     for deal in book.deals:
         if book.counts(deal):
             _hygiene(book, deal, rows, window, tally)
@@ -28,8 +29,8 @@ def _hygiene(book: Book, deal: str, rows: Sequence[Row], window: Window, tally: 
     edges = set(cuts(book, deal, window))
     edges |= {r["breach_at"] for r in mine} | {r["resolved_at"] for r in mine if r["resolved_at"]}
     cut = sorted(e for e in edges if window.start <= e <= window.end)
-    weight: dict[str, int] = {}
-    cost: dict[str, int] = {}
+    weight: dict[tuple[str, str], int] = {}
+    cost: dict[tuple[str, str], int] = {}
     for left, right in pairwise(cut):
         now = image(book.deals[deal], left)
         if left < book.deals[deal][0][0] or now["stage"] not in OPEN:
@@ -41,11 +42,13 @@ def _hygiene(book: Book, deal: str, rows: Sequence[Row], window: Window, tally: 
             if r["breach_at"] <= left and (r["resolved_at"] or 1 << 60) >= right
         ]
         seconds = worked(who, left, right)
-        weight[who] = weight.get(who, 0) + seconds
-        cost[who] = cost.get(who, 0) + seconds * max(graves, default=0)
-    for who, seconds in weight.items():
+        place = (who, now["pipeline"])
+        weight[place] = weight.get(place, 0) + seconds
+        cost[place] = cost.get(place, 0) + seconds * max(graves, default=0)
+    for place, seconds in weight.items():
         if seconds >= 3600:
-            tally.add("hygiene_index", who, 10 * seconds - cost[who], 10 * seconds)
+            kept = 10 * seconds - cost[place]
+            tally.put("hygiene_index", Where(*place), kept, 10 * seconds)
 
 
 def _handed(book: Book, deal: str, window: Window, tally: Tally) -> None:
@@ -53,8 +56,8 @@ def _handed(book: Book, deal: str, window: Window, tally: Tally) -> None:
     for moment, told in book.deals[deal]:
         who = told["responsible"]
         if before is not None and who != before and told["author"] != "0" and window.has(moment):
-            tally.add("reassignments", before, 1)
-            tally.add("reassignments_to", who, 1)
+            tally.add("reassignments", before, 1, at=moment, deal=deal)
+            tally.add("reassignments_to", who, 1, at=moment, deal=deal)
         before = who
 
 
@@ -67,11 +70,12 @@ def _levels(book: Book, window: Window, tally: Tally) -> None:
             continue
         who = now["responsible"]
         held[who] += 1
-        tally.add("deals_open", who, 1)
-        tally.add("deals_without_task_share", who, 0, 1)
+        place: Any = {"at": moment, "deal": deal}
+        tally.add("deals_open", who, 1, **place)
+        tally.add("deals_without_task_share", who, 0, 1, **place)
         tally.add("deals_per_seller", who, 1)
         if now["stage"] in {"20", "30"}:
-            tally.add("card_completeness", who, int("501" in now["fields"]), 1)
+            tally.add("card_completeness", who, int("501" in now["fields"]), 1, **place)
     for seller in SELLERS:
         if LIMITS[seller]:
             tally.add("load", seller, held[seller], LIMITS[seller])
@@ -83,13 +87,15 @@ def _violation(row: Row, window: Window, tally: Tally) -> None:
     who, end = row["seller"], row["resolved_at"] or 1 << 60
     if end <= row["breach_at"]:
         return
-    tally.add("violations_opened", who, int(window.has(row["breach_at"])))
-    tally.add("violations_open", who, int(row["breach_at"] <= window.moment < end))
+    on = str(day_of(row["breach_at"]).isoweekday())
+    where = Where(who, row["pipeline"] or "", row["stage"] or "", on)
+    tally.put("violations_opened", where, int(window.has(row["breach_at"])))
+    tally.put("violations_open", where, int(row["breach_at"] <= window.moment < end))
     start, stop = max(row["breach_at"], window.start), min(end, window.end)
     seconds = worked(who, start, stop) if start < stop else 0
-    tally.add("violation_hours", who, seconds)
+    tally.put("violation_hours", where, seconds)
     if row["rule"] == "seller-too-many-deals":
-        tally.add("overload_hours", who, seconds)
+        tally.put("overload_hours", where, seconds)
 
 
 def fixes(rows: Sequence[Row], window: Window) -> list[int]:
@@ -104,7 +110,7 @@ def fixes(rows: Sequence[Row], window: Window) -> list[int]:
 
 def spread(book: Book, window: Window) -> float | None:
     """Highest less lowest load, in points."""
-    tally = Tally()
+    tally = Tally(book)
     _levels(book, window, tally)
     loads = [100 * held / limit for held, limit in tally.found.get("load", {}).values()]
     return max(loads) - min(loads) if len(loads) > 1 else None

@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 
 def count(book: Book, rows: Sequence[Row], window: Window) -> Counted:
     """All figures of a window; `rows`: the violations as they are stored."""
-    tally = Tally()
+    tally = Tally(book)
     for _, history in book.living_tasks():
         _task(book, history, window, tally)
     for deal, history in book.deals.items():
@@ -35,31 +35,41 @@ def count(book: Book, rows: Sequence[Row], window: Window) -> Counted:
 
 def _task(book: Book, history: History, window: Window, tally: Tally) -> None:
     first, last = history[0][1], history[-1][1]
-    if window.has(first["created_at"]):
-        tally.add("tasks_set", first["responsible"], 1)
-        tally.add("tasks_set_by_robot", first["responsible"], int(first["created_by"] == "0"))
+    deal, made = last["deal"], first["created_at"]
+    if window.has(made):
+        place: Any = {"at": made, "deal": deal}
+        author = first["created_by"] if is_human(first["created_by"]) else ""
+        tally.add("tasks_set_by_author", author, 1, **place)
+        by_robot = int(first["created_by"] == "0")
+        tally.add("tasks_set", first["responsible"], 1, **place)
+        tally.add("tasks_set_by_robot", first["responsible"], by_robot, **place)
     is_open = True
     for moment, told in history:
         if told["is_open"] != is_open and window.has(moment):
-            tally.add("tasks_done", told["responsible"], -1 if told["is_open"] else 1)
+            sign = -1 if told["is_open"] else 1
+            tally.add("tasks_done", told["responsible"], sign, at=moment, deal=deal)
         is_open = told["is_open"]
     due, promise, closed = last["due_at"], first["due_at"], last.get("closed_at")
     if window.has(due):
         seller = image(history, due)["responsible"]
-        tally.add("tasks_on_time", seller, int(closed is not None and closed <= due), 1)
-        tally.add("postponement_rate", seller, 0, 1)
+        tally.add("tasks_on_time", seller, int(closed is not None and closed <= due), 1,
+                  at=due, deal=deal)  # fmt: skip
+        tally.add("postponement_rate", seller, 0, 1, at=due, deal=deal)
     if window.has(promise):
         seller = image(history, promise)["responsible"]
         in_time = closed is not None and closed <= promise
         has_result = closed is not None and _is_traced(book, last, closed)
         says = last["text"] == SAYS
-        tally.add("tasks_on_time_first_deadline", seller, int(in_time), 1)
-        tally.add("tasks_quality", seller, int(in_time and has_result and says), 1)
-        tally.add("tasks_quality_with_result", seller, int(has_result), 1)
-        tally.add("tasks_quality_with_text", seller, int(says), 1)
+        for slug, holds in (
+            ("tasks_on_time_first_deadline", in_time), ("tasks_quality_with_result", has_result),
+            ("tasks_quality_with_text", says),
+            ("tasks_quality", in_time and has_result and says),
+        ):  # fmt: skip
+            tally.add(slug, seller, int(holds), 1, at=promise, deal=deal)
     for moment in _postponed(history):
         if window.has(moment):
-            tally.add("postponement_rate", image(history, moment)["responsible"], 1)
+            seller = image(history, moment)["responsible"]
+            tally.add("postponement_rate", seller, 1, at=moment, deal=deal)
 
 
 def _is_traced(book: Book, last: Image, closed: int) -> bool:
@@ -135,7 +145,11 @@ def _deal(book: Book, deal: str, history: History, window: Window, tally: Tally)
         if left >= history[0][0] and now["stage"] in OPEN:
             seconds = worked(now["responsible"], left, right)
             covered = seconds if has_task(book, deal, left) else 0
-            tally.add("next_step_coverage", now["responsible"], covered, seconds)
+            place: Any = {"at": left, "deal": deal}
+            tally.add("next_step_coverage", now["responsible"], covered, seconds, **place)
+            if now["stage"] in {"20", "30"}:
+                filled = seconds if "501" in now["fields"] else 0
+                tally.add("card_completeness_avg", now["responsible"], filled, seconds, **place)
 
 
 _LEVELS = {
@@ -149,20 +163,41 @@ def _violation(book: Book, row: Row, window: Window, tally: Tally) -> None:
     slugs = _LEVELS.get(row["rule"], ())
     if not slugs:
         return
-    histories = book.tasks if row["subject_kind"] == "task" else book.deals
-    history = histories[row["subject_id"]]
+    is_task = row["subject_kind"] == "task"
+    history = (book.tasks if is_task else book.deals)[row["subject_id"]]
     end = row["resolved_at"] or 1 << 60
+    # A task counts where its deal was at the breach, a deal where it is.
+    seen = row["breach_at"] if is_task else window.moment
+    place: Any = {"at": window.moment, "deal": row["deal"], "seen": seen}
     if row["breach_at"] <= window.moment < end:
         now = image(history, window.moment)
         for slug in slugs:
-            tally.add(slug, now["responsible"], 1)
+            tally.add(slug, now["responsible"], 1, **place)
         if row["rule"] == "deal-stuck":
-            tally.add("deals_stuck_value", now["responsible"], now["amount"])
-    if row["rule"] == "task-overdue":
-        edges = {max(row["breach_at"], window.start), min(end, window.end)}
-        edges |= {m for m, _ in history if min(edges) < m < max(edges)}
-        cut = sorted(edges)
-        if row["breach_at"] < window.end and end > window.start:
-            for left, right in pairwise(cut):
-                who = image(history, left)["responsible"]
-                tally.add("overdue_hours", who, worked(who, left, right))
+            tally.add("deals_stuck_value", now["responsible"], now["amount"], **place)
+    if is_task and window.has(row["breach_at"]) and row["breach_at"] < end:
+        breach: Any = {"at": row["breach_at"], "deal": row["deal"]}
+        tally.add("became_overdue", row["seller"], 1, **breach)
+    _lasting(book, row, history, window, tally)
+
+
+def _lasting(book: Book, row: Row, history: History, window: Window, tally: Tally) -> None:
+    """The hours of an overdue task, and the average of each level."""
+    is_task = row["subject_kind"] == "task"
+    average = f"{_LEVELS[row['rule']][0]}_avg"
+    for left, right in _stretches(row, history, window.start, window.known):
+        who = image(history, left)["responsible"]
+        seen = row["breach_at"] if is_task else left
+        place: Any = {"at": left, "deal": row["deal"], "seen": seen}
+        tally.add(average, who, worked("", left, right), **place)
+    for left, right in _stretches(row, history, window.start, window.end) if is_task else ():
+        who = image(history, left)["responsible"]
+        place = {"at": left, "deal": row["deal"], "seen": row["breach_at"]}
+        tally.add("overdue_hours", who, worked(who, left, right), **place)
+
+
+def _stretches(row: Row, history: History, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Pieces of a violation inside a span in which its subject does not change."""
+    begin, end = max(row["breach_at"], start), min(row["resolved_at"] or 1 << 60, stop)
+    if begin < end:
+        yield from pairwise(sorted({begin, end} | {m for m, _ in history if begin < m < end}))
