@@ -4,7 +4,7 @@ pyarrow takes 165 MB of an installation, so it is the extra `dozor[parquet]`; wi
 says so.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from service.api.problems import problem
@@ -30,14 +30,15 @@ def arrow() -> Any:
 
 
 def parquet_file(
-    pa: Any, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]
+    pa: Any, columns: Sequence[Column], blocks: Iterable[Sequence[Sequence[Any]]]
 ) -> Iterator[bytes]:
     """The file in pieces.
 
     Args:
         pa: what `arrow` gave.
         columns: of the table.
-        rows: values by name; dates as `date`, instants as seconds, money as Decimal.
+        blocks: rows in blocks, column by column; dates as `date`, instants as seconds, money as
+            Decimal.
     """
     schema = _schema(pa, columns)
     outlet = Outlet()
@@ -45,19 +46,15 @@ def parquet_file(
         pa.PythonFile(outlet, mode="w"), schema, compression="zstd", store_schema=True
     )
     with writer:
-        group: dict[str, list[Any]] = {column.name: [] for column in columns}
-        count = 0
-        for row in rows:
-            for name, values in group.items():
-                values.append(row[name])
-            count += 1
-            if count == GROUP_ROWS:
-                writer.write_batch(_batch(pa, schema, columns, group))
+        group: list[Any] = []
+        for block in blocks:
+            group.append(_batch(pa, schema, columns, block))
+            if sum(batch.num_rows for batch in group) >= GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(group))
                 yield outlet.take()
-                group = {name: [] for name in group}
-                count = 0
-        if count:
-            writer.write_batch(_batch(pa, schema, columns, group))
+                group = []
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
             yield outlet.take()
     yield outlet.take()
 
@@ -84,13 +81,12 @@ def _schema(pa: Any, columns: Sequence[Column]) -> Any:
     )
 
 
-def _batch(pa: Any, schema: Any, columns: Sequence[Column], group: Mapping[str, list[Any]]) -> Any:
+def _batch(pa: Any, schema: Any, columns: Sequence[Column], block: Sequence[Sequence[Any]]) -> Any:
     arrays = []
-    for column, field in zip(columns, schema, strict=True):
-        values = group[column.name]
+    for column, field, values in zip(columns, schema, block, strict=True):
         if column.kind == "DateTimeOffset":  # seconds, counted in milliseconds
-            values = [None if value is None else value * 1000 for value in values]
-            arrays.append(pa.array(values, pa.int64()).cast(field.type))
+            milliseconds = [None if value is None else value * 1000 for value in values]
+            arrays.append(pa.array(milliseconds, pa.int64()).cast(field.type))
         else:
             arrays.append(pa.array(values, field.type))
     return pa.record_batch(arrays, schema=schema)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from service.domain.directory import Directory
 from service.store.engine import open_engine
 from service.store.schema import migrate
 from tests import world
@@ -23,11 +24,11 @@ PATH = f"/hooks/amocrm/{TOKEN}"
 
 
 @contextmanager
-def postgres() -> Iterator[PostgresServer]:
-    """A durable PostgreSQL on the second core."""
+def postgres(*more: str) -> Iterator[PostgresServer]:
+    """A durable PostgreSQL on the second core. `more`: settings beside or instead of these."""
     server = PostgresServer([
         "fsync=on", "synchronous_commit=on", "listen_addresses=", "max_connections=100",
-        "shared_buffers=1GB", "autovacuum_vacuum_insert_scale_factor=0.01", "max_wal_size=4GB",
+        "shared_buffers=1GB", "autovacuum_vacuum_insert_scale_factor=0.01", "max_wal_size=4GB", *more,
     ])  # fmt: skip
     server.initialise()
     mine = os.sched_getaffinity(0)
@@ -41,11 +42,11 @@ def postgres() -> Iterator[PostgresServer]:
         server.remove()
 
 
-def prepare(url: str) -> None:
+def prepare(url: str, directory: Directory = stored.DIRECTORY) -> None:
     """A database with one account, whose hook token is `TOKEN`."""
     office = world.make_office(url, stored.NOW)
     migrate(office.engine)
-    world.connect_account(office, directory=stored.DIRECTORY, token=TOKEN)
+    world.connect_account(office, directory=directory, token=TOKEN)
     stored.let_go(office)
     office.close()
 

@@ -1,6 +1,6 @@
 """Rows of a BI table: chosen columns, conditions, order, walked by key; streamed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,27 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Rows, column by column. `accounts`: whose each is; money is minor units.
+
+    The currency of money stands under `<name>:scale`.
+    """
+
+    accounts: Sequence[str]
+    values: Mapping[str, Sequence[Any]]
+
+
+def block_of(rows: Sequence[Row], columns: Sequence[Column]) -> Block:
+    """Rows of `Reading.rows` as a block."""
+    names = [name for column in columns for name in _labels(column)]
+    return Block([r["account"] for r in rows], {name: [r[name] for r in rows] for name in names})
+
+
+def _labels(column: Column) -> list[str]:
+    return [column.name] if column.scale is None else [column.name, f"{column.name}:scale"]
+
+
+@dataclass(frozen=True)
 class Reading:
     """A table under a scene, cut."""
 
@@ -50,13 +71,30 @@ class Reading:
         Money comes as minor units, its currency under `<name>:scale`.
         """
         piece = piece or Piece()
+        labels = [name for column in columns for name in _labels(column)]
+        query = self._query(columns, piece)
+        for row in connection.execution_options(yield_per=BLOCK).execute(query):
+            values = tuple(row)
+            position = list(values[len(labels) :])
+            named = dict(zip(labels, values, strict=False))
+            yield {**named, "account": position[len(piece.sort)], "position": position}
+
+    def blocks(self, connection: Connection, columns: Sequence[Column]) -> Iterator[Block]:
+        """All rows in the order of the key, a block in memory."""
+        labels = [name for column in columns for name in _labels(column)]
+        streamed = connection.execution_options(yield_per=BLOCK)
+        for rows in streamed.execute(self._query(columns, Piece())).partitions():
+            read = list(zip(*rows, strict=True))
+            yield Block(read[len(labels)], dict(zip(labels, read, strict=False)))
+
+    def _query(self, columns: Sequence[Column], piece: Piece) -> Select[Any]:
+        """Chosen columns, then the position."""
         keys = self._keys(piece)
-        chosen = [column.make(self.scene).label(column.name) for column in columns]
-        chosen += [
-            column.scale(self.scene).label(f"{column.name}:scale")
-            for column in columns
-            if column.scale is not None
-        ]
+        chosen: list[Element] = []
+        for column in columns:
+            chosen.append(column.make(self.scene).label(column.name))
+            if column.scale is not None:
+                chosen.append(column.scale(self.scene).label(f"{column.name}:scale"))
         places = [key.column.label(f"key_{number}") for number, key in enumerate(keys)]
         query = self._select([*chosen, *places], [*columns, *(column for column, _ in piece.sort)])
         if piece.after is not None:
@@ -64,14 +102,7 @@ class Reading:
         query = query.order_by(*(key.order for key in keys))
         if piece.limit is not None:
             query = query.limit(piece.limit)
-        if piece.skip:
-            query = query.offset(piece.skip)
-        streamed = connection.execution_options(yield_per=BLOCK)
-        for row in streamed.execute(query):
-            values = tuple(row)
-            named = dict(zip(row._fields[: len(chosen)], values, strict=False))
-            position = list(values[len(chosen) :])
-            yield {**named, "account": position[len(piece.sort)], "position": position}
+        return query.offset(piece.skip) if piece.skip else query
 
     def count(self, connection: Connection) -> int:
         """How many rows there are."""
