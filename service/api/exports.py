@@ -184,7 +184,7 @@ def _ndjson(call: Call, wanted: Wanted, table: Table) -> Response:
 
 def _xlsx(call: Call, wanted: Wanted, table: Table) -> Response:
     wish = wanted.of(table)
-    kinds = [column.kind for column in wish.columns]
+    kinds = {column.name: column.kind for column in wish.columns}
 
     def pieces() -> Iterator[bytes]:
         with _opened(call, wanted, wish) as source:
@@ -192,20 +192,15 @@ def _xlsx(call: Call, wanted: Wanted, table: Table) -> Response:
             if total > xlsx.MOST_ROWS:
                 detail = f"A sheet holds {xlsx.MOST_ROWS} rows, these are {total}; cut by from, to."
                 raise problem("too_many_rows", detail)
-            head = [column.name for column in wish.columns]
-            yield from xlsx.workbook(table.name, head, _blocks(source, kinds))
+            blocks = (source.columns(block, _sheet_cells) for block in source.blocks())
+            yield from xlsx.workbook(table.name, kinds, blocks)
 
     return _streamed(pieces(), wish, "xlsx", xlsx.MEDIA_TYPE)
 
 
-def _blocks(source: _Source, kinds: Sequence[str]) -> Iterator[list[list[xlsx.Cell]]]:
-    zones = {account: own.config.timezone for account, own in source.names.items()}
-    for block in source.blocks():
-        rows = zip(source.rows(block, typed), block.accounts, strict=True)
-        yield [
-            [(value, kind, zones[account]) for value, kind in zip(row, kinds, strict=True)]
-            for row, account in rows
-        ]
+def _sheet_cells(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
+    zones = (names[account].config.timezone for account in block.accounts)
+    return xlsx.cells(column.kind, typed(column, block, names), zones)
 
 
 def _parquet(call: Call, wanted: Wanted, table: Table) -> Response:

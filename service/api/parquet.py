@@ -4,15 +4,44 @@ pyarrow takes 165 MB of an installation, so it is the extra `dozor[parquet]`; wi
 says so.
 """
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from service.api.problems import problem
-from service.api.xlsx import Outlet
 from service.store.bi.tables import Column
 
 MEDIA_TYPE = "application/vnd.apache.parquet"
 GROUP_ROWS = 20_000
+
+
+class Outlet(io.RawIOBase):
+    """A file that is only written to; what came is taken out in pieces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Keep a piece."""
+        piece = bytes(data)
+        self._parts.append(piece)
+        self._size += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        """Bytes written since the beginning."""
+        return self._size
+
+    def take(self) -> bytes:
+        """What came since the last time."""
+        found, self._parts = b"".join(self._parts), []
+        return found
 
 
 def arrow() -> Any:
