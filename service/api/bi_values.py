@@ -56,7 +56,7 @@ def plain_rows(
 
 
 def _money(minor: int, currency: str | None) -> Decimal:
-    if currency != PLAIN and exponent(currency or "") == 2:  # noqa: PLR2004 - digits, as CENTS has
+    if currency != PLAIN and exponent(currency or "") == 2:
         return Decimal(minor).scaleb(-2)
     whole = Decimal(minor) if currency == PLAIN else major_units(minor, currency or "")
     return whole.quantize(CENTS)

@@ -1,6 +1,7 @@
 """`GET /v1/exports/{table}.{csv|ndjson|xlsx|parquet}`: tables as files, streamed (api.md 3.11)."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -99,8 +100,8 @@ class _Source:
     wish: Wish
 
     def blocks(self) -> Iterator[Block]:
-        """All rows, as the store gives them."""
-        return self.reading.blocks(self.connection, self.wish.columns)
+        """All rows; the database makes the next block while this one is written."""
+        return _ahead(self.reading.blocks(self.connection, self.wish.columns))
 
     def columns(self, block: Block, way: Way) -> list[Sequence[Any]]:
         """The cells of a block, column by column."""
@@ -109,6 +110,14 @@ class _Source:
     def rows(self, block: Block, way: Way) -> Iterator[tuple[Any, ...]]:
         """The same, row by row."""
         return zip(*self.columns(block, way), strict=True)
+
+
+def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, blocks, None)
+            yield block
 
 
 WantedDep = Annotated[Wanted, Depends(Wanted)]

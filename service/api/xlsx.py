@@ -1,8 +1,8 @@
 """A table as XLSX, in memory of one block: rows go through a temporary file, as the format needs.
 
 Written by rust_xlsxwriter through `rustpy-xlsxwriter`. Measured, 50,000 rows of 20 columns, seconds
-of CPU: this 0.8, opensheet-core 3.0, pyexcelerate 4.3 (all rows in memory), xlsxwriter 5.7, openpyxl
-write-only 10; a writer of our own that streams without a file took 1.7 and 200 lines.
+of CPU: this 0.8, opensheet-core 3.0, pyexcelerate 4.3 (all rows in memory), xlsxwriter in constant
+memory 5.7; a writer of our own that streams without a file took 1.7 and 200 lines.
 """
 
 import tempfile
@@ -65,7 +65,7 @@ def _pieces(path: str) -> Iterator[bytes]:
 
 
 def cells(kind: str, values: Sequence[Any], zones: Iterable[ZoneInfo]) -> Sequence[Any]:
-    """A column of a sheet: instants as local times without a zone, texts as long as a cell holds."""
+    """A column of a sheet: instants as local times, texts as long as a cell holds."""
     if kind == "String":
         return [v if v is None else str(v)[:MOST_CHARACTERS] for v in values]
     if kind == "DateTimeOffset":

@@ -14,11 +14,15 @@ from service.kpi.reach import Piece, Reach
 Source = Callable[[Reach, Sequence[str]], Iterator[Piece]]
 _FIGURES: tuple[tuple[frozenset[str], Source], ...] = (
     (times.TIMES, times.integrals),
-    (neglect.PARTS, neglect.pieces),
+    (neglect.PARTS, neglect.sums),
     (crew.PARTS, crew.pieces),
     (kept.PARTS, kept.pieces),
 )
-_SUBJECTS = ((times.TIMES, times.pieces), *_FIGURES[1:])  # integrals open subject by subject
+_SUBJECTS = (  # sums open subject by subject
+    (times.TIMES, times.pieces),
+    (neglect.PARTS, neglect.pieces),
+    *_FIGURES[2:],
+)
 COMPUTED: frozenset[str] = frozenset().union(*(parts for parts, _ in _FIGURES))
 
 

@@ -4,6 +4,7 @@ import io
 import sys
 import tracemalloc
 import zipfile
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -157,13 +158,15 @@ def test_memory_does_not_grow_with_the_rows() -> None:
         return found
 
     def as_xlsx(blocks: int) -> Any:
-        cells = [["a" * 40] * 500, [Decimal("1.00")] * 500]
+        cells: list[list[Any]] = [["a" * 40] * 500, [Decimal("1.00")] * 500]
         kinds = {"id": "String", "amount": "Decimal"}
         return xlsx.workbook("deals", kinds, (cells for _ in range(blocks)))
 
     def as_parquet(blocks: int) -> Any:
         numbers = (range(500 * n, 500 * n + 500) for n in range(blocks))
-        read = ([[f"r.{n}" for n in part], list(map(Decimal, part))] for part in numbers)
+        read: Iterator[list[Sequence[Any]]] = (
+            [[f"r.{n}" for n in part], list(map(Decimal, part))] for part in numbers
+        )
         return parquet.parquet_file(pa, columns, read)
 
     for make, few, many in ((as_xlsx, 4, 24), (as_parquet, 90, 170)):

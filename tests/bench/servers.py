@@ -28,7 +28,8 @@ def postgres(*more: str) -> Iterator[PostgresServer]:
     """A durable PostgreSQL on the second core. `more`: settings beside or instead of these."""
     server = PostgresServer([
         "fsync=on", "synchronous_commit=on", "listen_addresses=", "max_connections=100",
-        "shared_buffers=1GB", "autovacuum_vacuum_insert_scale_factor=0.01", "max_wal_size=4GB", *more,
+        "shared_buffers=1GB", "autovacuum_vacuum_insert_scale_factor=0.01", "max_wal_size=4GB",
+        *more,
     ])  # fmt: skip
     server.initialise()
     mine = os.sched_getaffinity(0)

@@ -1,9 +1,9 @@
 """Five years of a large department, made inside the database by plain SQL, the same every time.
 
-Deals come evenly, to sellers of unequal diligence, in four pipelines; 15 of 100 are won, 64 lost,
-the rest stand open or are still to be closed. Each leaves behind what the figures read: flows,
-steps of levels, values to be ranked, parts of cohorts, tasks, violations. No row depends on a
-generator of chance: draws are remainders of the deal's number.
+Deals come evenly, to sellers of unequal diligence, in four pipelines; 15 of 100 are won, the rest
+lost within two months, but for a few that stand open for ever. Each leaves behind what the figures
+read: flows, steps of levels, values to be ranked, parts of cohorts, tasks, violations. No row
+depends on a generator of chance: draws are remainders of the deal's number.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from service.domain.directory import Directory, LossReason, Pipeline, Seller
-from service.store import rollups, tables
+from service.store import rollups
 from service.store.engine import is_sqlite, open_engine, transaction
 from tests import world
 
 FIRST, LAST = date(2021, 12, 1), date(2026, 11, 16)
 NOW = "2026-11-16 12:00"
+KNOWN = date(2025, 1, 1)  # the stages that a deal was in are known of those born since
 SELLERS = [str(n) for n in range(101, 146)]
 PIPELINES = ("31", "32", "33", "34")
 FIRST_DEAL = 10_000_000
@@ -37,20 +38,20 @@ _HOUR, _DAY = 3_600, 86_400
 _PARTS = (
     ("deals_created", "born", "u", 0, 1000, "1", "0", "", "", "born"),
     ("deals_open", "born", "u", 0, 1000, "1", "0", "", "", "+"),
-    ("deals_open", "closed", "u", 0, 790, "-1", "0", "", "", "-"),
-    ("inquiries", "born", "w", 0, 300, "1", "0", "", "", "inquiry"),
-    ("response", "born", "w", 0, 250, "reply / 3", "reply", "-", "", "answer"),
-    ("response_due", "born", "w", 0, 300, "1", "1800", "-", "", "due"),
+    ("deals_open", "closed", "u", 0, 1000, "-1", "0", "", "", "-"),
+    ("inquiries", "born", "w", 0, 250, "1", "0", "", "", "inquiry"),
+    ("response", "born", "w", 0, 220, "reply / 3", "reply", "-", "", "answer"),
+    ("response_due", "born", "w", 0, 250, "1", "1800", "-", "", "due"),
     ("response_in_norm", "born", "w", 0, 130, "1", "reply", "", "", "due"),
-    ("inquiry_qualified", "born", "w", 0, 150, "1", "86400", "", "", "qualified"),
+    ("inquiry_qualified", "born", "w", 0, 120, "1", "86400", "", "", "qualified"),
     ("deals_won", "closed", "u", 0, 150, "1", "0", "", "", ""),
     ("won_with_amount", "closed", "u", 0, 150, "1", "0", "", "RUB", ""),
     ("receipts", "closed", "u", 0, 150, "amount", "0", "", "RUB", ""),
     ("check_value", "closed", "u", 0, 150, "amount", "0", "-", "RUB", "win"),
     ("cycle", "closed", "u", 0, 150, "closed - born", "0", "-", "", "win"),
     ("cohort_won", "born", "u", 0, 150, "1", "closed - born", "", "", "won"),
-    ("deals_lost", "closed", "u", 150, 790, "1", "0", "", "", ""),
-    ("lost_target", "closed", "u", 150, 500, "1", "0", "", "", ""),
+    ("deals_lost", "closed", "u", 150, 1000, "1", "0", "", "", ""),
+    ("lost_target", "closed", "u", 150, 450, "1", "0", "", "", ""),
     ("cohort_lost", "born", "u", 150, 250, "1", "closed - born", "", "", "lost"),
     ("calls", "replied", "w", 600, 800, "1", "0", "", "", "call"),
     ("calls_out", "replied", "w", 600, 720, "1", "0", "", "", "call"),
@@ -61,8 +62,9 @@ _PARTS = (
     ("tasks_due_done", "due", "w", 200, 350, "1", "0", "", "", "due"),
     ("tasks_done", "due", "w", 200, 380, "1", "0", "", "", "done"),
     ("tasks_overdue", "due", "w", 350, 400, "1", "0", "", "", "+"),
-    ("time_in_stage", "due", "w", 0, 400, "due - born", "0", "-", "", "left"),
-    ("stage_open", "born", "u", 790, 1000, "1", "0", "-", "", "+"),
+    ("time_in_stage", "due", "w", 0, 300, "due - born", "0", "-", "", "left"),
+    ("stage_open", "lately", "u", 0, 1000, "1", "0", "-", "", "+"),
+    ("stage_open", "left_at", "u", 0, 1000, "-1", "0", "-", "", "-"),
 )  # fmt: skip
 _RULES = (
     ("deal-no-task", "warning", 500, 600, "born", "due"),
@@ -75,7 +77,7 @@ MEMORY = (
     "shared_buffers=2GB", "work_mem=64MB", "maintenance_work_mem=1GB", "effective_cache_size=8GB",
     "random_page_cost=1.1", "max_wal_size=16GB", "wal_level=minimal", "max_wal_senders=0",
 )  # fmt: skip
-"""What a PostgreSQL of 16 GB on an SSD is set to; without a log that others read, it fills sooner."""
+"""A PostgreSQL of 16 GB on an SSD; nobody else reads its log, so it fills sooner."""
 _PROOF = (
     '{"attributes":{"deal.created_at":1724521200,"deal.first_talk_at":null,"deal.is_open":true},'
     '"for":"30wm","text":{"name":"Окна, ул. Мира 106"}}'
@@ -140,6 +142,7 @@ def _say(connection: Connection, statement: str) -> None:
 def _draw(connection: Connection, deals: int) -> None:
     """`drawn`: one row for each deal; `civil`: local days by their number."""
     begin, end = world.moment(f"{FIRST} 00:00"), world.moment(NOW)
+    lately = world.moment(f"{KNOWN} 00:00")
     days = [
         {"n": (world.moment(f"{on} 12:00") + 3 * _HOUR) // _DAY, "d": int(f"{on:%Y%m%d}")}
         for on in (FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 61))
@@ -155,7 +158,10 @@ def _draw(connection: Connection, deals: int) -> None:
     made = f"""CREATE TABLE drawn AS
         SELECT id, u, w, pipeline, source, amount, reply, seller, born, born + reply AS replied,
             born + 86400 + reply % 200000 AS due,
-            CASE WHEN u < 790 AND born + life <= {end} THEN born + life END AS closed
+            CASE WHEN u < 985 AND born + life <= {end} THEN born + life END AS closed,
+            CASE WHEN born >= {lately} THEN born END AS lately,
+            CASE WHEN born >= {lately} AND u < 985 AND born + life <= {end}
+                THEN born + life END AS left_at
         FROM (SELECT CAST({FIRST_DEAL} + n AS text) AS id, n * 7919 % 1000 AS u,
                 n * 104729 % 997 * 1000 / 997 AS w,
                 CASE n * 31 % 10 WHEN 0 THEN '34' WHEN 1 THEN '33' WHEN 2 THEN '33'
@@ -191,7 +197,6 @@ _TASKS = f"""INSERT INTO task (account_id, id, timeline, deal, seller, task_kind
     FROM drawn WHERE w >= 200 AND w < 400"""
 
 
-
 def _chosen(columns: str, rows: Sequence[tuple[Any, ...]]) -> str:
     """Rows of the program as a table `p`."""
     told = " UNION ALL ".join(
@@ -208,13 +213,14 @@ def _by_name(expressions: Sequence[str], column: str) -> str:
 
 
 def _contributions() -> str:
-    """All parts deal by deal, as the pipeline writes them (not part by part: that would flatter)."""
+    """All parts deal by deal, as the pipeline writes them: part by part would flatter."""
     parts = _chosen("metric whence draw low high worth old slot currency mark", _PARTS)
     at = _by_name([row[1] for row in _PARTS], "whence")
     value = _by_name([row[5] for row in _PARTS], "worth")
     age = _by_name([row[6] for row in _PARTS], "old")
-    return f"""INSERT INTO contribution (account_id, timeline, metric, subject_kind, subject_id, key,
-            at, day, seller, pipeline, stage, source, value, currency, slot, reason, age)
+    return f"""INSERT INTO contribution (account_id, timeline, metric, subject_kind,
+            subject_id, key, at, day, seller, pipeline, stage, source, value, currency, slot,
+            reason, age)
         SELECT '{world.ACCOUNT}', 'deal:' || id, metric,
             CASE WHEN metric LIKE 'tasks%' THEN 'task' ELSE 'deal' END,
             CASE WHEN metric LIKE 'tasks%' THEN id || '1' ELSE id END,
@@ -234,9 +240,9 @@ def _violations() -> str:
     rules = _chosen("rule severity low high begin stop", _RULES)
     begin = _by_name([row[4] for row in _RULES], "begin")
     stop = _by_name([row[5] for row in _RULES], "stop")
-    return f"""INSERT INTO violation (account_id, id, timeline, rule, rule_version, severity, notice,
-            subject_kind, subject_id, deal, pipeline, stage, seller, owner, amount, currency, since,
-            held_since, effective_from, breach_at, resolved_at, resolution, "values", muted,
+    return f"""INSERT INTO violation (account_id, id, timeline, rule, rule_version,
+            severity, notice, subject_kind, subject_id, deal, pipeline, stage, seller, owner,
+            amount, currency, since, held_since, effective_from, breach_at, resolved_at, resolution, "values", muted,
             due_at, revision)
         SELECT '{world.ACCOUNT}', 'vio_' || p.rule || id, 'deal:' || id, p.rule, '8fd546f487',
             p.severity, false, 'deal', id, id, pipeline, '20', seller, seller, amount, 'RUB',
