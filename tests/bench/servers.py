@@ -55,6 +55,13 @@ def prepare(url: str, directory: Directory = stored.DIRECTORY) -> None:
 @contextmanager
 def dozor(url: str, **settings: str) -> Iterator[int]:
     """`dozor serve` on a prepared database; its port."""
+    with served(url, **settings) as (port, _):
+        yield port
+
+
+@contextmanager
+def served(url: str, **settings: str) -> Iterator[tuple[int, int]]:
+    """The same; port and process id."""
     with tempfile.TemporaryDirectory(prefix="bench-data-") as folder:
         environment = {
             "DOZOR_DATABASE_URL": url, "DOZOR_DATA_DIR": folder, "DOZOR_SECRET_KEY": SECRET,
@@ -63,8 +70,8 @@ def dozor(url: str, **settings: str) -> Iterator[int]:
         }  # fmt: skip
         command = [sys.executable, "-c", "from service.cli import main; main()", "serve"]
         port = free_port()
-        with running([*command, "--port", str(port)], port, environment):
-            yield port
+        with running([*command, "--port", str(port)], port, environment) as process:
+            yield port, process
 
 
 @contextmanager
@@ -77,15 +84,15 @@ def plain(kind: str, *rest: str) -> Iterator[int]:
 
 
 @contextmanager
-def running(command: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
-    """A process on the first core, until it listens; ended afterwards."""
+def running(command: list[str], port: int, environment: dict[str, str]) -> Iterator[int]:
+    """The id of a process on the first core that listens; it is ended afterwards."""
     process = subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, {0}),  # noqa: PLW1509 - no threads yet
     )  # fmt: skip
     try:
         _wait(process, port)
-        yield
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

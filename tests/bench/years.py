@@ -242,8 +242,8 @@ def _violations() -> str:
     stop = _by_name([row[5] for row in _RULES], "stop")
     return f"""INSERT INTO violation (account_id, id, timeline, rule, rule_version,
             severity, notice, subject_kind, subject_id, deal, pipeline, stage, seller, owner,
-            amount, currency, since, held_since, effective_from, breach_at, resolved_at, resolution, "values", muted,
-            due_at, revision)
+            amount, currency, since, held_since, effective_from, breach_at, resolved_at,
+            resolution, "values", muted, due_at, revision)
         SELECT '{world.ACCOUNT}', 'vio_' || p.rule || id, 'deal:' || id, p.rule, '8fd546f487',
             p.severity, false, 'deal', id, id, pipeline, '20', seller, seller, amount, 'RUB',
             born, born, 0, {begin}, {stop}, CASE WHEN {stop} IS NULL THEN NULL ELSE 'fixed' END,
