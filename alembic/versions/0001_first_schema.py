@@ -229,7 +229,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
-        batch_op.create_index('ix_deal_closed', ['account_id', 'closed_at'], unique=False)
+        batch_op.create_index('ix_deal_closed', ['account_id', 'closed_at', 'born_at', 'id'], unique=False)
         batch_op.create_index('ix_deal_created', ['account_id', 'created_at'], unique=False)
         batch_op.create_index('ix_deal_seller', ['account_id', 'seller', 'status'], unique=False)
 

@@ -219,16 +219,17 @@ def steps(
 
 
 def unsettled(account_id: str, on: date, cut: Cut) -> Any:
-    """Timelines of the deals that were not closed for good before the end of a day (or the cut).
+    """Timelines of the deals that had begun and were not closed for good before the end of a day.
 
     A day of slack, so that no time zone has to be known. Index: ix_deal_closed.
     """
-    midnight = datetime.combine(on, time(), UTC) - timedelta(days=1)
-    since = min(int(midnight.timestamp()), cut.at)
+    midnight = int(datetime.combine(on, time(), UTC).timestamp())
+    since, until = min(midnight - 86_400, cut.at), min(midnight + 2 * 86_400, cut.at)
     columns = _DEAL.c
     return select(literal("deal:").concat(columns.id)).where(
         columns.account_id == account_id,
         or_(columns.closed_at.is_(None), columns.closed_at >= since),
+        or_(columns.born_at.is_(None), columns.born_at <= until),
     )
 
 

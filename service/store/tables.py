@@ -199,7 +199,7 @@ class Deal(SQLModel, table=True):
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),
         Index("ix_deal_revision", "account_id", "revision", "id"),
-        Index("ix_deal_closed", "account_id", "closed_at"),
+        Index("ix_deal_closed", "account_id", "closed_at", "born_at", "id"),
     )
 
 

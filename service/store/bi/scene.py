@@ -55,7 +55,8 @@ class Scene:
             return func.jsonb_extract_path_text(cast(rows.c.value, JSONB), key)
 
         columns = [typed(read(key), kind).label(key) for key, kind in fields.items()]
-        return select(*columns).select_from(rows).cte(f"ref_{name}")
+        # read out of the JSON once, not for each row that it is joined to
+        return select(*columns).select_from(rows).cte(f"ref_{name}").prefix_with("MATERIALIZED")
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What is made once for one reading: the same object wherever it is named."""
