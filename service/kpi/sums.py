@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, literal, or_, select, text, tuple_
+from sqlalchemy import Connection, Table, and_, func, literal, or_, select, text, tuple_, union_all
 
 from service.domain.instant import Instant
 from service.domain.period import to_date, to_day
@@ -196,7 +196,8 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
         .group_by(columns.metric, *chosen, columns.currency)
     )
     if DEAL_LEVELS.issuperset(ask.parts):
-        query = query.where(columns.timeline.in_(unsettled(ask.account_id, before, cut)))
+        open_deals = unsettled(ask.account_id, before, cut)
+        query = query.where(columns.timeline.in_(select(open_deals.c.timeline)))
     rows = connection.execute(query)
     return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
 
@@ -219,18 +220,18 @@ def steps(
 
 
 def unsettled(account_id: str, on: date, cut: Cut) -> Any:
-    """Timelines of the deals that had begun and were not closed for good before the end of a day.
+    """Deals that had begun and were not closed for good before the end of a day: timeline, birth.
 
     A day of slack, so that no time zone has to be known. Index: ix_deal_closed.
     """
     midnight = int(datetime.combine(on, time(), UTC).timestamp())
     since, until = min(midnight - 86_400, cut.at), min(midnight + 2 * 86_400, cut.at)
     columns = _DEAL.c
-    return select(literal("deal:").concat(columns.id)).where(
-        columns.account_id == account_id,
-        or_(columns.closed_at.is_(None), columns.closed_at >= since),
-        or_(columns.born_at.is_(None), columns.born_at <= until),
+    begun = select(literal("deal:").concat(columns.id).label("timeline"), columns.born_at).where(
+        columns.account_id == account_id, columns.born_at <= until
     )
+    ways = (columns.closed_at.is_(None), columns.closed_at >= since)
+    return union_all(*(begun.where(way) for way in ways)).subquery("unsettled")
 
 
 def subjects(
