@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
@@ -80,12 +81,18 @@ class Reading:
             yield {**named, "account": position[len(piece.sort)], "position": position}
 
     def blocks(self, connection: Connection, columns: Sequence[Column]) -> Iterator[Block]:
-        """All rows in the order of the key, a block in memory."""
-        labels = [name for column in columns for name in _labels(column)]
+        """All rows in the order of the key, a block in memory.
+
+        Names are looked up here: the database would walk their lists for every row.
+        """
+        finder = Finder(self, [column for column in columns if column.found is not None])
+        read = [*(column for column in columns if column.found is None), *finder.keys]
+        labels = [name for column in read for name in _labels(column)]
         streamed = connection.execution_options(yield_per=BLOCK)
-        for rows in streamed.execute(self._query(columns, Piece())).partitions():
-            read = list(zip(*rows, strict=True))
-            yield Block(read[len(labels)], dict(zip(labels, read, strict=False)))
+        for rows in streamed.execute(self._query(read, Piece())).partitions():
+            told = list(zip(*rows, strict=True))
+            values: dict[str, Sequence[Any]] = dict(zip(labels, told, strict=False))
+            yield Block(told[len(labels)], values | finder.found(values))
 
     def _query(self, columns: Sequence[Column], piece: Piece) -> Select[Any]:
         """Chosen columns, then the position."""
@@ -127,6 +134,44 @@ class Reading:
                 source = source.outerjoin(other, join.on(self.scene, other))
         where = [*self.table.where(self.scene), *self.cut.conditions]
         return select(*elements).select_from(source).where(*where)
+
+
+class Finder:
+    """Columns that are names in reference rows: by what they are looked up, and how."""
+
+    def __init__(self, reading: Reading, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._rows: dict[str, Mapping[tuple[Any, ...], Mapping[str, Any]]] = {}
+        self._names: dict[str, list[str]] = {}
+        self.keys: list[Column] = []
+        joins = dict(reading.table.joins)
+        for ref in dict.fromkeys(column.found[0] for column in columns if column.found):
+            pairs = joins[ref].keys(reading.scene)
+            self._names[ref] = [f"{ref}:{name}" for name, _ in pairs]
+            self.keys += [
+                Column(f"{ref}:{name}", "String", name, partial(_as_it_is, value))
+                for name, value in pairs
+            ]
+            known = reading.scene.refs.get(ref, ())
+            self._rows[ref] = {tuple(row[name] for name, _ in pairs): row for row in known}
+
+    def found(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The looked up columns of a block that has the keys."""
+        told: dict[str, Sequence[Any]] = {}
+        for column in self._columns:
+            ref, field_name = column.found or ("", "")
+            rows, none = self._rows[ref], dict[str, Any]()
+            keys = list(zip(*(values[name] for name in self._names[ref]), strict=True))
+            names = [rows.get(key, none).get(field_name) for key in keys]
+            if column.raw:
+                names = [n if n is not None else key[1] for n, key in zip(names, keys, strict=True)]
+                names = [name or None for name in names]
+            told[column.name] = names
+        return told
+
+
+def _as_it_is(value: Element, _: Scene) -> Element:
+    return value
 
 
 def any_of(table: Table, scene: Scene, name: str, values: Sequence[Any]) -> Element:
