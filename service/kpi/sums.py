@@ -67,7 +67,7 @@ class Ask:
         """What contributions have to meet, beside their part and day."""
         columns = _CONTRIBUTION.c
         found = [columns.at <= cut.at, *_conditions(_CONTRIBUTION, self)]
-        if UNROLLED.issuperset(self.parts):
+        if (UNROLLED - DEAL_LEVELS).issuperset(self.parts):
             found.append(text(IS_APART))  # what ix_contribution_apart has
         if not AGED.isdisjoint(self.parts):
             found.append(columns.at + columns.age <= (cut.known or cut.at))

@@ -22,7 +22,8 @@ from service.store.columns import (
 )
 
 IS_OPEN = "state IN ('pending', 'parked')"  # of ix_inbox_open; the many done rows are not in it
-IS_APART = f"slot = '{APART}'"  # of ix_contribution_apart
+IS_APART = f"slot = '{APART}' AND metric NOT IN ('stage_open', 'pipeline_value')"
+"""Of ix_contribution_apart: values and cohorts, without the many steps that are read by deal."""
 STEPPED = (*LEVELS, ACTIONS)
 _PLACE = ("seller", "pipeline")
 IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in STEPPED)})"  # of ix_contribution_level
@@ -271,7 +272,7 @@ class Violation(SQLModel, table=True):
             postgresql_where=sql("resolved_at IS NULL"),
         ),
         Index("ix_violation_past", "account_id", "resolved_at", "breach_at"),
-        Index("ix_violation_breach", "account_id", "breach_at", "resolved_at"),
+        Index("ix_violation_breach", "account_id", "breach_at"),
         Index(
             "ix_violation_due",
             "account_id",
@@ -329,8 +330,8 @@ class Contribution(SQLModel, table=True):
             sqlite_where=sql(IS_LEVEL), postgresql_where=sql(IS_LEVEL),
         ),
         Index(
-            "ix_contribution_apart", "account_id", "metric", "day", *_PLACE, "stage", "source",
-            "reason", "currency", "at", "age", "value",
+            "ix_contribution_apart", "account_id", "metric", "day", *_PLACE, "currency", "at",
+            "age", "value",
             sqlite_where=sql(IS_APART), postgresql_where=sql(IS_APART),
         ),
         {"sqlite_with_rowid": False},
