@@ -197,6 +197,7 @@ def upgrade() -> None:
     sqlite_with_rowid=False
     )
     with op.batch_alter_table('contribution', schema=None) as batch_op:
+        batch_op.create_index('ix_contribution_apart', ['account_id', 'metric', 'day', 'seller', 'pipeline', 'currency', 'at', 'age', 'value'], unique=False, sqlite_where=sa.text("slot = '-' AND metric NOT IN ('stage_open', 'pipeline_value')"), postgresql_where=sa.text("slot = '-' AND metric NOT IN ('stage_open', 'pipeline_value')"))
         batch_op.create_index('ix_contribution_day', ['account_id', 'metric', 'day', 'seller', 'pipeline', 'at', 'value'], unique=False)
         batch_op.create_index('ix_contribution_level', ['account_id', 'metric', 'slot', 'seller', 'day', 'at', 'value'], unique=False, sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
 
@@ -235,7 +236,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
-        batch_op.create_index('ix_deal_closed', ['account_id', 'closed_at'], unique=False)
+        batch_op.create_index('ix_deal_closed', ['account_id', 'closed_at', 'born_at', 'id'], unique=False)
         batch_op.create_index('ix_deal_created', ['account_id', 'created_at'], unique=False)
         batch_op.create_index('ix_deal_seller', ['account_id', 'seller', 'status'], unique=False)
 
@@ -571,6 +572,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('violation', schema=None) as batch_op:
+        batch_op.create_index('ix_violation_breach', ['account_id', 'breach_at'], unique=False)
         batch_op.create_index('ix_violation_due', ['account_id', 'due_at'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
         batch_op.create_index('ix_violation_open', ['account_id', 'breach_at'], unique=False, sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
         batch_op.create_index('ix_violation_past', ['account_id', 'resolved_at', 'breach_at'], unique=False)
@@ -623,6 +625,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_violation_subject')
         batch_op.drop_index('ix_violation_past')
         batch_op.drop_index('ix_violation_open', sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
+        batch_op.drop_index('ix_violation_breach')
         batch_op.drop_index('ix_violation_due', sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
 
     op.drop_table('violation')
@@ -685,6 +688,7 @@ def downgrade() -> None:
     with op.batch_alter_table('contribution', schema=None) as batch_op:
         batch_op.drop_index('ix_contribution_level', sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
         batch_op.drop_index('ix_contribution_day')
+        batch_op.drop_index('ix_contribution_apart', sqlite_where=sa.text("slot = '-' AND metric NOT IN ('stage_open', 'pipeline_value')"), postgresql_where=sa.text("slot = '-' AND metric NOT IN ('stage_open', 'pipeline_value')"))
 
     op.drop_table('contribution')
     with op.batch_alter_table('contact_key', schema=None) as batch_op:

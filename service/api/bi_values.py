@@ -1,15 +1,22 @@
-"""A value of a BI table as CSV, Russian CSV or JSON shows it."""
+"""Values of a BI table as CSV, Russian CSV, JSON, a sheet or Parquet show them, column by column.
 
-from collections.abc import Mapping, Sequence
+A file of a million rows has tens of millions of cells: what is asked once for a column is not asked
+again for each of them.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.api.names import Names
-from service.domain.instant import iso
-from service.domain.money import USUAL, major_units
+from service.domain.instant import iso_all
+from service.domain.money import USUAL, exponent, major_units
 from service.kpi.bi_rows import date_of
+from service.store.bi.reader import Block
 from service.store.bi.scene import PLAIN
 from service.store.bi.tables import Column
 
@@ -17,33 +24,59 @@ CENTS = Decimal("0.01")  # what has fewer digits is shown with two
 RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
-def typed(row: Mapping[str, Any], column: Column, names: Mapping[str, Names]) -> Any:
-    """The value: instants as whole seconds, dates as `date`, money as exact Decimal."""
-    value = row[column.name]
-    if value is None:
-        return None
+def typed(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
+    """The values: instants as whole seconds, dates as `date`, money as exact Decimal."""
+    values = block.values[column.name]
     if column.shown:
-        return names[row["account"]].url(column.shown, value)
-    if column.kind == "DateTimeOffset":
-        return int(value)
+        owners = zip(values, block.accounts, strict=True)
+        return [v if v is None else names[account].url(column.shown, v) for v, account in owners]
     if column.kind == "Date":
-        return date_of(int(value))
+        return [None if v is None else date_of(v) for v in values]
     if column.kind == "Boolean":
-        return bool(value)
+        return [None if v is None else bool(v) for v in values]
     if column.kind == "Decimal":
-        return _money(int(value), row[f"{column.name}:scale"])
-    return value
+        scaled = zip(values, block.values[f"{column.name}:scale"], strict=True)
+        return [None if v is None else _money(int(v), currency) for v, currency in scaled]
+    return values
 
 
-def plain(row: Mapping[str, Any], column: Column, names: Mapping[str, Names]) -> Any:
+def plain(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
     """The same, instants as RFC 3339 text."""
-    value = typed(row, column, names)
-    return iso(value) if column.kind == "DateTimeOffset" and value is not None else value
+    values = typed(column, block, names)
+    return iso_all(values) if column.kind == "DateTimeOffset" else values
+
+
+def plain_rows(
+    columns: Sequence[Column], block: Block, names: Mapping[str, Names]
+) -> list[dict[str, Any]]:
+    """Rows as JSON shows them."""
+    heads = [column.name for column in columns]
+    rows = zip(*(plain(column, block, names) for column in columns), strict=True)
+    return [dict(zip(heads, row, strict=True)) for row in rows]
 
 
 def _money(minor: int, currency: str | None) -> Decimal:
+    if currency != PLAIN and exponent(currency or "") == 2:
+        return Decimal(minor).scaleb(-2)
     whole = Decimal(minor) if currency == PLAIN else major_units(minor, currency or "")
     return whole if int(whole.as_tuple().exponent) < -USUAL else whole.quantize(CENTS)
+
+
+def csv_cells(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
+    """Cells by RFC 4180 with a point in numbers (`csv_text` makes texts of numbers and dates)."""
+    values = plain(column, block, names)
+    if column.kind == "String":
+        return [f"'{v}" if v and v[0] in RISKY else v for v in values]
+    if column.kind == "Boolean":
+        return [None if v is None else "true" if v else "false" for v in values]
+    return values
+
+
+def ru_cells(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
+    """Cells as Russian Excel reads them, in the zone of each row's account."""
+    zones = {account: own.config.timezone for account, own in names.items()}
+    owners = zip(plain(column, block, names), block.accounts, strict=True)
+    return [ru_cell(value, column.kind, zones[account]) for value, account in owners]
 
 
 def csv_cell(value: Any) -> str:
@@ -74,11 +107,8 @@ def _guarded(value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def csv_line(cells: Sequence[str], mark: str) -> str:
-    """One line; cells with a mark, a quote or a line break stand in quotes."""
-    risky = (mark, '"', "\r", "\n")
-    quoted = (
-        '"' + cell.replace('"', '""') + '"' if any(c in cell for c in risky) else cell
-        for cell in cells
-    )
-    return mark.join(quoted) + "\r\n"
+def csv_text(rows: Iterable[Sequence[Any]], mark: str) -> str:
+    """Lines; cells with a mark, a quote or a line break stand in quotes, None is empty."""
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=mark, lineterminator="\r\n").writerows(rows)
+    return text.getvalue()

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.api.bi_refs import scene_of
-from service.api.bi_values import plain
+from service.api.bi_values import plain_rows
 from service.api.change_schemas import ChangeList
 from service.api.deps import Call, CallDep
 from service.api.names import Names, visible_names
@@ -273,8 +273,8 @@ def _rows(
         scene.days = lambda day: day.in_(days)
     else:
         cut = Cut([any_id(table, scene, ids)])
-    for row in Reading(table, scene, cut).rows(connection, table.columns):
-        yield {column.name: plain(row, column, {own.id: own}) for column in table.columns}
+    for block in Reading(table, scene, cut).blocks(connection, table.columns):
+        yield from plain_rows(table.columns, block, {own.id: own})
 
 
 def _objects(

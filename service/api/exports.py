@@ -1,6 +1,7 @@
 """`GET /v1/exports/{table}.{csv|ndjson|xlsx|parquet}`: tables as files, streamed (api.md 3.11)."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from service.api import parquet, xlsx
 from service.api.auth import require
 from service.api.bi_refs import scene_of
-from service.api.bi_values import csv_cell, csv_line, plain, ru_cell, typed
+from service.api.bi_values import csv_cells, csv_text, plain_rows, ru_cells, typed
 from service.api.deps import Call, CallDep
 from service.api.names import Names, visible_names
 from service.api.params import DateParam, LangParam, ListParam
@@ -24,13 +25,12 @@ from service.api.router import Router
 from service.domain.period import to_day
 from service.kpi.bi_rows import days_of
 from service.kpi.tables import TABLES
-from service.store.bi.reader import Cut, Reading, any_of, at_least, at_most
+from service.store.bi.reader import Block, Cut, Reading, any_of, at_least, at_most
 from service.store.bi.scene import Scene
 from service.store.bi.tables import Column, Table
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Exports"])
-BLOCK = 500
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 FromParam = Annotated[DateParam, Query(alias="from")]
 ToParam = Annotated[DateParam, Query(alias="to")]
@@ -89,6 +89,9 @@ class Wanted:
         return Wish(table, columns, self.first, self.last, self.equal)
 
 
+Way = Callable[[Column, Block, Mapping[str, Names]], Sequence[Any]]
+
+
 @dataclass(frozen=True)
 class _Source:
     """What an export reads from."""
@@ -98,17 +101,28 @@ class _Source:
     names: Mapping[str, Names]
     wish: Wish
 
-    def rows(self) -> Iterator[Mapping[str, Any]]:
-        """Rows one by one, as the store gives them."""
-        return self.reading.rows(self.connection, self.wish.columns)
+    def blocks(self) -> Iterator[Block]:
+        """All rows; the database makes the next block while this one is written."""
+        return _ahead(self.reading.blocks(self.connection, self.wish.columns))
 
-    def values(self, row: Mapping[str, Any]) -> list[Any]:
-        """The typed values of a row, in the order of the columns."""
-        return [typed(row, column, self.names) for column in self.wish.columns]
+    def columns(self, block: Block, way: Way) -> list[Sequence[Any]]:
+        """The cells of a block, column by column."""
+        return [way(column, block, self.names) for column in self.wish.columns]
+
+    def rows(self, block: Block, way: Way) -> Iterator[tuple[Any, ...]]:
+        """The same, row by row."""
+        return zip(*self.columns(block, way), strict=True)
+
+
+def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, blocks, None)
+            yield block
 
 
 WantedDep = Annotated[Wanted, Depends(Wanted)]
-Lines = Callable[[Mapping[str, Any], Mapping[str, Names]], str]
 
 
 def _cut(wish: Wish, scene: Scene) -> Cut:
@@ -142,18 +156,6 @@ def _opened(call: Call, wanted: Wanted, wish: Wish) -> Iterator[_Source]:
         yield _Source(connection, Reading(wish.table, scene, _cut(wish, scene)), names, wish)
 
 
-def _lines(call: Call, wanted: Wanted, wish: Wish, head: str, line: Lines) -> Iterator[bytes]:
-    """The file in blocks; nothing is read before the first one is asked for."""
-    with _opened(call, wanted, wish) as source:
-        block = [head] if head else []
-        for row in source.rows():
-            block.append(line(row, source.names))
-            if len(block) >= BLOCK:
-                yield "".join(block).encode()
-                block = []
-        yield "".join(block).encode()
-
-
 def _streamed(lines: Iterator[bytes], wish: Wish, ending: str, media_type: str) -> Response:
     """The answer; the first block is read now, so that a problem is still one."""
     first = next(lines)
@@ -174,34 +176,33 @@ def _streamed(lines: Iterator[bytes], wish: Wish, ending: str, media_type: str) 
 def _csv(call: Call, wanted: Wanted, table: Table, dialect: Dialect) -> Response:
     wish = wanted.of(table)
     russian = dialect == "excel_ru"
-    mark = ";" if russian else ","
+    mark, way = (";", ru_cells) if russian else (",", csv_cells)
 
-    def line(row: Mapping[str, Any], names: Mapping[str, Names]) -> str:
-        values = [(plain(row, column, names), column.kind) for column in wish.columns]
-        if not russian:
-            return csv_line([csv_cell(value) for value, _ in values], mark)
-        zone = names[row["account"]].config.timezone
-        return csv_line([ru_cell(value, kind, zone) for value, kind in values], mark)
+    def pieces() -> Iterator[bytes]:
+        with _opened(call, wanted, wish) as source:
+            head = csv_text([[column.name for column in wish.columns]], mark)
+            yield (f"\ufeff{head}" if russian else head).encode()
+            for block in source.blocks():
+                yield csv_text(source.rows(block, way), mark).encode()
 
-    head = csv_line([column.name for column in wish.columns], mark)
-    lines = _lines(call, wanted, wish, f"\ufeff{head}" if russian else head, line)
-    return _streamed(lines, wish, "csv", "text/csv; charset=utf-8")
+    return _streamed(pieces(), wish, "csv", "text/csv; charset=utf-8")
 
 
 def _ndjson(call: Call, wanted: Wanted, table: Table) -> Response:
     wish = wanted.of(table)
 
-    def line(row: Mapping[str, Any], names: Mapping[str, Names]) -> str:
-        shown_row = {column.name: plain(row, column, names) for column in wish.columns}
-        return _ENCODER.encode(shown_row).decode() + "\n"
+    def pieces() -> Iterator[bytes]:
+        with _opened(call, wanted, wish) as source:
+            yield b""
+            for block in source.blocks():
+                yield _ENCODER.encode_lines(plain_rows(wish.columns, block, source.names))
 
-    lines = _lines(call, wanted, wish, "", line)
-    return _streamed(lines, wish, "ndjson", "application/x-ndjson")
+    return _streamed(pieces(), wish, "ndjson", "application/x-ndjson")
 
 
 def _xlsx(call: Call, wanted: Wanted, table: Table) -> Response:
     wish = wanted.of(table)
-    kinds = [column.kind for column in wish.columns]
+    kinds = {column.name: column.kind for column in wish.columns}
 
     def pieces() -> Iterator[bytes]:
         with _opened(call, wanted, wish) as source:
@@ -209,22 +210,15 @@ def _xlsx(call: Call, wanted: Wanted, table: Table) -> Response:
             if total > xlsx.MOST_ROWS:
                 detail = f"A sheet holds {xlsx.MOST_ROWS} rows, these are {total}; cut by from, to."
                 raise problem("too_many_rows", detail)
-            head = [column.name for column in wish.columns]
-            yield from xlsx.workbook(table.name, head, _blocks(source, kinds))
+            blocks = (source.columns(block, _sheet_cells) for block in source.blocks())
+            yield from xlsx.workbook(table.name, kinds, blocks)
 
     return _streamed(pieces(), wish, "xlsx", xlsx.MEDIA_TYPE)
 
 
-def _blocks(source: _Source, kinds: Sequence[str]) -> Iterator[list[list[xlsx.Cell]]]:
-    block: list[list[xlsx.Cell]] = []
-    for row in source.rows():
-        zone = source.names[row["account"]].config.timezone
-        pairs = zip(source.values(row), kinds, strict=True)
-        block.append([(value, kind, zone) for value, kind in pairs])
-        if len(block) >= BLOCK:
-            yield block
-            block = []
-    yield block
+def _sheet_cells(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
+    zones = (names[account].config.timezone for account in block.accounts)
+    return xlsx.cells(column.kind, typed(column, block, names), zones)
 
 
 def _parquet(call: Call, wanted: Wanted, table: Table) -> Response:
@@ -233,9 +227,8 @@ def _parquet(call: Call, wanted: Wanted, table: Table) -> Response:
 
     def pieces() -> Iterator[bytes]:
         with _opened(call, wanted, wish) as source:
-            names = [column.name for column in wish.columns]
-            rows = (dict(zip(names, source.values(row), strict=True)) for row in source.rows())
-            yield from parquet.parquet_file(arrow, wish.columns, rows)
+            blocks = (source.columns(block, typed) for block in source.blocks())
+            yield from parquet.parquet_file(arrow, wish.columns, blocks)
 
     return _streamed(pieces(), wish, "parquet", parquet.MEDIA_TYPE)
 

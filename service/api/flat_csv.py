@@ -14,7 +14,7 @@ from fastapi import Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.bi_values import csv_cell, csv_line, ru_cell
+from service.api.bi_values import csv_cell, csv_text, ru_cell
 from service.api.conditional import vary_tag
 from service.api.deps import json_answer
 
@@ -54,9 +54,7 @@ class Form:
         rows = [dict(_flat(row)) for row in document["data"]]
         head = list(rows[0]) if rows else list(columns)
         mark = ";" if self.russian else ","
-        lines = [csv_line(head, mark)]
-        lines += [csv_line([self._cell(row[key]) for key in head], mark) for row in rows]
-        text = "".join(lines)
+        text = csv_text([head, *([self._cell(row[key]) for key in head] for row in rows)], mark)
         headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
         content = (f"\ufeff{text}" if self.russian else text).encode()
         return Response(content, headers=headers, media_type=MEDIA_TYPE)

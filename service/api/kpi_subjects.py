@@ -5,6 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from service.api.conditional import fresh
 from service.api.deps import Call
 from service.api.names import Names, full_id, visible_names
 from service.api.paging import Walk
@@ -22,6 +23,7 @@ Row = dict[str, Any]
 def answer_subjects(call: Call, walk: Walk, opened: Opened) -> Response:
     """A page of contributions, newest first, with the sum of all of them."""
     with call.read() as connection:
+        fresh(call, connection, walk.as_of // 60)
         names = visible_names(call, connection)
         rows, total = _read(connection, names, walk, opened)
         pairs = [(row["account_id"], row["subject_id"]) for row in rows]
@@ -63,7 +65,8 @@ def _read(
 
 
 def _position(row: Row) -> list[Any]:
-    return [row["account_id"], row["at"], row["metric"], row["subject_id"], row["key"]]
+    told = [row[name] for name in ("account_id", "at", "metric", "subject_id", "key")]
+    return [*told, row.get("day", 0)]
 
 
 class _Scene:

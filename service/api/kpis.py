@@ -231,7 +231,7 @@ def list_subjects(
     check(asked)
     question = Question(
         (metric,), (), first, last, None, chosen, min(walk.as_of, call.now),
-        restate=reopen == "restate", within=within, strict=bool(strict),
+        walk.as_of >= call.now, restate=reopen == "restate", within=within, strict=bool(strict),
     )  # fmt: skip
     opened = open_figure(question, part)
     if opened is None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from service.api import odata_options
 from service.api.auth import check_scope
 from service.api.bi_refs import scene_of
-from service.api.bi_values import plain
+from service.api.bi_values import plain_rows
 from service.api.deps import Call, CallDep
 from service.api.names import Names, visible_names
 from service.api.odata_metadata import csdl
@@ -24,7 +24,7 @@ from service.api.odata_options import Options
 from service.api.problems import bad_parameter, fault, not_found, problem
 from service.api.router import Handler, Route, Router
 from service.kpi.tables import TABLES
-from service.store.bi.reader import Cut, Piece, Reading, any_id
+from service.store.bi.reader import Cut, Piece, Reading, any_id, block_of
 from service.store.bi.tables import Table
 from service.store.handles import Connection
 
@@ -157,7 +157,7 @@ def _one(call: Call, table: Table, options: Options, key: str) -> Response:
     if not rows:
         raise not_found()
     context = f"{_root(call)}/$metadata#{table.name}{_chosen(options)}/$entity"
-    return _json(call, {"@odata.context": context, **_shown(rows[0], options, names)})
+    return _json(call, {"@odata.context": context, **_shown(rows, options, names)[0]})
 
 
 def _page(call: Call, table: Table, options: Options) -> Response:
@@ -177,7 +177,7 @@ def _page(call: Call, table: Table, options: Options) -> Response:
     document["@odata.context"] += _chosen(options)
     if total is not None:
         document["@odata.count"] = total
-    document["value"] = [_shown(row, options, names) for row in rows[:size]]
+    document["value"] = _shown(rows[:size], options, names)
     if len(rows) > size:
         rest = None if left is None else left - size
         position = _Token(rows[size - 1]["position"], rest, reading.scene.at)
@@ -190,8 +190,10 @@ def _chosen(options: Options) -> str:
     return f"({','.join(c.name for c in options.columns)})" if options.selected else ""
 
 
-def _shown(row: Mapping[str, Any], options: Options, names: Mapping[str, Names]) -> dict[str, Any]:
-    return {column.name: plain(row, column, names) for column in options.columns}
+def _shown(
+    rows: Sequence[dict[str, Any]], options: Options, names: Mapping[str, Names]
+) -> list[dict[str, Any]]:
+    return plain_rows(options.columns, block_of(rows, options.columns), names)
 
 
 # --- the token ------------------------------------------------------------------------------------

@@ -4,16 +4,45 @@ pyarrow takes 165 MB of an installation, so it is the extra `dozor[parquet]`; wi
 says so.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from service.api.problems import problem
-from service.api.xlsx import Outlet
 from service.store.bi.scene import PRECISION, SCALE
 from service.store.bi.tables import Column
 
 MEDIA_TYPE = "application/vnd.apache.parquet"
 GROUP_ROWS = 20_000
+
+
+class Outlet(io.RawIOBase):
+    """A file that is only written to; what came is taken out in pieces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Keep a piece."""
+        piece = bytes(data)
+        self._parts.append(piece)
+        self._size += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        """Bytes written since the beginning."""
+        return self._size
+
+    def take(self) -> bytes:
+        """What came since the last time."""
+        found, self._parts = b"".join(self._parts), []
+        return found
 
 
 def arrow() -> Any:
@@ -31,14 +60,15 @@ def arrow() -> Any:
 
 
 def parquet_file(
-    pa: Any, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]
+    pa: Any, columns: Sequence[Column], blocks: Iterable[Sequence[Sequence[Any]]]
 ) -> Iterator[bytes]:
     """The file in pieces.
 
     Args:
         pa: what `arrow` gave.
         columns: of the table.
-        rows: values by name; dates as `date`, instants as seconds, money as Decimal.
+        blocks: rows in blocks, column by column; dates as `date`, instants as seconds, money as
+            Decimal.
     """
     schema = _schema(pa, columns)
     outlet = Outlet()
@@ -46,19 +76,15 @@ def parquet_file(
         pa.PythonFile(outlet, mode="w"), schema, compression="zstd", store_schema=True
     )
     with writer:
-        group: dict[str, list[Any]] = {column.name: [] for column in columns}
-        count = 0
-        for row in rows:
-            for name, values in group.items():
-                values.append(row[name])
-            count += 1
-            if count == GROUP_ROWS:
-                writer.write_batch(_batch(pa, schema, columns, group))
+        group: list[Any] = []
+        for block in blocks:
+            group.append(_batch(pa, schema, columns, block))
+            if sum(batch.num_rows for batch in group) >= GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(group))
                 yield outlet.take()
-                group = {name: [] for name in group}
-                count = 0
-        if count:
-            writer.write_batch(_batch(pa, schema, columns, group))
+                group = []
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
             yield outlet.take()
     yield outlet.take()
 
@@ -85,13 +111,12 @@ def _schema(pa: Any, columns: Sequence[Column]) -> Any:
     )
 
 
-def _batch(pa: Any, schema: Any, columns: Sequence[Column], group: Mapping[str, list[Any]]) -> Any:
+def _batch(pa: Any, schema: Any, columns: Sequence[Column], block: Sequence[Sequence[Any]]) -> Any:
     arrays = []
-    for column, field in zip(columns, schema, strict=True):
-        values = group[column.name]
+    for column, field, values in zip(columns, schema, block, strict=True):
         if column.kind == "DateTimeOffset":  # seconds, counted in milliseconds
-            values = [None if value is None else value * 1000 for value in values]
-            arrays.append(pa.array(values, pa.int64()).cast(field.type))
+            milliseconds = [None if value is None else value * 1000 for value in values]
+            arrays.append(pa.array(milliseconds, pa.int64()).cast(field.type))
         else:
             arrays.append(pa.array(values, field.type))
     return pa.record_batch(arrays, schema=schema)

@@ -4,11 +4,16 @@ An `Instant` never stands for a wall-clock time without a zone. Aware datetimes 
 (API, texts, adapters that parse ISO dates); days are cut by `domain/period.py` only.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 Instant: TypeAlias = int
 FOREVER: Instant = 1 << 62
+_EPOCH = date(1970, 1, 1).toordinal()
+_MINUTES = tuple(f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(1440))
+_SECONDS = tuple(f"{second:02}Z" for second in range(60))
 
 
 def from_datetime(moment: datetime) -> Instant:
@@ -33,3 +38,16 @@ def iso(instant: Instant | None) -> str | None:
     if instant is None:
         return None
     return to_datetime(instant).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_all(instants: Iterable[Instant | None]) -> list[str | None]:
+    """`iso` of many: put together from known pieces, several times as fast."""
+    return [
+        None if at is None else _day(at // 86_400) + _MINUTES[at % 86_400 // 60] + _SECONDS[at % 60]
+        for at in instants
+    ]
+
+
+@lru_cache(maxsize=20_000)
+def _day(number: int) -> str:
+    return date.fromordinal(_EPOCH + number).isoformat()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from service.domain.config import Config
@@ -73,6 +74,7 @@ def days_of(on: date) -> int:
     return (on - EPOCH).days
 
 
+@lru_cache(maxsize=20_000)
 def date_of(days: int) -> date:
     """The date of days since 1970."""
     return EPOCH + timedelta(days=days)

@@ -99,11 +99,11 @@ def rows_of(
     after: Sequence[Any] | None,
     limit: int,
 ) -> list[Row]:
-    """A page of one account, newest first."""
+    """A page of one account, newest first. `after`: instant, part, subject, key, local day."""
     question = opened.question
     if opened.apart:
         found = [row for a in _apart(connection, config, opened, filters)
-                 for row in a.rows(after, limit)]  # fmt: skip
+                 for row in a.rows(after and after[:4], limit)]  # fmt: skip
         return sorted(found, key=order_of)[:limit]
     if opened.metric.of_level and opened.is_ranked:
         return _aged(connection, config, opened, filters, after, limit)
@@ -162,7 +162,7 @@ def _aged(
     columns = held.c
     query = select(held).order_by(columns.at.desc(), columns.subject_id).limit(limit)
     if after is not None:
-        at, _, subject, _ = after
+        at, _, subject, *_ = after
         later = and_(columns.at == at, columns.subject_id > subject)
         query = query.where(or_(columns.at < at, later))
     fixed = {"account_id": config.account_id, "subject_kind": "deal", "key": "", "currency": ""}

@@ -4,14 +4,17 @@ They are read from the violations themselves, so they cost nothing as facts come
 counts for the seller at its breach; what was muted counts nowhere.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import Table, or_, select
+from sqlalchemy import Integer, Table, and_, false, func, literal, or_, select, text
 
 from service.domain.instant import FOREVER, Instant
 from service.domain.violation import unmuted
 from service.kpi.reach import Piece, Reach
+from service.store.bi.scene import local_day
 from service.store.tables import Violation
 
 _V: Table = Violation.__table__  # type: ignore[attr-defined]
@@ -19,7 +22,10 @@ OPENED, OPEN, HOURS = "violations_opened", "violations_open", "violation_hours"
 FIXED, OVERLOAD = "time_to_fix", "overload_hours"
 PARTS = frozenset({OPENED, OPEN, HOURS, FIXED, OVERLOAD})
 OVERLOAD_RULE = "seller-too-many-deals"
+EPOCH = date(1970, 1, 1)
 PUT_RIGHT = frozenset({"fixed", "moved"})
+_PLACE = ("seller", "pipeline", "stage", "rule", "severity")
+_NEVER_MUTED = text("violation.muted = '[]'")
 _COLUMNS = (
     "rule", "severity", "subject_kind", "subject_id", "deal", "seller", "pipeline", "stage",
     "breach_at", "resolved_at", "resolution", "muted",
@@ -51,32 +57,87 @@ class Breach(NamedTuple):
         return any(left <= at < right for left, right in self.loud())
 
 
+def sums(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
+    """What figures add up: those opened that nobody ever muted are counted by the database."""
+    if OPENED in parts:
+        yield from _counted(reach)
+        yield from _made(reach, (OPENED,), [text("violation.muted <> '[]'")])
+    others = [part for part in parts if part != OPENED]
+    if others:
+        yield from pieces(reach, others)
+
+
 def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """The pieces of all these parts, violation by violation."""
-    rule = OVERLOAD_RULE if set(parts) == {OVERLOAD} else None
-    for one in breaches(reach, rule):
-        place = {
-            "seller": one.seller, "pipeline": one.pipeline, "stage": one.stage, "rule": one.rule,
-            "severity": one.severity,
-        }  # fmt: skip
-        if not reach.admits(place):
+    return _made(reach, parts, [_V.c.rule == OVERLOAD_RULE] if set(parts) == {OVERLOAD} else [])
+
+
+def _made(reach: Reach, parts: Sequence[str], where: Sequence[Any]) -> Iterator[Piece]:
+    for one in _breaches(reach, [*where, *_touching(reach, parts)]):
+        if not reach.admits({name: getattr(one, name) for name in _PLACE}):
             continue
         for part in parts:
             if part != OVERLOAD or one.rule == OVERLOAD_RULE:
                 yield from _MAKERS[part](reach, part, one)
 
 
-def breaches(reach: Reach, rule: str | None = None) -> Iterator[Breach]:
-    """All violations that touch the periods, as far as the cut. Index: ix_violation_past."""
-    start, end = min(reach.edges[0][0], *reach.ends), reach.ends[-1]
+def _touching(reach: Reach, parts: Sequence[str]) -> list[Any]:
+    """Which violations can have pieces: what begins, what ends or all that touches the periods.
+
+    Indexes: ix_violation_breach, ix_violation_past.
+    """
+    start, end = reach.edges[0][0], reach.ends[-1]
+    if set(parts) == {OPENED}:
+        return [_V.c.breach_at.between(start, end)]
+    if set(parts) == {FIXED}:
+        return [_V.c.resolved_at.between(start, end), _V.c.resolution.in_(PUT_RIGHT)]
+    lasting = or_(_V.c.resolved_at.is_(None), _V.c.resolved_at >= min(start, *reach.ends))
+    return [_V.c.breach_at <= end, lasting]
+
+
+def _counted(reach: Reach) -> Iterator[Piece]:
+    """How many began where. Index: ix_violation_breach."""
+    days = [(first - EPOCH).days for first, _ in reach.spans]
+    apart = reach.by_day or len(days) > 1
+    day: Any = literal(0, Integer)
+    if apart:
+        day = local_day(_V.c.breach_at, reach.config.timezone)
+    places = [_V.c[name] for name in _PLACE]
+    query = (
+        select(day, *places, func.count())
+        .where(_V.c.account_id == reach.config.account_id, *_touching(reach, (OPENED,)))
+        .where(or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > _V.c.breach_at), _NEVER_MUTED)
+        .where(*_admitted(reach))
+        .group_by(day, *places)
+    )
+    for row in reach.connection.execute(query):
+        number = bisect_right(days, int(row[0])) - 1 if apart else 0
+        start, end = reach.edges[number]
+        if reach.by_day:
+            start = reach.day_from(number, EPOCH + timedelta(days=int(row[0])))
+        place = dict(zip(_PLACE, tuple(row)[1:-1], strict=True))
+        yield Piece(OPENED, number, start, end, int(row[-1]), **place)
+
+
+def _admitted(reach: Reach) -> list[Any]:
+    """The filters in SQL; what violations have no column for is empty."""
+    found: list[Any] = []
+    for column, op, values in reach.filters:
+        if column in _PLACE:
+            inside = _V.c[column].in_(values)
+            found.append(inside if op == "eq" else ~inside)
+        elif ("" in values) != (op == "eq"):
+            found.append(false())
+    return [and_(*found)] if found else []
+
+
+def _breaches(reach: Reach, where: Sequence[Any]) -> Iterator[Breach]:
+    """Violations as far as the cut, in order of their beginning."""
     query = (
         select(*(_V.c[name] for name in _COLUMNS))
-        .where(_V.c.account_id == reach.config.account_id, _V.c.breach_at <= end)
-        .where(or_(_V.c.resolved_at.is_(None), _V.c.resolved_at >= start))
+        .where(_V.c.account_id == reach.config.account_id, *where)
         .order_by(_V.c.breach_at, _V.c.id)
     )
-    if rule is not None:
-        query = query.where(_V.c.rule == rule)
     for *told, end, resolution, muted in reach.connection.execute(query):
         until = FOREVER if end is None else int(end)
         found = Breach._make((*told, until, resolution, muted or ()))

@@ -52,13 +52,17 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Reach:
-    """One account, the periods asked about, and the instant that the answer knows of."""
+    """One account, the periods asked about, and the instant that the answer knows of.
+
+    `by_day`: whether days inside a period are told apart (weekdays are asked for).
+    """
 
     connection: Connection
     config: Config
     spans: Sequence[tuple[date, date]]
     filters: tuple[Filter, ...]
     cut: Cut
+    by_day: bool = False
     _worked: dict[tuple[int, int], Worked] = field(default_factory=dict)
 
     @property
@@ -85,6 +89,10 @@ class Reach:
         """The last instant of each period, or the cut: where levels are looked at."""
         after = [self._start(last + timedelta(days=1)) for _, last in self.spans]
         return [min(end - 1, self.cut.at) for end in after]
+
+    def day_from(self, number: int, on: date) -> Instant:
+        """Where a local day begins inside a period."""
+        return max(self._start(on), self.edges[number][0])
 
     def _start(self, on: date) -> Instant:
         return day_start(to_day(on), self.config.timezone)

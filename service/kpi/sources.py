@@ -14,11 +14,15 @@ from service.kpi.reach import Piece, Reach
 Source = Callable[[Reach, Sequence[str]], Iterator[Piece]]
 _FIGURES: tuple[tuple[frozenset[str], Source], ...] = (
     (times.TIMES, times.integrals),
-    (neglect.PARTS, neglect.pieces),
+    (neglect.PARTS, neglect.sums),
     (crew.PARTS, crew.pieces),
     (kept.PARTS, kept.pieces),
 )
-_SUBJECTS = ((times.TIMES, times.pieces), *_FIGURES[1:])  # integrals open subject by subject
+_SUBJECTS = (  # sums open subject by subject
+    (times.TIMES, times.pieces),
+    (neglect.PARTS, neglect.pieces),
+    *_FIGURES[2:],
+)
 COMPUTED: frozenset[str] = frozenset().union(*(parts for parts, _ in _FIGURES))
 
 
@@ -26,7 +30,8 @@ def reach_of(
     connection: Connection, config: Config, question: Question, filters: tuple[Filter, ...]
 ) -> Reach:
     """One account as a question looks at it."""
-    return Reach(connection, config, question.spans(), filters, question.cut(config))
+    by_day = "weekday" in question.dimensions
+    return Reach(connection, config, question.spans(), filters, question.cut(config), by_day)
 
 
 def gather(reach: Reach, question: Question, terms: Iterable[Term], cells: Cells) -> None:

@@ -6,7 +6,7 @@ ranked as one. Nearest rank: the value at position ceil(p x n / 100).
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    tuple_,
     union_all,
 )
 
@@ -29,12 +30,20 @@ from service.kpi.metric import Metric
 from service.kpi.question import Cells, Filter, Question, Spread, own_filters
 from service.kpi.sums import Ask, Cut, unsettled
 from service.store.engine import is_sqlite
-from service.store.tables import Contribution, Deal
+from service.store.tables import Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
-_DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 TINY = 1e-12  # so that p x n, where it is whole, is not rounded up past itself
 Element = Any
+
+
+class _Ranked(NamedTuple):
+    """Ranked values of a period and group; of everything where `group` is None."""
+
+    bucket: int
+    group: tuple[str | None, ...] | None
+    currency: str
+    spread: Spread
 
 
 def gather_spread(
@@ -57,19 +66,16 @@ def gather_spread(
         return
     inner = [_values(config, filters, question, metric) for config, filters in asked]
     numbers = {_bucket_of(first, question): n for n, (first, _) in enumerate(question.spans())}
-    for bucket, group, currency, spread in _ranked(
-        connection, inner, question, metric, whole=False
-    ):
-        _put(cells, metric, (numbers[bucket], group, currency), spread)
-    for _, _, currency, spread in _ranked(connection, inner, question, metric, whole=True):
-        cells.wholes[metric.slug, currency] = spread
+    for one in _ranked(connection, inner, question, metric):
+        _put(cells, metric, numbers.get(one.bucket, 0), one)
 
 
-def _put(
-    cells: Cells, metric: Metric, key: tuple[int, tuple[str | None, ...], str], spread: Spread
-) -> None:
-    cells.spreads[metric.slug, key] = spread
-    cells.groups.setdefault((key[1], key[2]))
+def _put(cells: Cells, metric: Metric, number: int, one: _Ranked) -> None:
+    if one.group is None:
+        cells.wholes[metric.slug, one.currency] = one.spread
+        return
+    cells.spreads[metric.slug, (number, one.group, one.currency)] = one.spread
+    cells.groups.setdefault((one.group, one.currency))
 
 
 def _of_level(
@@ -83,12 +89,9 @@ def _of_level(
     spans = question.spans()
     for number, (_, last) in enumerate(spans):
         inner = [_ages(config, filters, question, metric, last) for config, filters in asked]
-        found = _ranked(connection, inner, question, metric, whole=False)
-        for _, group, currency, spread in found:
-            _put(cells, metric, (number, group, currency), spread)
-        if number == len(spans) - 1:
-            for _, _, currency, spread in _ranked(connection, inner, question, metric, whole=True):
-                cells.wholes[metric.slug, currency] = spread
+        for one in _ranked(connection, inner, question, metric):
+            if one.group is not None or number == len(spans) - 1:
+                _put(cells, metric, number, one)
 
 
 # --- the values of one account --------------------------------------------------------------------
@@ -131,20 +134,15 @@ def held_ages(
     account = config.account_id
     ask = Ask(account, metric.parts, (), filters)
     cut = Cut(at, to_day(last), question.live)
-    columns = [_C.c.seller, _C.c.pipeline, _C.c.stage, _C.c.source, _C.c.reason]
-    held = (
-        select(_C.c.subject_id, *columns)
-        .where(_C.c.account_id == account, _C.c.metric.in_(metric.parts))
-        .where(_C.c.timeline.in_(unsettled(account, last, cut)), *ask.conditions(cut))
-        .group_by(_C.c.subject_id, *columns)
-        .having(func.sum(_C.c.value) > 0)
-        .subquery()
-    )
-    age = literal(at, BigInteger) - _DEAL.c.born_at
+    deals = unsettled(account, last, cut)
+    columns = [_C.c.subject_id, _C.c.seller, _C.c.pipeline, _C.c.stage, _C.c.source, _C.c.reason]
+    age = literal(at, BigInteger) - deals.c.born_at
     return (
-        select(held, _DEAL.c.born_at.label("at"), age.label("value"))
-        .select_from(held.join(_DEAL, _DEAL.c.id == held.c.subject_id))
-        .where(_DEAL.c.account_id == account, _DEAL.c.born_at.is_not(None))
+        select(*columns, deals.c.born_at.label("at"), age.label("value"))
+        .select_from(_C.join(deals, deals.c.timeline == _C.c.timeline))
+        .where(_C.c.account_id == account, _C.c.metric.in_(metric.parts), *ask.conditions(cut))
+        .group_by(*columns, deals.c.born_at)
+        .having(func.sum(_C.c.value) > 0)
     )
 
 
@@ -229,39 +227,39 @@ def _bucket_of(first: date, question: Question) -> int:
 
 
 def _ranked(
-    connection: Connection,
-    inner: Sequence[Element],
-    question: Question,
-    metric: Metric,
-    *,
-    whole: bool,
-) -> list[tuple[int, tuple[str | None, ...], str, Spread]]:
-    """(period, group, currency, spread); `whole`: of everything in one currency."""
-    united: Element = union_all(*inner)
-    values = united.subquery("value")
-    names = [] if whole else ["bucket", *(f"g{n}" for n in range(len(question.dimensions)))]
-    keys = [values.c[name] for name in (*names, "currency")]
+    connection: Connection, inner: Sequence[Element], question: Question, metric: Metric
+) -> list[_Ranked]:
+    """By period, group and currency, and everything in one currency: the values are read once."""
+    values = union_all(*inner).subquery("value")
+    names = ["bucket", *(f"g{n}" for n in range(len(question.dimensions)))]
+    keys, currency = [values.c[name] for name in names], values.c.currency
     if is_sqlite(connection):
-        query = _by_windows(keys, values.c.v, metric)
+        grouped = connection.execute(_by_windows(keys, currency, values, metric))
+        whole = connection.execute(_by_windows([], currency, values, metric))
+        rows = [*map(tuple, grouped), *((*(None for _ in names), *row) for row in whole)]
     else:
         ranks = [func.percentile_disc(p / 100 - TINY).within_group(values.c.v)
                  for p in metric.percents]  # fmt: skip
-        query = select(*keys, func.count(), func.sum(values.c.v), *ranks).group_by(*keys)
-    width = len(names) + 1
-    found: list[tuple[int, tuple[str | None, ...], str, Spread]] = []
-    for row in connection.execute(query).all():
-        told: list[Any] = list(row)
-        ranked_values = [int(value) for value in told[width + 2 :]]
-        places = dict(zip(metric.percents, ranked_values, strict=True))
-        spread = Spread(int(told[width]), int(told[width + 1]), places)
-        bucket = 0 if whole else int(told[0])
-        group = () if whole else tuple(value or None for value in told[1 : width - 1])
-        found.append((bucket, group, told[width - 1], spread))
-    return found
+        sets = func.grouping_sets(tuple_(*keys, currency), tuple_(currency))
+        query = select(*keys, currency, func.count(), func.sum(values.c.v), *ranks).group_by(sets)
+        rows = [tuple(row) for row in connection.execute(query)]
+    return [_read(row, len(names), metric) for row in rows]
 
 
-def _by_windows(keys: Sequence[Element], value: Element, metric: Metric) -> Element:
+def _read(row: Sequence[Any], width: int, metric: Metric) -> _Ranked:
+    """A row: bucket and groups (all null of the whole), currency, count, sum, values."""
+    bucket, *group = row[:width]
+    currency, n, total, *at = row[width:]
+    places = dict(zip(metric.percents, map(int, at), strict=True))
+    told = None if bucket is None else tuple(value or None for value in group)
+    return _Ranked(int(bucket or 0), told, currency, Spread(int(n), int(total), places))
+
+
+def _by_windows(
+    names: Sequence[Element], currency: Element, values: Element, metric: Metric
+) -> Element:
     """Ranking where the database has no percentiles."""
+    keys, value = [*names, currency], values.c.v
     place = func.row_number().over(partition_by=keys, order_by=value)
     count = func.count().over(partition_by=keys)
     placed = select(*keys, value, place.label("place"), count.label("n")).subquery("placed")

@@ -7,16 +7,23 @@ read from the contributions throughout.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, literal, or_, select, tuple_
+from sqlalchemy import Connection, Table, and_, func, literal, or_, select, text, tuple_, union_all
 
 from service.domain.instant import Instant
 from service.domain.period import to_date, to_day
 from service.kpi.parts import AGED, DEAL_LEVELS, UNROLLED
-from service.store.tables import Contribution, Deal, RollupDay, RollupMonth, RollupTotal
+from service.store.tables import (
+    IS_APART,
+    Contribution,
+    Deal,
+    RollupDay,
+    RollupMonth,
+    RollupTotal,
+)
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
@@ -60,6 +67,8 @@ class Ask:
         """What contributions have to meet, beside their part and day."""
         columns = _CONTRIBUTION.c
         found = [columns.at <= cut.at, *_conditions(_CONTRIBUTION, self)]
+        if (UNROLLED - DEAL_LEVELS).issuperset(self.parts):
+            found.append(text(IS_APART))  # what ix_contribution_apart has
         if not AGED.isdisjoint(self.parts):
             found.append(columns.at + columns.age <= (cut.known or cut.at))
         if self.within:
@@ -76,6 +85,7 @@ class Sum:
     group: tuple[str, ...]
     currency: str
     value: int
+    n: int  # how many contributions
 
 
 Running = dict[tuple[str, tuple[str, ...], str], int]  # by part, group, currency
@@ -137,8 +147,9 @@ def _read(
 ) -> Iterator[Sum]:
     columns = [table.c[column] for column in ask.columns]
     keys = [table.c.metric, table.c[name], *columns, table.c.currency]
+    count = func.count() if table is _CONTRIBUTION else func.sum(table.c.n)
     query = (
-        select(*keys, func.sum(table.c.value))
+        select(*keys, func.sum(table.c.value), count)
         .where(table.c.account_id == ask.account_id, table.c.metric.in_(ask.parts))
         .where(table.c[name].between(begin, end))
         .where(*(_conditions(table, ask) if cut is None else ask.conditions(cut)))
@@ -147,7 +158,7 @@ def _read(
     for row in connection.execute(query):
         bucket = int(row[1])
         on = to_date(bucket * 100 + 1 if name == "month" else bucket)
-        yield Sum(row[0], on, tuple(row[2:-2]), row[-2], int(row[-1]))
+        yield Sum(row[0], on, tuple(row[2:-3]), row[-3], int(row[-2]), int(row[-1]))
 
 
 def _conditions(table: Table, ask: Ask) -> list[Any]:
@@ -185,7 +196,8 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
         .group_by(columns.metric, *chosen, columns.currency)
     )
     if DEAL_LEVELS.issuperset(ask.parts):
-        query = query.where(columns.timeline.in_(unsettled(ask.account_id, before, cut)))
+        open_deals = unsettled(ask.account_id, before, cut)
+        query = query.where(columns.timeline.in_(select(open_deals.c.timeline)))
     rows = connection.execute(query)
     return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
 
@@ -215,17 +227,18 @@ def steps(
 
 
 def unsettled(account_id: str, on: date, cut: Cut) -> Any:
-    """Timelines of the deals that were not closed for good before the end of a day (or the cut).
+    """Deals that had begun and were not closed for good before the end of a day: timeline, birth.
 
     A day of slack, so that no time zone has to be known. Index: ix_deal_closed.
     """
-    midnight = datetime.combine(on, time(), UTC) - timedelta(days=1)
-    since = min(int(midnight.timestamp()), cut.at)
+    midnight = int(datetime.combine(on, time(), UTC).timestamp())
+    since, until = min(midnight - 86_400, cut.at), min(midnight + 2 * 86_400, cut.at)
     columns = _DEAL.c
-    return select(literal("deal:").concat(columns.id)).where(
-        columns.account_id == account_id,
-        or_(columns.closed_at.is_(None), columns.closed_at >= since),
+    begun = select(literal("deal:").concat(columns.id).label("timeline"), columns.born_at).where(
+        columns.account_id == account_id, columns.born_at <= until
     )
+    ways = (columns.closed_at.is_(None), columns.closed_at >= since)
+    return union_all(*(begun.where(way) for way in ways)).subquery("unsettled")
 
 
 def subjects(
@@ -237,22 +250,45 @@ def subjects(
     after: Sequence[Any] | None,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Contributions of a figure, newest first, page by page. Index: ix_contribution_day."""
-    columns = _CONTRIBUTION.c
+    """Contributions of a figure, newest first (by local day, then instant), page by page.
+
+    A day is read at a time, whatever the length of the span. Index: ix_contribution_day.
+    """
+    found = []
+    for part in ask.parts:  # each in the order of its index; a page of all is in the first of each
+        found += _page(connection, replace(ask, parts=(part,)), first, last, cut, after, limit)
+    found.sort(key=lambda row: (-row["day"], -row["at"], row["metric"]))
+    return found[:limit]
+
+
+def _page(
+    connection: Connection,
+    ask: Ask,
+    first: date,
+    last: date,
+    cut: Cut,
+    after: Sequence[Any] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    columns, (part,) = _CONTRIBUTION.c, ask.parts
+    end = min(to_day(last), cut.day)
     query = (
         select(_CONTRIBUTION)
-        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
-        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
-        .where(*ask.conditions(cut))
-        .order_by(columns.at.desc(), columns.metric, columns.subject_id, columns.key)
+        .where(columns.account_id == ask.account_id, columns.metric == part, *ask.conditions(cut))
+        .order_by(columns.day.desc(), columns.at.desc(), columns.subject_id, columns.key)
         .limit(limit)
     )
     if after is not None:
-        at, metric, subject_id, key = after
-        tail = (columns.metric, columns.subject_id, columns.key)
-        query = query.where(
-            or_(columns.at < at, and_(columns.at == at, tuple_(*tail) > (metric, subject_id, key)))
-        )
+        at, metric, subject_id, key, day = after
+        end = min(end, day)
+        beyond = columns.at < at
+        if part == metric:
+            rest = tuple_(columns.subject_id, columns.key) > (subject_id, key)
+            beyond = or_(beyond, and_(columns.at == at, rest))
+        elif part > metric:
+            beyond = columns.at <= at
+        query = query.where(or_(columns.day < day, beyond))
+    query = query.where(columns.day.between(to_day(first), end))
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
@@ -260,10 +296,16 @@ def totals(
     connection: Connection, ask: Ask, first: date, last: date, cut: Cut, *, by_age: bool = False
 ) -> dict[str, tuple[int, int]]:
     """(sum, number) of the contributions of a figure, by currency."""
+    if ask.by_rollup(cut) and not by_age:
+        found: dict[str, tuple[int, int]] = {}
+        for one in sums(connection, ask, first, last, cut, months=True):
+            value, n = found.get(one.currency, (0, 0))
+            found[one.currency] = (value + one.value, n + one.n)
+        return {currency: told for currency, told in found.items() if told[1]}
     columns = _CONTRIBUTION.c
-    value = columns.age if by_age else columns.value
+    added = columns.age if by_age else columns.value
     query = (
-        select(columns.currency, func.sum(value), func.count())
+        select(columns.currency, func.sum(added), func.count())
         .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
         .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
         .where(*ask.conditions(cut))

@@ -1,5 +1,6 @@
 """All BI tables by name: those of the store, and the figures by day."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, String, and_, case, cast, func, literal, select
@@ -81,9 +82,9 @@ def _team(scene: Scene) -> Element:
     return found
 
 
-def _of_seller(scene: Scene, table: Any) -> Element:
+def _of_seller(scene: Scene) -> Sequence[tuple[str, Element]]:
     sums = _sums(scene)
-    return and_(table.c.account_id == sums.c.account_id, table.c.crm_id == sums.c.seller)
+    return (("account_id", sums.c.account_id), ("crm_id", sums.c.seller))
 
 
 KPI_DAILY = Table(
@@ -94,7 +95,8 @@ KPI_DAILY = Table(
         Column("date", "Date", "local day", lambda s: civil.days(_sums(s).c.day)),
         Column("metric", "String", "part; `metrics` names the parts of a ratio", _get("metric")),
         Column("seller_id", "String", "seller", _ref_id("seller")),
-        Column("team_id", "String", "team of the seller", _team, ("sellers",)),
+        Column("team_id", "String", "team of the seller", _team, ("sellers",),
+               found=("sellers", "team_id")),
         Column("pipeline_id", "String", "pipeline", _ref_id("pipeline")),
         Column("source", "String", "source", lambda s: func.nullif(_sums(s).c.source, "")),
         Column("currency", "String", "ISO 4217", lambda s: func.nullif(_sums(s).c.currency, "")),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Integer,
     Table,
@@ -12,8 +13,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
-    update,
 )
 
 from service.store import revisions
@@ -77,10 +78,10 @@ def rebuild(connection: Connection, account_id: str) -> None:
     revisions.bury(connection, account_id, revisions.DAY, map(revisions.day_id, old), revision)
     for _, table, period, places in _ROLLUPS:
         connection.execute(delete(table).where(table.c.account_id == account_id))
-        sums = _sums(account_id, period, places)
-        connection.execute(insert(table).from_select(_names(period, places), sums))
-    told = update(_DAY).where(_DAY.c.account_id == account_id).values(revision=revision)
-    connection.execute(told)
+        names, sums = _names(period, places), _sums(account_id, period, places)
+        if table is _DAY:
+            names, sums = [*names, "revision"], sums.add_columns(literal(revision, BigInteger))
+        connection.execute(insert(table).from_select(names, sums))
 
 
 def move(

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Index, Integer, LargeBinary
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
-from service.domain.steps import ACTIONS, LEVELS
+from service.domain.steps import ACTIONS, APART, LEVELS
 from service.store.columns import (
     account_column,
     instant,
@@ -22,7 +22,10 @@ from service.store.columns import (
 )
 
 IS_OPEN = "state IN ('pending', 'parked')"  # of ix_inbox_open; the many done rows are not in it
+IS_APART = f"slot = '{APART}' AND metric NOT IN ('stage_open', 'pipeline_value')"
+"""Of ix_contribution_apart: values and cohorts, without the many steps that are read by deal."""
 STEPPED = (*LEVELS, ACTIONS)
+_PLACE = ("seller", "pipeline")
 IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in STEPPED)})"  # of ix_contribution_level
 
 
@@ -197,7 +200,7 @@ class Deal(SQLModel, table=True):
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),
         Index("ix_deal_revision", "account_id", "revision", "id"),
-        Index("ix_deal_closed", "account_id", "closed_at"),
+        Index("ix_deal_closed", "account_id", "closed_at", "born_at", "id"),
     )
 
 
@@ -269,6 +272,7 @@ class Violation(SQLModel, table=True):
             postgresql_where=sql("resolved_at IS NULL"),
         ),
         Index("ix_violation_past", "account_id", "resolved_at", "breach_at"),
+        Index("ix_violation_breach", "account_id", "breach_at"),
         Index(
             "ix_violation_due",
             "account_id",
@@ -320,30 +324,18 @@ class Contribution(SQLModel, table=True):
     reason: str = ""  # of a loss or a refusal: its id
     age: int = number(default=0)  # of a cohort's part: seconds until it came to that
     __table_args__ = (
+        Index("ix_contribution_day", "account_id", "metric", "day", *_PLACE, "at", "value"),
         Index(
-            "ix_contribution_day",
-            "account_id",
-            "metric",
-            "day",
-            "seller",
-            "pipeline",
-            "at",
-            "value",
+            "ix_contribution_level", "account_id", "metric", "slot", "seller", "day", "at", "value",
+            sqlite_where=sql(IS_LEVEL), postgresql_where=sql(IS_LEVEL),
         ),
         Index(
-            "ix_contribution_level",
-            "account_id",
-            "metric",
-            "slot",
-            "seller",
-            "day",
-            "at",
-            "value",
-            sqlite_where=sql(IS_LEVEL),
-            postgresql_where=sql(IS_LEVEL),
+            "ix_contribution_apart", "account_id", "metric", "day", *_PLACE, "currency", "at",
+            "age", "value",
+            sqlite_where=sql(IS_APART), postgresql_where=sql(IS_APART),
         ),
         {"sqlite_with_rowid": False},
-    )
+    )  # fmt: skip
 
 
 class ContributionMark(SQLModel, table=True):

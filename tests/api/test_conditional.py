@@ -1,5 +1,8 @@
 """Tags, 304 and If-Match (checklist 9, 10)."""
 
+import pytest
+from sqlalchemy import event
+
 from service.store.tables import Violation
 from tests.api.conftest import Api, violation_row
 from tests.api.test_conventions import check_problem, get_paths
@@ -23,6 +26,30 @@ def test_every_get_has_a_tag_and_answers_304(api: Api) -> None:
             assert again.headers["etag"] == tag
         assert client.head(path, headers={"if-none-match": tag}).status_code == 304
         assert client.get(path, headers={"if-none-match": 'W/"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/kpis/query?metrics=receipts,conversion,median_check&dimensions=seller",
+        "/v1/kpis/query?metrics=violations_opened,open_deal_hours&grain=day&totals=true",
+        "/v1/kpis/receipts/subjects?limit=5",
+    ],
+)
+def test_an_unchanged_figure_is_answered_without_a_query_of_figures(both: Api, path: str) -> None:
+    client = both.client()
+    path += "&from=2026-10-01&to=2026-11-30"
+    said: list[str] = []
+    event.listen(both.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
+    tag = client.get(path).headers["etag"]
+    figures = ("contribution", "rollup", "violation", "deal", "task")
+    assert any(name in statement for statement in said for name in figures)
+    said.clear()
+    assert client.get(path, headers={"if-none-match": tag}).status_code == 304
+    assert said
+    assert not [s for s in said if any(f" {name}" in s for name in figures)]
+    both.touch()
+    assert client.get(path, headers={"if-none-match": tag}).status_code == 200
 
 
 def test_a_change_makes_a_new_tag(api: Api) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from service.domain.directory import Directory
 from service.store.engine import open_engine
 from service.store.schema import migrate
 from tests import world
@@ -23,11 +24,12 @@ PATH = f"/hooks/amocrm/{TOKEN}"
 
 
 @contextmanager
-def postgres() -> Iterator[PostgresServer]:
-    """A durable PostgreSQL on the second core."""
+def postgres(*more: str) -> Iterator[PostgresServer]:
+    """A durable PostgreSQL on the second core. `more`: settings beside or instead of these."""
     server = PostgresServer([
         "fsync=on", "synchronous_commit=on", "listen_addresses=", "max_connections=100",
         "shared_buffers=1GB", "autovacuum_vacuum_insert_scale_factor=0.01", "max_wal_size=4GB",
+        *more,
     ])  # fmt: skip
     server.initialise()
     mine = os.sched_getaffinity(0)
@@ -41,11 +43,11 @@ def postgres() -> Iterator[PostgresServer]:
         server.remove()
 
 
-def prepare(url: str) -> None:
+def prepare(url: str, directory: Directory = stored.DIRECTORY) -> None:
     """A database with one account, whose hook token is `TOKEN`."""
     office = world.make_office(url, stored.NOW)
     migrate(office.engine)
-    world.connect_account(office, directory=stored.DIRECTORY, token=TOKEN)
+    world.connect_account(office, directory=directory, token=TOKEN)
     stored.let_go(office)
     office.close()
 
@@ -53,6 +55,13 @@ def prepare(url: str) -> None:
 @contextmanager
 def dozor(url: str, **settings: str) -> Iterator[int]:
     """`dozor serve` on a prepared database; its port."""
+    with served(url, **settings) as (port, _):
+        yield port
+
+
+@contextmanager
+def served(url: str, **settings: str) -> Iterator[tuple[int, int]]:
+    """The same; port and process id."""
     with tempfile.TemporaryDirectory(prefix="bench-data-") as folder:
         environment = {
             "DOZOR_DATABASE_URL": url, "DOZOR_DATA_DIR": folder, "DOZOR_SECRET_KEY": SECRET,
@@ -61,8 +70,8 @@ def dozor(url: str, **settings: str) -> Iterator[int]:
         }  # fmt: skip
         command = [sys.executable, "-c", "from service.cli import main; main()", "serve"]
         port = free_port()
-        with running([*command, "--port", str(port)], port, environment):
-            yield port
+        with running([*command, "--port", str(port)], port, environment) as process:
+            yield port, process
 
 
 @contextmanager
@@ -75,15 +84,15 @@ def plain(kind: str, *rest: str) -> Iterator[int]:
 
 
 @contextmanager
-def running(command: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
-    """A process on the first core, until it listens; ended afterwards."""
+def running(command: list[str], port: int, environment: dict[str, str]) -> Iterator[int]:
+    """The id of a process on the first core that listens; it is ended afterwards."""
     process = subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, {0}),  # noqa: PLW1509 - no threads yet
     )  # fmt: skip
     try:
         _wait(process, port)
-        yield
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

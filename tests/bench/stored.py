@@ -92,8 +92,8 @@ def _copy(path: Path, copies: int) -> None:
         for name, _ in indexes:
             connection.execute(f"DROP INDEX {name}")
         names = [column.name for column in table.columns]
-        base = connection.execute(f"SELECT * FROM {table.name}").fetchall()
         quoted = [f'"{name}"' for name in names]
+        base = connection.execute(f"SELECT {', '.join(quoted)} FROM {table.name}").fetchall()
         marks = ", ".join("?" * len(names))
         connection.execute("BEGIN")
         connection.executemany(

@@ -19,6 +19,7 @@ from tests.kpi.oracle.facts import nearest
 from tests.kpi.oracle.making import DIRECTORY, DOCUMENT, END, make
 
 FIRST, LAST = date(2026, 2, 20), date(2026, 4, 12)
+POSITION = ("at", "metric", "subject_id", "key", "day")
 CUTS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
     ("all", (), {}),
     ("a seller", (("seller", "eq", ("romashka.7",)),), {"restate": True}),
@@ -52,7 +53,7 @@ def opened(office: Office, question: Question, part: str | None) -> list[dict[st
         after = None
         while page := rows_of(connection, config, what, filters, after, 40):
             rows += page
-            after = [page[-1][name] for name in ("at", "metric", "subject_id", "key")]
+            after = [page[-1].get(name, 0) for name in POSITION]
         told = sums_of(connection, config, what, filters)
     assert sum(value for value, _ in told.values()) == sum(row["value"] for row in rows)
     assert sum(n for _, n in told.values()) == len(rows)

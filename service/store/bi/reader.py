@@ -1,7 +1,8 @@
 """Rows of a BI table: chosen columns, conditions, order, walked by key; streamed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, false, func, or_, select
@@ -35,6 +36,27 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Rows, column by column. `accounts`: whose each is; money is minor units.
+
+    The currency of money stands under `<name>:scale`.
+    """
+
+    accounts: Sequence[str]
+    values: Mapping[str, Sequence[Any]]
+
+
+def block_of(rows: Sequence[Row], columns: Sequence[Column]) -> Block:
+    """Rows of `Reading.rows` as a block."""
+    names = [name for column in columns for name in _labels(column)]
+    return Block([r["account"] for r in rows], {name: [r[name] for r in rows] for name in names})
+
+
+def _labels(column: Column) -> list[str]:
+    return [column.name] if column.scale is None else [column.name, f"{column.name}:scale"]
+
+
+@dataclass(frozen=True)
 class Reading:
     """A table under a scene, cut."""
 
@@ -50,13 +72,36 @@ class Reading:
         Money comes as minor units, its currency under `<name>:scale`.
         """
         piece = piece or Piece()
+        labels = [name for column in columns for name in _labels(column)]
+        query = self._query(columns, piece)
+        for row in connection.execution_options(yield_per=BLOCK).execute(query):
+            values = tuple(row)
+            position = list(values[len(labels) :])
+            named = dict(zip(labels, values, strict=False))
+            yield {**named, "account": position[len(piece.sort)], "position": position}
+
+    def blocks(self, connection: Connection, columns: Sequence[Column]) -> Iterator[Block]:
+        """All rows in the order of the key, a block in memory.
+
+        Names are looked up here: the database would walk their lists for every row.
+        """
+        finder = Finder(self, [column for column in columns if column.found is not None])
+        read = [*(column for column in columns if column.found is None), *finder.keys]
+        labels = [name for column in read for name in _labels(column)]
+        streamed = connection.execution_options(yield_per=BLOCK)
+        for rows in streamed.execute(self._query(read, Piece())).partitions():
+            told = list(zip(*rows, strict=True))
+            values: dict[str, Sequence[Any]] = dict(zip(labels, told, strict=False))
+            yield Block(told[len(labels)], values | finder.found(values))
+
+    def _query(self, columns: Sequence[Column], piece: Piece) -> Select[Any]:
+        """Chosen columns, then the position."""
         keys = self._keys(piece)
-        chosen = [column.make(self.scene).label(column.name) for column in columns]
-        chosen += [
-            column.scale(self.scene).label(f"{column.name}:scale")
-            for column in columns
-            if column.scale is not None
-        ]
+        chosen: list[Element] = []
+        for column in columns:
+            chosen.append(column.make(self.scene).label(column.name))
+            if column.scale is not None:
+                chosen.append(column.scale(self.scene).label(f"{column.name}:scale"))
         places = [key.column.label(f"key_{number}") for number, key in enumerate(keys)]
         query = self._select([*chosen, *places], [*columns, *(column for column, _ in piece.sort)])
         if piece.after is not None:
@@ -64,14 +109,7 @@ class Reading:
         query = query.order_by(*(key.order for key in keys))
         if piece.limit is not None:
             query = query.limit(piece.limit)
-        if piece.skip:
-            query = query.offset(piece.skip)
-        streamed = connection.execution_options(yield_per=BLOCK)
-        for row in streamed.execute(query):
-            values = tuple(row)
-            named = dict(zip(row._fields[: len(chosen)], values, strict=False))
-            position = list(values[len(chosen) :])
-            yield {**named, "account": position[len(piece.sort)], "position": position}
+        return query.offset(piece.skip) if piece.skip else query
 
     def count(self, connection: Connection) -> int:
         """How many rows there are."""
@@ -96,6 +134,44 @@ class Reading:
                 source = source.outerjoin(other, join.on(self.scene, other))
         where = [*self.table.where(self.scene), *self.cut.conditions]
         return select(*elements).select_from(source).where(*where)
+
+
+class Finder:
+    """Columns that are names in reference rows: by what they are looked up, and how."""
+
+    def __init__(self, reading: Reading, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._rows: dict[str, Mapping[tuple[Any, ...], Mapping[str, Any]]] = {}
+        self._names: dict[str, list[str]] = {}
+        self.keys: list[Column] = []
+        joins = dict(reading.table.joins)
+        for ref in dict.fromkeys(column.found[0] for column in columns if column.found):
+            pairs = joins[ref].keys(reading.scene)
+            self._names[ref] = [f"{ref}:{name}" for name, _ in pairs]
+            self.keys += [
+                Column(f"{ref}:{name}", "String", name, partial(_as_it_is, value))
+                for name, value in pairs
+            ]
+            known = reading.scene.refs.get(ref, ())
+            self._rows[ref] = {tuple(row[name] for name, _ in pairs): row for row in known}
+
+    def found(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The looked up columns of a block that has the keys."""
+        told: dict[str, Sequence[Any]] = {}
+        for column in self._columns:
+            ref, field_name = column.found or ("", "")
+            rows, none = self._rows[ref], dict[str, Any]()
+            keys = list(zip(*(values[name] for name in self._names[ref]), strict=True))
+            names = [rows.get(key, none).get(field_name) for key in keys]
+            if column.raw:
+                names = [n if n is not None else key[1] for n, key in zip(names, keys, strict=True)]
+                names = [name or None for name in names]
+            told[column.name] = names
+        return told
+
+
+def _as_it_is(value: Element, _: Scene) -> Element:
+    return value
 
 
 def any_of(table: Table, scene: Scene, name: str, values: Sequence[Any]) -> Element:

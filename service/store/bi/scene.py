@@ -59,7 +59,8 @@ class Scene:
             return func.jsonb_extract_path_text(cast(rows.c.value, JSONB), key)
 
         columns = [typed(read(key), kind).label(key) for key, kind in fields.items()]
-        return select(*columns).select_from(rows).cte(f"ref_{name}")
+        # read out of the JSON once, not for each row that it is joined to
+        return select(*columns).select_from(rows).cte(f"ref_{name}").prefix_with("MATERIALIZED")
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What is made once for one reading: the same object wherever it is named."""
@@ -70,7 +71,7 @@ class Scene:
     def local_day(self, account: Element, instant: Element) -> Element:
         """The local date of an instant as days since 1970."""
         ways = [
-            (account == name, _shift(instant, steps(zone)))
+            (account == name, shift_of(instant, zone))
             for name, zone in self.zones.items()
             if name in self.accounts
         ]
@@ -87,7 +88,15 @@ def typed(value: Element, kind: Kind) -> Element:
     return cast(value, BigInteger)
 
 
-def _shift(instant: Element, zone_steps: Sequence[tuple[Instant, int]]) -> Element:
+def local_day(instant: Element, zone: ZoneInfo) -> Element:
+    """The local date of an instant as days since 1970."""
+    found: Element = (instant + shift_of(instant, zone)) // DAY
+    return found
+
+
+def shift_of(instant: Element, zone: ZoneInfo) -> Element:
+    """How many seconds a zone is ahead of UTC at an instant."""
+    zone_steps = steps(zone)
     ways = [(instant >= since, shift) for since, shift in reversed(zone_steps[1:])]
     first = literal(zone_steps[0][1], BigInteger)
     return case(*ways, else_=first) if ways else first

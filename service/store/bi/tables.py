@@ -6,6 +6,7 @@ by; `when`: the column that `from` and `to` cut (a date); `keyed`: how a row is 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from sqlalchemy import and_, case, func, literal, null, or_, select
@@ -34,6 +35,8 @@ class Column:
     joins: tuple[str, ...] = ()
     scale: Make | None = None
     shown: str = ""  # made when a row is shown: the value is a CRM id; nothing filters by it
+    found: tuple[str, str] | None = None  # (reference, its field): a name that is looked up
+    raw: bool = False  # what the reference does not know is shown as it is
 
     def compared(self, scene: Scene) -> Element:
         """What filters and sorts look at."""
@@ -43,10 +46,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Join:
-    """A table to look names up in, and on what."""
+    """A table to look names up in, and by what: (its column, what it equals)."""
 
     table: Callable[[Scene], Any]
-    on: Callable[[Scene, Any], Element]
+    keys: Callable[[Scene], Sequence[tuple[str, Element]]]
+
+    def on(self, scene: Scene, table: Any) -> Element:
+        """The condition of the join."""
+        return and_(*(table.c[name] == value for name, value in self.keys(scene)))
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,13 @@ def full_id(account: Element, *parts: Element) -> Element:
 def _found(name: str, title: str, ref: str, column: str) -> Column:
     """A name that is looked up."""
     fields = REFS[ref]
-    return Column(name, "String", title, lambda s: s.ref(ref, fields).c[column], (ref,))
+    make = partial(_field, ref, fields, column)
+    return Column(name, "String", title, make, (ref,), found=(ref, column))
+
+
+def _field(ref: str, fields: Fields, column: str, scene: Scene) -> Element:
+    found: Element = scene.ref(ref, fields).c[column]
+    return found
 
 
 def _or_raw(name: str, title: str, ref: str, raw: Element) -> Column:
@@ -105,15 +118,12 @@ def _or_raw(name: str, title: str, ref: str, raw: Element) -> Column:
     def make(scene: Scene) -> Element:
         return func.nullif(func.coalesce(scene.ref(ref, REFS[ref]).c.name, raw), "")
 
-    return Column(name, "String", title, make, (ref,))
+    return Column(name, "String", title, make, (ref,), found=(ref, "name"), raw=True)
 
 
 def _ref(ref: str, account: Element, column: str, value: Element, *more: Any) -> tuple[str, Join]:
-    def on(_: Scene, table: Any) -> Element:
-        pairs = [(column, value), *more]
-        return and_(table.c.account_id == account, *(table.c[name] == one for name, one in pairs))
-
-    return ref, Join(lambda scene: scene.ref(ref, REFS[ref]), on)
+    keys = (("account_id", account), (column, value), *more)
+    return ref, Join(lambda scene: scene.ref(ref, REFS[ref]), lambda _: keys)
 
 
 REFS: dict[str, Fields] = {
