@@ -108,6 +108,7 @@ class DealFold:
         self._steps.append((at, order, name, value))
 
     def _collect_places(self, start: Instant) -> None:
+        """Where it stood; whoever made it put it where it began, whoever edited it since."""
         pipeline = ""
         told: list[Change] = []
         for fact in self._versions:
@@ -115,8 +116,9 @@ class DealFold:
             pipeline = body.get("pipeline") or pipeline
             if body.get("stage") is not None:
                 told.append(Change(fact.at, (pipeline, body["stage"]), body.get("author")))
-        if told and told[0].at > start:
-            told[0] = told[0]._replace(at=start)
+        if told and (told[0].at > start or told[0].author is None):
+            maker = last_told(self._versions, "created_by")
+            told[0] = told[0]._replace(at=start, author=maker)
         for change in settle(told):
             kind = self._world.stage_kind(*change.value)
             late = self._world.is_late(*change.value)

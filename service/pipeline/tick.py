@@ -82,7 +82,9 @@ def tick_account(office: Office, account_id: str) -> int:
             _catch_up(office, account_id)
             with transaction(office.engine) as connection:
                 if accounts.hold(connection, account_id, office.worker):
-                    return announce(office, connection, row)
+                    now = accounts.account(connection, account_id)
+                    is_read = now is not None and now.backfill_state != "running"
+                    return announce(office, connection, row) if is_read else 0
         except LeaseLost:
             log.warning("lease_lost", account=account_id)
     return 0

@@ -93,3 +93,23 @@ def test_what_a_graver_rule_speaks_for_is_kept_but_not_told(database_url: str) -
     assert hot == ["pending"]
     stuck = [state for text, *state in said if "на этапе «Договор», норма" in text]
     assert stuck == [["suppressed", "inhibited"]]
+
+
+def test_nothing_is_told_of_history_that_began_to_be_read_while_the_tick_waited(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go(office)
+
+    def begins(*_: object) -> list[object]:
+        with transaction(office.engine) as connection:
+            accounts.change(connection, world.ACCOUNT, backfill_state="running")
+        return []
+
+    with monkeypatch.context() as waiting:
+        waiting.setattr(tick, "_reread", begins)
+        assert tick.tick_account(office, world.ACCOUNT) == 0
+    assert messages(office) == []
+    with transaction(office.engine) as connection:
+        accounts.change(connection, world.ACCOUNT, backfill_state="done")
+    assert tick.tick_account(office, world.ACCOUNT) > 0
+    assert [kind for kind, _ in messages(office)] == ["opened"]
