@@ -3,7 +3,7 @@
 import asyncio
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from service.crm import ADAPTERS
 from service.domain.directory import Directory, Pipeline, Seller, Stage, StageKind
 from service.domain.named import parse_document
 from service.main import create_app
+from service.pipeline.office import Office
 from service.rules.book import RuleBook
 from service.rules.loading import load_book
 from service.settings import Settings
@@ -178,7 +179,6 @@ def connect(engine: Engine) -> None:
             accounts.save_directory(connection, account_id, directory, at("2026-03-01T00:00:00Z"))
 
 
-Start = Callable[..., Api]
 LINES = io.StringIO()
 
 
@@ -204,16 +204,15 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start services; all are stopped at the end.
+class Start:
+    """Starts services. At the end all are stopped, and only then what they work on is closed."""
 
-    Who asks for it names the engine first: fixtures end in the opposite order, so the service is
-    gone before its connections are closed.
-    """
-    running: list[tuple[_Server, threading.Thread, Api]] = []
+    def __init__(self) -> None:
+        self._running: list[tuple[_Server, threading.Thread, Api]] = []
+        self._offices: list[Office] = []
 
-    def begin(engine: Engine, book: RuleBook | None = None, **settings: Any) -> Api:
+    def __call__(self, engine: Engine, book: RuleBook | None = None, **settings: Any) -> Api:
+        """A service on this database."""
         clock, seconds = StandingClock(NOW), Seconds()
         chosen = Settings(_env_file=None, **settings)
         checks = {"database": "ok", "schema": "ok"}
@@ -228,15 +227,35 @@ def start() -> Iterator[Start]:
         assert server.listening.wait(20)
         port = server.servers[0].sockets[0].getsockname()[1]
         api = Api(engine, app, clock, seconds, f"http://127.0.0.1:{port}", checks)
-        running.append((server, thread, api))
+        self._running.append((server, thread, api))
         return api
 
-    yield begin
-    for server, thread, api in running:
-        for client in api.clients:
-            client.close()
-        server.should_exit = True
-        thread.join(20)
+    def on(self, office: Office, **settings: Any) -> Api:
+        """A service on an office's database; the office is closed after it."""
+        self._offices.append(office)
+        return self(office.engine, **settings)
+
+    def stop(self) -> None:
+        """Stop all, then close."""
+        for server, thread, api in self._running:
+            for client in api.clients:
+                client.close()
+            server.should_exit = True
+            thread.join(20)
+        for office in self._offices:
+            office.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start services; all are stopped at the end.
+
+    Who names the engine as a fixture names it first: fixtures end in the opposite order, so the
+    service is gone before its connections are closed.
+    """
+    made = Start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The catalogue over the running service: companions, variants, drill-down, the funnel."""
 
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -17,14 +16,13 @@ SPAN = {"from": "2026-01-01", "to": "2026-04-10"}
 
 
 @pytest.fixture
-def lived(database_url: str, start: Start) -> Iterator[Api]:
+def lived(database_url: str, start: Start) -> Api:
     office = make_office(database_url, "2026-04-10 13:00")
     connect_account(office, directory=DIRECTORY, document=DOCUMENT, connected="2026-02-01 00:00")
     tell(office, make(9, currencies=["RUB"]))
-    api = start(office.engine)
+    api = start.on(office)
     api.clock.set("2026-04-10T10:00:00Z")
-    yield api
-    office.close()
+    return api
 
 
 def test_figures_come_with_what_belongs_beside_them(lived: Api) -> None:

@@ -15,7 +15,7 @@ def test_a_task_is_upcoming_open_and_resolved_to_the_second(start: Start, sqlite
             task("9", "2026-03-03 10:40", is_open=False),
         ],
     )
-    api = start(office.engine)
+    api = start.on(office)
     client = api.client()
     rows = client.get("/v1/violations?status=all&rule=task-overdue").json()["data"]
     (found,) = rows
@@ -44,14 +44,13 @@ def test_a_task_is_upcoming_open_and_resolved_to_the_second(start: Start, sqlite
     deal = client.get("/v1/deals/romashka.1").json()
     assert (deal["name"], deal["amount"]["amount"], deal["open_tasks"]) == ("Окна", 500, 0)
     assert client.get("/v1/tasks/romashka.9").json()["status"] == "done"
-    office.close()
 
 
 def test_a_stuck_deal_explains_its_working_days(start: Start, sqlite_url: str) -> None:
     office = make_office(sqlite_url)
     connect_account(office)
     tell(office, [new_deal("1", "2026-03-02 12:00", stage="20")])
-    api = start(office.engine)
+    api = start.on(office)
     api.clock.set("2026-03-20T09:00:00Z")
     client = api.client()
     (found,) = client.get("/v1/violations?rule=deal-stuck").json()["data"]
@@ -63,4 +62,3 @@ def test_a_stuck_deal_explains_its_working_days(start: Start, sqlite_url: str) -
         "2026-03-07T21:00:00Z",
         "2026-03-08T21:00:00Z",
     ]
-    office.close()

@@ -1,6 +1,5 @@
 """The hygiene index over what the pipeline derived: hand-counted."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,13 +30,12 @@ def document(office: Office) -> dict[str, Any]:
 
 
 @pytest.fixture
-def api(start: Start, sqlite_url: str) -> Iterator[Api]:
+def api(start: Start, sqlite_url: str) -> Api:
     """Seller 7: five deals from Monday 10:00, each with a task; one task is 2 h late on Tuesday."""
     office = make_office(sqlite_url, "2026-03-20 12:00")
     connect_account(office, document=document(office))
     late_on_tuesday(office)
-    yield start(office.engine)
-    office.close()
+    return start.on(office)
 
 
 def late_on_tuesday(office: Office) -> None:
@@ -79,13 +77,12 @@ def test_muted_time_stands_apart_and_costs_nothing(start: Start, database_url: s
     while rejudge.derive_marked(office, ACCOUNT):
         pass
     assert verify.verify(office, ACCOUNT) == []
-    found = row(start(office.engine))
+    found = row(start.on(office))
     assert (found["index"], found["costs"][0]["points"]) == (99.0, 1.0)
     assert (found["muted_seconds"], found["muted_share"]) == (3600, 2.5)
     assert found["trend"][0]["muted_share"] == 2.5
     verify.rebuild(office, ACCOUNT)
-    assert row(start(office.engine), by="account")["muted_seconds"] == 3600
-    office.close()
+    assert row(start.on(office), by="account")["muted_seconds"] == 3600
 
 
 def test_team_and_account_sum_hours_before_dividing(api: Api) -> None:
@@ -105,8 +102,7 @@ def test_with_few_deals_it_is_not_known(start: Start, sqlite_url: str) -> None:
     office = make_office(sqlite_url)
     connect_account(office)
     tell(office, [new_deal("1", "2026-03-02 10:00"), deal("1", "2026-03-05 10:00", stage="142")])
-    assert row(start(office.engine))["index"] is None
-    office.close()
+    assert row(start.on(office))["index"] is None
 
 
 @pytest.mark.parametrize(

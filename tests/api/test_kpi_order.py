@@ -1,6 +1,5 @@
 """Figures of activity, tasks, order and load over HTTP: each one opens into what it is made of."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,12 +20,11 @@ SPAN = {"from": "2026-03-02", "to": "2026-03-06"}
 
 
 @pytest.fixture
-def api(start: Start, sqlite_url: str) -> Iterator[Api]:
+def api(start: Start, sqlite_url: str) -> Api:
     office = lived(sqlite_url)
-    api = start(office.engine)
+    api = start.on(office)
     api.clock.set("2026-03-20T09:00:00Z")
-    yield api
-    office.close()
+    return api
 
 
 def opened(api: Api, slug: str, **asked: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Plan against fact over the running service, against a second, plain way of counting."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
@@ -44,18 +43,17 @@ def history() -> list[Fact]:
 
 
 @pytest.fixture
-def lived(database_url: str, start: Start) -> Iterator[Api]:
+def lived(database_url: str, start: Start) -> Api:
     office = make_office(database_url)
     connect_account(office, connected="2025-09-01 00:00")
     tell(office, history())
-    api = start(office.engine)
+    api = start.on(office)
     api.clock.set(NOON)
     rows = [{"account": ACCOUNT, "metric": "deals_won", "period": "2026-03", "value": WHOLE}]
     rows += [rows[0] | {"seller": f"romashka.{s}", "value": v} for s, v in PLANS.items()]
     client = api.client()
     assert client.put("/v1/plans", json={"rows": rows}).json()["created"] == 3
-    yield api
-    office.close()
+    return api
 
 
 def counted(api: Api, metric: str, seller: str | None = None) -> int:

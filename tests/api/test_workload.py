@@ -28,7 +28,7 @@ def test_load_is_weighted_limited_and_compared_with_the_week_before(
         new_task("22", "2026-03-18 10:00", "2026-03-19 13:00", "1"),
         new_task("23", "2026-03-18 10:00", "2026-03-25 13:00", "1", responsible="9"),
     ])  # fmt: skip
-    api = start(office.engine)
+    api = start.on(office)
     api.clock.set("2026-03-20T09:00:00Z")
     answer = api.client().get("/v1/workload").json()
     rows = {row["seller"]["name"]: row for row in answer["data"]}
@@ -50,7 +50,6 @@ def test_load_is_weighted_limited_and_compared_with_the_week_before(
     assert "romashka.5" in move["untouched"]
     assert "romashka.1" not in move["untouched"]
     assert answer["totals"]["hot_deals"] == 1
-    office.close()
 
 
 def test_open_tasks_are_those_of_the_instant_asked_for(start: Start, sqlite_url: str) -> None:
@@ -61,12 +60,11 @@ def test_open_tasks_are_those_of_the_instant_asked_for(start: Start, sqlite_url:
         new_task("9", "2026-03-02 10:00", "2026-03-03 10:00"),
         task("9", "2026-03-03 10:40", is_open=False),
     ])  # fmt: skip
-    client = start(office.engine).client()
+    client = start.on(office).client()
     for moment, count in (("2026-03-03T07:00:00Z", 1), ("2026-03-03T08:00:00Z", 0)):
         rows = client.get("/v1/workload", params={"as_of": moment}).json()["data"]
         found = {row["seller"]["name"]: row["open_tasks"] for row in rows}
         assert found["Иванов"] == count
-    office.close()
 
 
 def test_pipelines_near_their_own_limit_are_named(start: Start, sqlite_url: str) -> None:
@@ -83,7 +81,7 @@ def test_pipelines_near_their_own_limit_are_named(start: Start, sqlite_url: str)
             for n in range(first, first + count)
         ])  # fmt: skip
     tell(office, [deal("1", "2026-03-20 11:00", stage="142", author="7")])
-    client = start(office.engine).client()
+    client = start.on(office).client()
 
     def rows(moment: str) -> dict[str, Any]:
         found = client.get("/v1/workload", params={"as_of": moment}).json()["data"]
@@ -99,7 +97,6 @@ def test_pipelines_near_their_own_limit_are_named(start: Start, sqlite_url: str)
     new, old = later["romashka.9"], rows("2026-03-20T21:00:00Z")["romashka.9"]
     assert (new["limit"], new["status"], old["limit"], old["status"]) == (10, "ok", 20, "ok")
     assert {one["name"]: one["limit"] for one in new["limits"]}["open_tasks"] == 50
-    office.close()
 
 
 def test_the_sellers_limit_is_todays(api: Api) -> None:
