@@ -1,18 +1,16 @@
 """What sellers do in the CRM, and when they sit in meetings: read off a folded timeline."""
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.story import Story, TaskState
-from service.domain.words import is_meaningful
+from service.domain.words import is_meaningful, means_meeting
 
 APART_SECONDS = 600  # of actions closer together than this not all are told
 POSTPONED_WITHIN_SECONDS = 8 * 3600  # working time left: earlier it is planning
 ONE_MOVE_SECONDS = 600
-_MEETING = re.compile(r"встреч|визит|meeting|visit", re.IGNORECASE)
 
 
 def actions(story: Story, config: Config) -> list[tuple[Instant, str]]:
@@ -77,8 +75,7 @@ def meetings(story: Story, config: Config) -> Iterator[tuple[str, str, Instant, 
 
 def is_meeting(task: TaskState, config: Config) -> bool:
     """Whether a task is one to meet the client, by the name of its kind."""
-    name = _kind_name(task, config)
-    return bool(_MEETING.search(task.task_kind) or (name and _MEETING.search(name)))
+    return means_meeting(task.task_kind, _kind_name(task, config))
 
 
 def _kind_name(task: TaskState, config: Config) -> str | None:

@@ -244,6 +244,8 @@ class DealFold:
                 self._add(call.started_at, 6, "missed", call.started_at)
             if human and (talk or call.outgoing):
                 self._add(call.started_at, 8, "activity", call.started_at)
+        for at, _ in self._told.meetings():
+            self._add(at, 7, "talk", at)
         for note in self._told.notes(lend=True):
             self._add(note.at, 7, "note", note.at)
             self._add(note.at, 8, "activity", note.at)

@@ -55,7 +55,8 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
         ]
     if kind in {"deal", "lead"}:
         lend = kind == "deal"
-        story.touches = touches(told.calls(lend=lend), told.messages(lend=lend), world)
+        written = told.messages(lend=lend)
+        story.touches = touches(told.calls(lend=lend), written, told.meetings(), world)
     note_traces(story, told, world)
     note_twins(story)
     note_copies(story)

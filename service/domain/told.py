@@ -7,7 +7,7 @@ from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
 from service.domain.story import Call, MessageSeen, NoteSeen, Story, TaskState, Touch, World
 from service.domain.subjects import fold_task
-from service.domain.words import is_meaningful, is_note
+from service.domain.words import is_meaningful, is_note, means_meeting
 
 TALK_MIN_SECONDS = 10
 
@@ -36,6 +36,7 @@ class Told:
         self._lent_notes = _merge(lent, Kind.NOTE)
         self._persons = [fact for fact in lent if fact.kind is Kind.CONTACT]
         self._tasks = dict(story.tasks)
+        self._meant = list(story.tasks)  # those of its own
         lent_tasks: dict[str, list[Fact]] = {}
         for fact in lent:
             if fact.kind is Kind.TASK:
@@ -103,6 +104,18 @@ class Told:
             found[fact.id] = MessageSeen(at, body.get("direction", ""), author, fact.id)
         return sorted(found.values())
 
+    def meetings(self) -> list[tuple[Instant, str]]:
+        """(instant, seller) of the timeline's own meetings that stand closed with a result."""
+        found = []
+        for task_id in self._meant:
+            last = self._tasks[task_id][-1]
+            name = self._world.task_kind_name(last.task_kind)
+            by = last.closed_by or last.responsible
+            held = last.closed_at is not None and bool(last.result) and not last.deleted
+            if held and means_meeting(last.task_kind, name) and self._world.is_human(by):
+                found.append((last.closed_at or 0, by))
+        return sorted(found)
+
     def reach(self) -> list[tuple[Instant, tuple[bool, bool]]]:
         """(instant, (some phone is known, some e-mail is known)) of the linked persons."""
         known: dict[str, dict[str, Any]] = {}
@@ -154,8 +167,13 @@ def _merge(facts: Sequence[Fact], kind: Kind) -> dict[str, dict[str, Any]]:
     return merged
 
 
-def touches(calls: Sequence[Call], messages: Sequence[MessageSeen], world: World) -> list[Touch]:
-    """Attempts and talks, in order: calls, and what people of ours wrote."""
+def touches(
+    calls: Sequence[Call],
+    messages: Sequence[MessageSeen],
+    meetings: Sequence[tuple[Instant, str]],
+    world: World,
+) -> list[Touch]:
+    """Attempts and talks, in order: calls, meetings, and what people of ours wrote."""
     found = [
         Touch(call.started_at, call.ended_at, call.author, talk)
         for call in calls
@@ -167,4 +185,5 @@ def touches(calls: Sequence[Call], messages: Sequence[MessageSeen], world: World
         for message in messages
         if message.direction == "out" and world.is_human(message.author)
     ]
+    found += [Touch(at, at, seller, talk=True) for at, seller in meetings]
     return sorted(found)

@@ -1,11 +1,14 @@
 """When a text says something (rules.md 1.2, decisions.md 10)."""
 
+import re
 from functools import lru_cache
 
 NOTE_MIN_LETTERS = 10
 STOP_TEXTS = frozenset(
     {"ок", "ok", "перезвонить", "звонок", "тест", "test", "связаться", ".", "-", "+", "123"}
 )
+
+_MEETING = re.compile(r"встреч|визит|meeting|visit", re.IGNORECASE)
 
 
 def letters(text: str) -> int:
@@ -16,6 +19,11 @@ def letters(text: str) -> int:
 def is_note(text: str) -> bool:
     """Whether a note counts as a trace: at least ten letters."""
     return letters(text) >= NOTE_MIN_LETTERS
+
+
+def means_meeting(kind: str, kind_name: str | None) -> bool:
+    """Whether a kind of tasks is one to meet the client, by its id or name."""
+    return bool(_MEETING.search(kind) or (kind_name and _MEETING.search(kind_name)))
 
 
 @lru_cache(maxsize=65_536)

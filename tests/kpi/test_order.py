@@ -119,6 +119,22 @@ def test_proposals_are_unknown_where_no_stage_says_so(sqlite_url: str) -> None:
     office.close()
 
 
+def test_a_meeting_with_a_result_is_a_talk(sqlite_url: str) -> None:
+    office = world.make_office(sqlite_url, "2026-03-20 12:00")
+    world.connect_account(office, directory=DIRECTORY)
+    told = {"stage": "142", "pipeline": "31", "author": "7"}
+    for number, result in (("1", "Подписали договор"), ("2", None)):
+        tell(office, [
+            new_deal(number, "2026-03-02 10:00"),
+            new_task(f"9{number}", "2026-03-02 10:00", "2026-03-04 12:00", number, task_kind="2"),
+            task(f"9{number}", "2026-03-04 11:00", number, is_open=False, result=result,
+                 author="7"),
+            deal(number, "2026-03-05 12:00", **told),
+        ])  # fmt: skip
+    assert ask(office, "touches_per_sale")[0]["values"] == {"touches_per_sale": 0.5}
+    office.close()
+
+
 # --- plans ----------------------------------------------------------------------------------------
 
 

@@ -113,6 +113,7 @@ def _missed(book: Book, deal: str, start: int, window: Window, tally: Tally) -> 
     seller = image(book.deals[deal], start)["responsible"]
     over = after_working(seller, start, 1800)
     talked = [c["started_at"] for _, c in book.calls_of(deal) if c["seconds"] >= 10]
+    talked += met(book, deal)
     back = any(start < moment <= over for moment in [*talked, *dict(tries(book, deal))])
     late = int(not back and over <= window.seen)
     tally.add("missed_calls", seller, 1, at=start, deal=deal)
@@ -206,8 +207,18 @@ def _touches(book: Book, deal: str, until: int) -> int:
     talks = [c for _, c in book.calls_of(deal) if c["answered"] and c["seconds"] >= 10]
     wrote = [m["created_at"] for m in book.messages.values()
              if m["deal"] == deal and m["direction"] == "in"]  # fmt: skip
-    talked = [call["started_at"] for call in talks] + wrote
+    talked = [call["started_at"] for call in talks] + wrote + list(met(book, deal))
     return tried + sum(1 for moment in talked if moment <= until)
+
+
+def met(book: Book, deal: str) -> Iterator[int]:
+    """When somebody met the client: tasks of the kind that stand closed with a result."""
+    for _, history in book.living_tasks():
+        told = history[-1][1]
+        closed = [moment for moment, picture in history if not picture["is_open"]]
+        if told["deal"] == deal and told["task_kind"] == "2" and not told["is_open"]:
+            if told.get("result") and is_human(told["closed_by"] or told["responsible"]):
+                yield closed[-1]
 
 
 def _meetings(book: Book, window: Window, tally: Tally) -> None:
