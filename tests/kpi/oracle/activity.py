@@ -216,9 +216,9 @@ def met(book: Book, deal: str) -> Iterator[int]:
     for _, history in book.living_tasks():
         told = history[-1][1]
         closed = [moment for moment, picture in history if not picture["is_open"]]
-        if told["deal"] == deal and told["task_kind"] == "2" and not told["is_open"]:
-            if told.get("result") and is_human(told["closed_by"] or told["responsible"]):
-                yield closed[-1]
+        held = told["task_kind"] == "2" and not told["is_open"] and told.get("result")
+        if told["deal"] == deal and held and is_human(told["closed_by"] or told["responsible"]):
+            yield closed[-1]
 
 
 def _meetings(book: Book, window: Window, tally: Tally) -> None:
