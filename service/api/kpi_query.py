@@ -113,7 +113,7 @@ def answer(call: Call, asked: Asked, form: Form) -> Any:
     question = Question(
         metrics, dimensions, asked.first, asked.last, asked.grain, asked.filters, as_of,
         as_of >= call.now, asked.reopen == "restate", asked.within, asked.strict,
-        currencies="currency" in asked.dimensions,
+        currencies="currency" in asked.dimensions, parts="parts" in asked.include,
     )  # fmt: skip
     with call.read() as connection:
         _tag(call, connection, asked)

@@ -31,7 +31,9 @@ class Kpi(Wire):
     numerator: str | None = Field(description="of a ratio: the figure above the line")
     denominator: list[str] | None = Field(description="of a ratio: the figures below, added up")
     factors: list[str] | None = Field(description="of a derived figure: what it is made of")
-    beside: dict[str, str] | None = Field(description="figures always shown with it, by suffix")
+    beside: dict[str, str] | None = Field(
+        description="figures shown with it, by suffix; `open_aging` with `include=parts`"
+    )
     percentiles: list[int] | None = Field(description="of a distribution; the first is the figure")
     cohort: bool = Field(description="dated at the instant of the cohort: what became of it so far")
     horizon_seconds: int | None = Field(

@@ -170,9 +170,11 @@ class WorkCalendar:
         """Working seconds in `[start, end)`; negative if `end` lies before `start`."""
         if end < start:
             return -self.working_seconds(end, start)
-        return sum(
-            max(0, min(end, right) - max(start, left)) for left, right in self._pieces(start, end)
-        )
+        first, last = self._year_of(start), self._year_of(end)
+        spent = self._year(last).until(end) - self._year(first).until(start)
+        if first == last:
+            return spent
+        return spent + sum(self._year(number).before[-1] for number in range(first, last))
 
     def next_working(self, at: Instant) -> Instant:
         """`at` if it is working time (the end of work is not), else the next beginning of work."""
@@ -254,21 +256,14 @@ class WorkCalendar:
             return day_start(to_day(on + timedelta(days=1)), self.zone)
         return at_clock(on, time(minute // 60, minute % 60), self.zone)
 
-    def _pieces(self, start: Instant, end: Instant) -> list[tuple[Instant, Instant]]:
-        found: list[tuple[Instant, Instant]] = []
-        for number in range(local_date(start, self.zone).year, local_date(end, self.zone).year + 1):
-            year = self._year(number)
-            index = bisect_right(year.ends, start)
-            while index < len(year.starts) and year.starts[index] < end:
-                found.append((year.starts[index], year.ends[index]))
-                index += 1
-        return found
+    def _year_of(self, at: Instant) -> int:
+        clock = gmtime(at)
+        if 2 < clock.tm_yday < 364:
+            return clock.tm_year  # so it is here too, but for the last and first days of a year
+        return local_date(at, self.zone).year
 
     def _years_from(self, at: Instant) -> Iterator["_Year"]:
-        clock = gmtime(at)
-        first = clock.tm_year  # so it is here too, but for the last and first days of a year
-        if not 2 < clock.tm_yday < 364:
-            first = local_date(at, self.zone).year
+        first = self._year_of(at)
         yield self._year(first)
         for number in range(first + 1, first + _HORIZON_DAYS // 365 + 1):
             yield self._year(number)
@@ -296,6 +291,13 @@ class _Year:
     midnights: list[Instant] = field(default_factory=list)
     regular: list[bool] = field(default_factory=list)
     pieces: list[int] = field(default_factory=lambda: [0])
+
+    def until(self, at: Instant) -> int:
+        """Working seconds of the year before an instant."""
+        index = bisect_right(self.ends, at)
+        if index == len(self.starts):
+            return self.before[index]
+        return self.before[index] + max(0, at - self.starts[index])
 
 
 def _build_year(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
-from service.domain.integrals import Integrator, Pieces, sum_up
+from service.domain.integrals import Integrator, Pieces, Worked, sum_up
 from service.domain.story import Story
 from service.domain.violation import Found
 
@@ -248,12 +248,20 @@ def _short(changes: Sequence[Change], pieces: Pieces) -> Iterator[Taken]:
     by_deal: dict[str, list[Change]] = {}
     for change in changes:
         by_deal.setdefault(change.deal, []).append(change)
+    worked = Worked(pieces)
     for told in by_deal.values():
         before = _before(told)
-        if before is not None:
-            of_deal = Taken(Integrator(before, told).take(pieces))
-            if of_deal.weight < SHORT_SECONDS:
-                yield of_deal
+        if before is not None and _seconds_open(before, told, worked) < SHORT_SECONDS:
+            cells = {key: level * worked.seconds for key, level in before.items()}
+            sum_up(cells, ((c.key, c.delta * worked.after(c.at)) for c in told))
+            yield Taken(cells)
+
+
+def _seconds_open(before: Mapping[Key, int], told: Sequence[Change], worked: Worked) -> int:
+    """How long a deal was open: of most deals nothing else is worked out."""
+    stood = sum(level for (rule, _), level in before.items() if not rule)
+    moved = sum(c.delta * worked.after(c.at) for c in told if not c.rule)
+    return stood * worked.seconds + moved
 
 
 def _before(told: Sequence[Change]) -> dict[Key, int] | None:
@@ -263,7 +271,9 @@ def _before(told: Sequence[Change]) -> dict[Key, int] | None:
     falls away until then.
     """
     nets: dict[tuple[Instant, str], int] = {}
-    sum_up(nets, (((c.at, c.place), c.delta) for c in told if not c.rule))
+    for one in told:
+        if not one.rule:
+            nets[one.at, one.place] = nets.get((one.at, one.place), 0) + one.delta
     opened = sorted(at_place for at_place, net in nets.items() if net)
     if not opened:
         return None

@@ -12,7 +12,7 @@ from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_date, to_day
 from service.kpi.reach import Piece, Reach
-from service.kpi.sums import Ask, bases, sums
+from service.kpi.sums import Ask, Bucket, bases, sums
 from service.store.tables import Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
@@ -66,11 +66,9 @@ def held_at_ends(reach: Reach) -> Iterator[Mapping[str, int]]:
     running: dict[str, int] = {}
     for (_, group, _), value in bases(reach.connection, ask, reach.first, reach.cut).items():
         running[group[0]] = running.get(group[0], 0) + value
-    steps = sorted(
-        ((step.on, step.group[0], step.value)
-         for step in sums(reach.connection, ask, reach.first, reach.last, reach.cut, months=False)),
-        key=lambda step: step[0],
-    )  # fmt: skip
+    by: Bucket = "day" if len(reach.spans) > 1 else "span"
+    moved = sums(reach.connection, ask, reach.first, reach.last, reach.cut, by)
+    steps = sorted(((s.on, s.group[0], s.value) for s in moved), key=lambda step: step[0])
     at = 0
     for _, last in reach.spans:
         while at < len(steps) and steps[at][0] <= last:

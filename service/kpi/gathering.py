@@ -19,7 +19,7 @@ from service.kpi.question import (
     Term,
     columns_of,
 )
-from service.kpi.sums import Ask, Cut, Sum, bases, sums
+from service.kpi.sums import Ask, Bucket, Cut, Sum, bases, sums
 
 
 def gather_terms(
@@ -69,9 +69,11 @@ class _Reading(NamedTuple):
     cut: Cut
     grouper: Grouper
 
-    def _sums(self, *, months: bool) -> Iterator[Sum]:
-        first, last = self.question.first, self.question.last
-        return sums(self.connection, self.ask, first, last, self.cut, months=months)
+    def _sums(self, by: Bucket) -> Iterator[Sum]:
+        question = self.question
+        if question.grain is None and "weekday" not in question.dimensions:
+            by = "span"
+        return sums(self.connection, self.ask, question.first, question.last, self.cut, by)
 
     def _key(self, number: int, group: tuple[str, ...], on: date, currency: str) -> Key:
         return number, self.grouper.group(group, on), self.grouper.currency(currency)
@@ -80,7 +82,7 @@ class _Reading(NamedTuple):
         """Sums inside each period."""
         question = self.question
         whole = question.grain in WHOLE_MONTHS and "weekday" not in question.dimensions
-        for one in self._sums(months=whole):
+        for one in self._sums("month" if whole else "day"):
             number = self.grouper.period_of(one.on)
             yield one.part, self._key(number, one.group, one.on, one.currency), one.value
 
@@ -88,7 +90,7 @@ class _Reading(NamedTuple):
         """What stands at each period's end (or at the cut): what was before, plus the steps."""
         running = bases(self.connection, self.ask, self.question.first, self.cut)
         steps: dict[tuple[int, str, tuple[str, ...], str], int] = {}
-        for one in self._sums(months=False):
+        for one in self._sums("day"):
             step = (self.grouper.period_of(one.on), one.part, one.group, one.currency)
             steps[step] = steps.get(step, 0) + one.value
         combinations = dict.fromkeys([*running, *((p, g, c) for _, p, g, c in steps)])

@@ -37,7 +37,7 @@ class Metric:
 
     `adds`: instead of one part, several; `takes`: parts that are taken off; `scale`: what the sums
     are multiplied by. A ratio and a derived figure name other figures (`numerator`, `denominator`,
-    `factors`); `beside`: figures that are always shown with it, as (name, figure); `notes`: what a
+    `factors`); `beside`: figures that are shown with it, as (name, figure); `notes`: what a
     derived one tells beside it, if not its factors. A percentile ranks the values of its part, or
     their `age` (`ranks`), by `percents`, the first of which is the figure; `of_level`: the ages, at
     the period's end, of the subjects that this level counts; `staged`: the part of a level that

@@ -5,12 +5,14 @@ counts for the seller at its breach; what was muted counts nowhere.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Table, and_, false, func, literal, or_, select, text
+from sqlalchemy import Integer, Table, and_, false, func, literal, literal_column, or_, select, text
 
+from service.domain.calendar import WorkCalendar
 from service.domain.instant import FOREVER, Instant
 from service.domain.violation import unmuted
 from service.kpi.reach import Piece, Reach
@@ -25,7 +27,8 @@ OVERLOAD_RULE = "seller-too-many-deals"
 EPOCH = date(1970, 1, 1)
 PUT_RIGHT = frozenset({"fixed", "moved"})
 _PLACE = ("seller", "pipeline", "stage", "rule", "severity")
-_NEVER_MUTED = text("violation.muted = '[]'")
+_NEVER_MUTED: Any = literal_column("violation.muted = '[]'")
+_EVER_MUTED = text("violation.muted <> '[]'")
 _COLUMNS = (
     "rule", "severity", "subject_kind", "subject_id", "deal", "seller", "pipeline", "stage",
     "breach_at", "resolved_at", "resolution", "muted",
@@ -61,7 +64,6 @@ def sums(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """What figures add up: those opened that nobody ever muted are counted by the database."""
     if OPENED in parts:
         yield from _counted(reach)
-        yield from _made(reach, (OPENED,), [text("violation.muted <> '[]'")])
     others = [part for part in parts if part != OPENED]
     if others:
         yield from pieces(reach, others)
@@ -96,7 +98,7 @@ def _touching(reach: Reach, parts: Sequence[str]) -> list[Any]:
 
 
 def _counted(reach: Reach) -> Iterator[Piece]:
-    """How many began where. Index: ix_violation_breach."""
+    """How many began where; those that were ever muted one by one. Index: ix_violation_breach."""
     days = [(first - EPOCH).days for first, _ in reach.spans]
     apart = reach.by_day or len(days) > 1
     day: Any = literal(0, Integer)
@@ -104,18 +106,23 @@ def _counted(reach: Reach) -> Iterator[Piece]:
         day = local_day(_V.c.breach_at, reach.config.timezone)
     places = [_V.c[name] for name in _PLACE]
     query = (
-        select(day, *places, func.count())
+        select(day, _NEVER_MUTED, *places, func.count())
         .where(_V.c.account_id == reach.config.account_id, *_touching(reach, (OPENED,)))
-        .where(or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > _V.c.breach_at), _NEVER_MUTED)
+        .where(or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > _V.c.breach_at))
         .where(*_admitted(reach))
-        .group_by(day, *places)
+        .group_by(day, _NEVER_MUTED, *places)
     )
-    for row in reach.connection.execute(query):
+    rows = reach.connection.execute(query).all()
+    if not all(row[1] for row in rows):
+        yield from _made(reach, (OPENED,), [_EVER_MUTED])
+    for row in rows:
+        if not row[1]:
+            continue
         number = bisect_right(days, int(row[0])) - 1 if apart else 0
         start, end = reach.edges[number]
         if reach.by_day:
             start = reach.day_from(number, EPOCH + timedelta(days=int(row[0])))
-        place = dict(zip(_PLACE, tuple(row)[1:-1], strict=True))
+        place = dict(zip(_PLACE, tuple(row)[2:-1], strict=True))
         yield Piece(OPENED, number, start, end, int(row[-1]), **place)
 
 
@@ -143,6 +150,27 @@ def _breaches(reach: Reach, where: Sequence[Any]) -> Iterator[Breach]:
         found = Breach._make((*told, until, resolution, muted or ()))
         if found.start < found.end:
             yield found
+
+
+def fixed(reach: Reach) -> Iterator[tuple[int, Instant, int, Mapping[str, str]]]:
+    """(period, breach, working seconds, place) of all that was put right; see `_fixed`."""
+    begins = [begin for begin, _ in reach.edges]
+    query = (
+        select(_V.c.breach_at, _V.c.resolved_at, *(_V.c[name] for name in _PLACE))
+        .where(_V.c.account_id == reach.config.account_id, *_touching(reach, (FIXED,)))
+        .where(_V.c.resolved_at > _V.c.breach_at, *_admitted(reach))
+    )
+    places: dict[tuple[str, ...], Mapping[str, str]] = {}
+    calendars: dict[tuple[str, ...], WorkCalendar] = {}
+    rows = chain.from_iterable(reach.connection.execute(query).partitions(1000))
+    for start, end, *told in rows:
+        key = tuple(told)
+        if key not in places:
+            named = dict(zip(_PLACE, key, strict=True))
+            places[key] = Piece(FIXED, 0, 0, 0, 0, **named).place
+            calendars[key] = reach.config.calendar(named["seller"] or None)
+        seconds = calendars[key].working_seconds(start, end)
+        yield bisect_right(begins, end) - 1, start, seconds, places[key]
 
 
 def _piece(part: str, number: int, one: Breach, start: Instant, end: Instant, value: int) -> Piece:

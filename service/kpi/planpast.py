@@ -40,7 +40,7 @@ class Past:
         found: dict[str, int] = {}
         ask = Ask(self.config.account_id, tuple(parts), ("seller",))
         cut = Cut(self.now, local_day(self.now, self.config.timezone))
-        for one in sums(self.connection, ask, first, last, cut, months=True):
+        for one in sums(self.connection, ask, first, last, cut, "span"):
             if one.currency in ("", self.config.currency):
                 found[one.group[0]] = found.get(one.group[0], 0) + one.value
         return found

@@ -173,7 +173,7 @@ def _told(scene: _Scene, figure: _Figure) -> dict[str, Any]:
     told = {metric.slug: figure.told(metric) for metric in scene.question.needed}
     notes = {}
     for metric in scene.question.metrics:
-        beside = {name: told[slug].value for name, slug in metric.beside}
+        beside = {name: told[slug].value for name, slug in scene.question.beside(metric)}
         notes[metric.slug] = {**told[metric.slug].notes, **beside}
     asked = [metric.slug for metric in scene.question.metrics]
     return {

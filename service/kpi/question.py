@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import NamedTuple
 
 from service.domain.config import Config
@@ -30,7 +31,7 @@ class Question:
 
     `restate`: undone wins and losses are taken back where they stood (kpis.md 1.9); `within`:
     seconds after which every member of a cohort is looked at; `strict`: skipped stages are not
-    passed; `currencies`: told apart even if no figure is money.
+    passed; `currencies`: told apart even if no figure is money; `parts`: with all companions.
     """
 
     metrics: tuple[Metric, ...]
@@ -45,24 +46,34 @@ class Question:
     within: int = 0
     strict: bool = False
     currencies: bool = False
+    parts: bool = False
 
-    @property
+    @cached_property
     def needed(self) -> tuple[Metric, ...]:
         """The figures with all that is shown beside them."""
-        names = [name for metric in self.metrics for _, name in metric.beside]
+        names = [name for metric in self.metrics for _, name in self.beside(metric)]
         return tuple(dict.fromkeys([*self.metrics, *(METRICS[name] for name in names)]))
 
-    @property
+    def beside(self, metric: Metric) -> tuple[tuple[str, str], ...]:
+        """What is shown beside a figure: the age of all that is open only with its parts.
+
+        It costs a hundred times what the figure costs.
+        """
+        if self.parts:
+            return metric.beside
+        return tuple(one for one in metric.beside if not METRICS[one[1]].of_level)
+
+    @cached_property
     def has_money(self) -> bool:
         """Whether some figure is money: then currency is told apart unasked."""
         return any(is_of_money(metric) for metric in self.needed)
 
-    @property
+    @cached_property
     def by_currency(self) -> bool:
         """Whether there is a row for each currency."""
         return self.has_money or self.currencies
 
-    @property
+    @cached_property
     def by_stage(self) -> bool:
         """Whether stages are told apart or chosen."""
         return "stage" in self.dimensions or any(name == "stage" for name, _, _ in self.filters)

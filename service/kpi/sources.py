@@ -55,8 +55,10 @@ def rank(reaches: Sequence[Reach], question: Question, metric: Metric, cells: Ce
     values: dict[Key, list[int]] = {}
     for reach in reaches:
         grouper = Grouper(reach.config, question, ())
-        for piece in neglect.pieces(reach, metric.parts):
-            values.setdefault(_key(reach, grouper, piece), []).append(piece.value)
+        zone, currency = reach.config.timezone, grouper.currency("")
+        for number, begin, value, place in neglect.fixed(reach):
+            key = (number, grouper.of(place, local_date(begin, zone)), currency)
+            values.setdefault(key, []).append(value)
     wholes: dict[str, list[int]] = {}
     for key, found in values.items():
         cells.spreads[metric.slug, key] = _spread(found, metric)

@@ -9,7 +9,7 @@ read from the contributions throughout.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Table, and_, func, literal, or_, select, text, tuple_, union_all
 
@@ -88,43 +88,59 @@ class Sum:
     n: int  # how many contributions
 
 
+Bucket = Literal["day", "month", "span"]
+"""What is told apart: days, whole months as far as there are any, or nothing."""
 Running = dict[tuple[str, tuple[str, ...], str], int]  # by part, group, currency
 
 
 def sums(
-    connection: Connection, ask: Ask, first: date, last: date, cut: Cut, *, months: bool
+    connection: Connection, ask: Ask, first: date, last: date, cut: Cut, by: Bucket
 ) -> Iterator[Sum]:
-    """Sums of whole days in `[first, last]` up to the cut. `months`: buckets may be months."""
+    """Sums of whole days in `[first, last]` up to the cut, by day, month or of the whole."""
     end = min(to_day(last), cut.day)
     begin = to_day(first)
     if begin > end:
         return
     if not ask.by_rollup(cut):
-        yield from _read(connection, ask, _CONTRIBUTION, "day", begin, end, cut)
+        piece = _Stretch(_CONTRIBUTION, "day", begin, end, by == "span")
+        yield from _read(connection, ask, piece, cut)
         return
     before_cut = min(end, to_day(to_date(cut.day) - timedelta(days=1)))
     whole = not ask.columns and not ask.filters
-    for rollup, name, start, stop in _pieces(begin, before_cut, months=months):
-        table = _TOTAL if whole and rollup is _DAY else rollup
-        yield from _read(connection, ask, table, name, start, stop, None)
+    for piece in _pieces(begin, before_cut, by):
+        table = _TOTAL if whole and piece.table is _DAY else piece.table
+        yield from _read(connection, ask, piece._replace(table=table), None)
     if end == cut.day:
-        yield from _read(connection, ask, _CONTRIBUTION, "day", cut.day, cut.day, cut)
+        piece = _Stretch(_CONTRIBUTION, "day", cut.day, cut.day, by == "span")
+        yield from _read(connection, ask, piece, cut)
 
 
-def _pieces(begin: int, end: int, *, months: bool) -> list[tuple[Table, str, int, int]]:
+class _Stretch(NamedTuple):
+    """Periods of a table that are read in one go. `whole`: they are not told apart."""
+
+    table: Table
+    name: str  # of the column of the period
+    begin: int
+    end: int
+    whole: bool
+
+
+def _pieces(begin: int, end: int, by: Bucket) -> list[_Stretch]:
     """Days at the edges, whole months between them."""
     if begin > end:
         return []
     first_month = begin // 100 if begin % 100 == 1 else _next_month(begin // 100)
     after = to_day(to_date(end) + timedelta(days=1))
     last_month = _previous_month(after // 100)
-    if not months or first_month > last_month:
-        return [(_DAY, "day", begin, end)]
-    found: list[tuple[Table, str, int, int]] = [(_MONTH, "month", first_month, last_month)]
+    whole = by == "span"
+    if by == "day" or first_month > last_month:
+        return [_Stretch(_DAY, "day", begin, end, whole)]
+    found = [_Stretch(_MONTH, "month", first_month, last_month, whole)]
     if begin < first_month * 100 + 1:
-        found.append((_DAY, "day", begin, first_month * 100))
+        found.append(_Stretch(_DAY, "day", begin, first_month * 100, whole))
     if end > last_month * 100 + 31:
-        found.append((_DAY, "day", last_month * 100 + 32, end))
+        next_month = _next_month(last_month) * 100 + 1
+        found.append(_Stretch(_DAY, "day", next_month, end, whole))
     return found
 
 
@@ -136,29 +152,24 @@ def _previous_month(month: int) -> int:
     return month - 1 if month % 100 > 1 else month - 89
 
 
-def _read(
-    connection: Connection,
-    ask: Ask,
-    table: Table,
-    name: str,
-    begin: int,
-    end: int,
-    cut: Cut | None,
-) -> Iterator[Sum]:
-    columns = [table.c[column] for column in ask.columns]
-    keys = [table.c.metric, table.c[name], *columns, table.c.currency]
+def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) -> Iterator[Sum]:
+    table, name = stretch.table, stretch.name
+    keys = [table.c.metric, *(table.c[column] for column in ask.columns), table.c.currency]
+    keys += [] if stretch.whole else [table.c[name]]
     count = func.count() if table is _CONTRIBUTION else func.sum(table.c.n)
     query = (
-        select(*keys, func.sum(table.c.value), count)
+        select(func.sum(table.c.value), count, *keys)
         .where(table.c.account_id == ask.account_id, table.c.metric.in_(ask.parts))
-        .where(table.c[name].between(begin, end))
+        .where(table.c[name].between(stretch.begin, stretch.end))
         .where(*(_conditions(table, ask) if cut is None else ask.conditions(cut)))
         .group_by(*keys)
     )
+    width = 3 + len(ask.columns)
     for row in connection.execute(query):
-        bucket = int(row[1])
+        value, n, part, *group = row[:width]
+        bucket = stretch.begin if stretch.whole else int(row[-1])
         on = to_date(bucket * 100 + 1 if name == "month" else bucket)
-        yield Sum(row[0], on, tuple(row[2:-3]), row[-3], int(row[-2]), int(row[-1]))
+        yield Sum(part, on, tuple(group), row[width], int(value), int(n))
 
 
 def _conditions(table: Table, ask: Ask) -> list[Any]:
@@ -179,7 +190,7 @@ def bases(connection: Connection, ask: Ask, first: date, cut: Cut) -> Running:
     before = first - timedelta(days=1)
     if not ask.by_rollup(cut):
         return _bases_apart(connection, ask, before, cut)
-    for part in sums(connection, ask, date(1970, 1, 1), before, cut, months=True):
+    for part in sums(connection, ask, date(1970, 1, 1), before, cut, "span"):
         key = (part.part, part.group, part.currency)
         found[key] = found.get(key, 0) + part.value
     return found
@@ -298,7 +309,7 @@ def totals(
     """(sum, number) of the contributions of a figure, by currency."""
     if ask.by_rollup(cut) and not by_age:
         found: dict[str, tuple[int, int]] = {}
-        for one in sums(connection, ask, first, last, cut, months=True):
+        for one in sums(connection, ask, first, last, cut, "span"):
             value, n = found.get(one.currency, (0, 0))
             found[one.currency] = (value + one.value, n + one.n)
         return {currency: told for currency, told in found.items() if told[1]}

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 from service.kpi.metric import FEW, Metric, Number
@@ -49,8 +51,13 @@ def plain_of(metric: Metric, question: Question) -> tuple[Term, ...]:
     """The terms of a sum or level."""
     if metric.kind not in {"sum", "level"}:
         return ()
-    parts = list(parts_of(metric, question))
-    if question.restate:
+    return _plain(metric.slug, parts_of(metric, question), restate=question.restate)
+
+
+@cache  # a row asks for it as often as there are figures
+def _plain(slug: str, known: tuple[str, ...], *, restate: bool) -> tuple[Term, ...]:
+    metric, parts = METRICS[slug], list(known)
+    if restate:
         parts += [restated(part) for part in parts if part in CORRECTED]
     level, off = metric.kind == "level", metric.takes
     return tuple(Term(part, level, sign=-1 if part in off else 1) for part in dict.fromkeys(parts))
@@ -67,21 +74,22 @@ def parts_of(metric: Metric, question: Question) -> tuple[str, ...]:
 
 def above_of(metric: Metric, question: Question) -> tuple[Term, ...]:
     """The terms above the line of a ratio."""
-    horizon = horizon_of(metric, question)
-    within = question.within if metric.cohort and not metric.horizon else 0
-    terms = plain_of(numerator_of(metric, question), question)
-    return tuple(term._replace(horizon=horizon, within=within) for term in terms)
+    return _aged(plain_of(numerator_of(metric, question), question), metric, question)
 
 
 def below_of(metric: Metric, question: Question) -> tuple[Term, ...]:
     """The terms below it."""
+    terms = (plain_of(below, question) for below in denominator_of(metric, question))
+    return _aged(chain.from_iterable(terms), metric, question)
+
+
+def _aged(terms: Iterable[Term], metric: Metric, question: Question) -> tuple[Term, ...]:
+    """The same of a cohort's members that are so old."""
+    if not metric.cohort:
+        return tuple(terms)
     horizon = horizon_of(metric, question)
-    within = question.within if metric.cohort and not metric.horizon else 0
-    return tuple(
-        term._replace(horizon=horizon, within=within)
-        for below in denominator_of(metric, question)
-        for term in plain_of(below, question)
-    )
+    within = 0 if metric.horizon else question.within
+    return tuple(term._replace(horizon=horizon, within=within) for term in terms)
 
 
 class Told(NamedTuple):
@@ -151,7 +159,7 @@ def notes_of(metric: Metric, question: Question) -> tuple[str, ...]:
         own = metric.factors if metric.notes is None else metric.notes
     if metric.kind == "ratio" and horizon_of(metric, question):
         own = ("immature",)
-    return (*own, *(name for name, _ in metric.beside))
+    return (*own, *(name for name, _ in question.beside(metric)))
 
 
 def all_terms(metrics: Iterable[Metric], question: Question) -> tuple[Term, ...]:

@@ -38,6 +38,12 @@ def test_figures_come_with_what_belongs_beside_them(lived: Api) -> None:
             "conversion_cohort__mature", "average_check__without_amount"} <= {*columns}  # fmt: skip
     for row in body["data"]:
         assert list(row) == columns
+    del query["include"]
+    bare = client.get("/v1/kpis/query", params=query).json()
+    short = [column["name"] for column in bare["columns"]]
+    assert {"cycle__p75", "cycle__unknown", "average_check__without_amount"} <= {*short}
+    assert {*columns} - {*short} >= {"cycle__open_age", "average_check__num"}
+    assert [{n: row[n] for n in short} for row in body["data"]] == bare["data"]
     names = {row["reason"]: row["reason_name"] for row in body["data"]}
     assert names == {None: "Без причины", "romashka.1": "Дорого", "romashka.2": "Спам"}
     assert sum(row["loss_reasons"] or 0 for row in body["data"]) == pytest.approx(1)

@@ -103,7 +103,8 @@ def _months(bench: Bench) -> Iterator[Line]:
 
 def _is_stored(metric: Metric) -> bool:
     """Whether all that a figure shows is a sum of contributions."""
-    beside = (METRICS[name] for _, name in metric.beside)
+    shown = (METRICS[name] for _, name in metric.beside)
+    beside = (one for one in shown if not one.of_level)  # that one comes with `include=parts`
     parts = (METRICS[name] for name in metric.components)
     if metric.kind in {"percentile", "derived"} or not sources.COMPUTED.isdisjoint(metric.parts):
         return False
