@@ -172,10 +172,9 @@ def _told(scene: _Scene, figure: _Figure) -> dict[str, Any]:
     """Values, notes and sums by slug."""
     told = {metric.slug: figure.told(metric) for metric in scene.question.needed}
     notes = {}
-    for metric in scene.question.metrics:
-        beside = {name: told[slug].value for name, slug in scene.question.beside(metric)}
-        notes[metric.slug] = {**told[metric.slug].notes, **beside}
-    asked = [metric.slug for metric in scene.question.metrics]
+    for slug, shown in scene.question.shown:
+        notes[slug] = {**told[slug].notes, **{name: told[other].value for name, other in shown}}
+    asked = list(notes)
     return {
         "values": {slug: told[slug].value for slug in asked},
         "notes": notes,

@@ -54,6 +54,11 @@ class Question:
         names = [name for metric in self.metrics for _, name in self.beside(metric)]
         return tuple(dict.fromkeys([*self.metrics, *(METRICS[name] for name in names)]))
 
+    @cached_property
+    def shown(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """Each figure that is asked for with what stands beside it."""
+        return tuple((metric.slug, self.beside(metric)) for metric in self.metrics)
+
     def beside(self, metric: Metric) -> tuple[tuple[str, str], ...]:
         """What is shown beside a figure: the age of all that is open only with its parts.
 

@@ -64,7 +64,7 @@ def _plain(slug: str, known: tuple[str, ...], *, restate: bool) -> tuple[Term, .
 
 
 def _sum(get: Get, terms: Iterable[Term]) -> int:
-    return sum(term.sign * get(term._replace(sign=1)) for term in terms)
+    return sum(get(t) if t.sign == 1 else t.sign * get(t._replace(sign=1)) for t in terms)
 
 
 def parts_of(metric: Metric, question: Question) -> tuple[str, ...]:

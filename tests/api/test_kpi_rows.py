@@ -7,6 +7,7 @@ import pytest
 
 from service.api import openapi
 from service.kpi.metrics import METRICS
+from service.kpi.parts import APART
 from service.store.tables import Contribution
 from tests.api.conftest import Api, at
 from tests.api.test_conventions import check_problem
@@ -193,8 +194,8 @@ def test_a_person_is_one_in_all_portals(both: Api) -> None:
         answer = client.put(f"/v1/accounts/{account}/settings", json=settings)
         assert answer.status_code == 200, answer.text
     for number, who in ((9, "9"), (10, "7")):
-        row = contribution(number, seller=who, metric=METRICS["first_response"].parts[0])
-        both.insert(Contribution, row)
+        part = METRICS["first_response"].parts[0]
+        both.insert(Contribution, contribution(number, seller=who, metric=part, slot=APART))
     name = client.get("/v1/sellers/romashka.9").json()["name"]
     ranked = asked(client, "first_response", dimensions="person")["data"]
     assert {(row["person"], row["person_name"]) for row in ranked} == {
