@@ -100,7 +100,7 @@ def _place(own: Origin) -> Row:
 
 def _sellers(own: Origin, now: int) -> Iterator[Row]:
     for seller in own.config.directory.sellers:
-        team = own.config.team_of(seller.id)
+        team = own.config.team_of(seller.id, now)
         settings = own.config.sellers.get(seller.id)
         yield {
             "id": _full_id(own.id, seller.id), "account_id": own.id, "crm_id": seller.id,

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from service.domain.config import Config
-from service.domain.period import local_day
+from service.domain.period import local_day, to_date, to_day
+from service.kpi import stays
 from service.kpi.question import (
     WHOLE_MONTHS,
     Cells,
@@ -41,7 +42,7 @@ def gather_terms(
         named = {term.part: term for term in group}
         cut = cut_of(config, question, horizon)
         for ask in _apart(Ask(config.account_id, parts, columns, filters, within), question):
-            read = _Reading(connection, ask, question, cut, grouper)
+            read = _Reading(connection, config, ask, question, cut, grouper)
             for part, key, value in read.levels() if level else read.flows():
                 cells.add(named[part], key, value)
 
@@ -64,14 +65,22 @@ class _Reading(NamedTuple):
     """Parts of an account that are read alike, as (part, key, value)."""
 
     connection: Connection
+    config: Config
     ask: Ask
     question: Question
     cut: Cut
     grouper: Grouper
 
-    def _sums(self, *, months: bool) -> Iterator[Sum]:
-        first, last = self.question.first, self.question.last
-        return sums(self.connection, self.ask, first, last, self.cut, months=months)
+    def _sums(self, ask: Ask, *, months: bool) -> Iterator[Sum]:
+        question = self.question
+        by_team = "team" in question.dimensions
+        spans = [(question.first, question.last)]
+        if months:  # of which each must lie on one side of a move
+            spans = stays.cut(self.config, *spans[0], by_team=by_team, filters=ask.filters)
+        if len(spans) > stays.MOST_CUTS:
+            spans, months = [(question.first, question.last)], False
+        for first, last in spans:
+            yield from sums(self.connection, ask, first, last, self.cut, months=months)
 
     def _key(self, number: int, group: tuple[str, ...], on: date, currency: str) -> Key:
         return number, self.grouper.group(group, on), self.grouper.currency(currency)
@@ -80,21 +89,34 @@ class _Reading(NamedTuple):
         """Sums inside each period."""
         question = self.question
         whole = question.grain in WHOLE_MONTHS and "weekday" not in question.dimensions
-        for one in self._sums(months=whole):
+        for one in self._sums(self.ask, months=whole):
             number = self.grouper.period_of(one.on)
             yield one.part, self._key(number, one.group, one.on, one.currency), one.value
 
     def levels(self) -> Iterator[tuple[str, Key, int]]:
-        """What stands at each period's end (or at the cut): what was before, plus the steps."""
-        running = bases(self.connection, self.ask, self.question.first, self.cut)
+        """What stands at each period's end (or at the cut): what was before, plus the steps.
+
+        It counts for the team that a seller is in then.
+        """
+        ask, width = self._seller_by_seller(), len(self.ask.columns)
+        running = bases(self.connection, ask, self.question.first, self.cut)
         steps: dict[tuple[int, str, tuple[str, ...], str], int] = {}
-        for one in self._sums(months=False):
+        for one in self._sums(ask, months=False):
             step = (self.grouper.period_of(one.on), one.part, one.group, one.currency)
             steps[step] = steps.get(step, 0) + one.value
         combinations = dict.fromkeys([*running, *((p, g, c) for _, p, g, c in steps)])
         for number, (_, last) in enumerate(self.question.spans()):
+            end = min(last, to_date(self.cut.day))
             for part, group, currency in combinations:
                 moved = steps.get((number, part, group, currency), 0)
                 value = running.get((part, group, currency), 0) + moved
                 running[part, group, currency] = value
-                yield part, self._key(number, group, last, currency), value
+                if ask is self.ask or stays.admits(self.ask.filters, group[-1], to_day(end)):
+                    yield part, self._key(number, group[:width], end, currency), value
+
+    def _seller_by_seller(self) -> Ask:
+        """Where sellers come and leave: all who ever are there, with the seller as last column."""
+        if not stays.has_stays(self.ask.filters):
+            return self.ask
+        columns = (*self.ask.columns, "seller")
+        return replace(self.ask, filters=stays.ever(self.ask.filters), columns=columns)

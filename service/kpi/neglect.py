@@ -134,4 +134,6 @@ def _fixed(reach: Reach, part: str, one: Breach) -> Iterator[Piece]:
         yield _piece(part, number, one, one.start, one.end, seconds)
 
 
+AT_END = frozenset({OPEN, FIXED})
+"""Parts that count for the team of their end: a level, and what is put right then."""
 _MAKERS = {OPENED: _opened, OPEN: _open, HOURS: _hours, FIXED: _fixed, OVERLOAD: _hours}

@@ -4,12 +4,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.period import Grain, local_day, periods
+from service.domain.period import Grain, local_day, periods, to_day
 from service.domain.persons import person_of, persons, sellers_of
+from service.kpi import stays
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.sums import Cut
@@ -21,7 +22,7 @@ WHOLE_MONTHS = {None, "month", "quarter", "year"}
 
 Group = tuple[str | None, ...]
 Key = tuple[int, Group, str]  # number of the period, group, currency
-Filter = tuple[str, str, tuple[str, ...]]  # dimension, eq|ne, ids
+Filter = stays.Filter  # dimension, eq|ne, ids
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,10 @@ class Question:
     def over(self, first: date, last: date) -> "Question":
         """The same question about another span, as a whole."""
         return replace(self, first=first, last=last, grain=None)
+
+    def days(self, config: Config) -> tuple[int, int]:
+        """The local days that it looks at; levels are told at the cut if that is earlier."""
+        return min(to_day(self.first), self.cut(config).day), to_day(self.last)
 
     def cut(self, config: Config) -> Cut:
         """How far an account is looked at."""
@@ -170,8 +175,8 @@ class Grouper:
         if dimension == "weekday":
             return str(on.isoweekday())
         if dimension == "team":
-            team = self._config.team_of(row["seller"])
-            return team.id if team else None
+            rota = self._config.memberships.rota
+            return rota.team_on(row["seller"], to_day(on)) or None
         if dimension == "person":
             return person_of(self._config, self._persons, row["seller"])
         if dimension in PLAIN:
@@ -191,7 +196,8 @@ def columns_of(question: Question) -> tuple[str, ...]:
 
 def own_filters(config: Config, question: Question) -> tuple[Filter, ...] | None:
     """The filters on this account's columns; None = nothing of it is asked for."""
-    found = []
+    own: tuple[Any, ...]
+    found: list[Filter] = []
     prefix = f"{config.account_id}."
     for dimension, op, values in question.filters:
         if dimension == "account":
@@ -199,8 +205,7 @@ def own_filters(config: Config, question: Question) -> tuple[Filter, ...] | None
                 return None
             continue
         if dimension == "team":
-            column = "seller"
-            own = tuple(s for t in values if t in config.teams for s in config.teams[t].sellers)
+            column, _, own = stays.of_teams(config, op, values, *question.days(config))
         elif dimension == "person":
             column, own = "seller", sellers_of(config, values)
         elif dimension in PLAIN:

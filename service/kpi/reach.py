@@ -4,6 +4,7 @@ A source makes the parts that are no sums of contributions: time integrals, viol
 days. It answers with pieces; a figure is the sum of their values, and they are its drill-down.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -16,6 +17,7 @@ from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.integrals import Worked
 from service.domain.period import day_start, to_day
+from service.kpi import stays
 from service.kpi.question import Filter
 from service.kpi.sums import Cut
 
@@ -52,13 +54,17 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Reach:
-    """One account, the periods asked about, and the instant that the answer knows of."""
+    """One account, the periods asked about, and the instant that the answer knows of.
+
+    `spans` are the periods, or pieces of them: then `periods` tells which period each one is of.
+    """
 
     connection: Connection
     config: Config
     spans: Sequence[tuple[date, date]]
     filters: tuple[Filter, ...]
     cut: Cut
+    periods: Sequence[int] = ()
     _worked: dict[tuple[int, int], Worked] = field(default_factory=dict)
 
     @property
@@ -86,6 +92,17 @@ class Reach:
         after = [self._start(last + timedelta(days=1)) for _, last in self.spans]
         return [min(end - 1, self.cut.at) for end in after]
 
+    def period(self, number: int) -> int:
+        """The period that a span is of."""
+        return self.periods[number] if self.periods else number
+
+    def period_end(self, number: int) -> Instant:
+        """The last instant of the period that a span is of, or the cut."""
+        if not self.periods:
+            return self.ends[number]
+        period = self.periods[number]
+        return self.ends[bisect_right(self.periods, period) - 1]
+
     def _start(self, on: date) -> Instant:
         return day_start(to_day(on), self.config.timezone)
 
@@ -108,7 +125,15 @@ class Reach:
         return found
 
     def admits(self, place: Mapping[str, str]) -> bool:
-        """Whether the filters let something through."""
+        """Whether the filters let something through on some day."""
         return all(
-            (place.get(column, "") in values) == (op == "eq") for column, op, values in self.filters
+            (place.get(column, "") in values) == (op == "eq") for column, op, values in self._ever
         )
+
+    @cached_property
+    def _ever(self) -> Sequence[Filter]:
+        return stays.ever(self.filters)
+
+    def admits_on(self, seller: str, on: date) -> bool:
+        """Whether what is asked for has a seller in it on a day."""
+        return stays.admits(self.filters, seller, to_day(on))

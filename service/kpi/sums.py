@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, and_, func, literal, or_, select, tupl
 
 from service.domain.instant import Instant
 from service.domain.period import to_date, to_day
+from service.kpi import stays
 from service.kpi.parts import AGED, DEAL_LEVELS, UNROLLED
 from service.store.tables import Contribution, Deal, RollupDay, RollupMonth, RollupTotal
 
@@ -46,7 +47,7 @@ class Ask:
     account_id: str
     parts: tuple[str, ...]
     columns: tuple[str, ...]  # of seller, pipeline, stage, source, reason
-    filters: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # (column, eq|ne, values)
+    filters: tuple[stays.Filter, ...] = ()
     within: int = 0  # seconds: of a cohort's part only what came so soon; 0 = whenever
 
     def by_rollup(self, cut: Cut) -> bool:
@@ -54,7 +55,9 @@ class Ask:
         used = {*self.columns, *(column for column, _, _ in self.filters)}
         if self.within or not UNROLLED.isdisjoint(self.parts):
             return False
-        return used <= {"seller", "pipeline"} and (cut.live or AGED.isdisjoint(self.parts))
+        return used <= {"seller", "pipeline", stays.STAY} and (
+            cut.live or AGED.isdisjoint(self.parts)
+        )
 
     def conditions(self, cut: Cut) -> list[Any]:
         """What contributions have to meet, beside their part and day."""
@@ -151,11 +154,7 @@ def _read(
 
 
 def _conditions(table: Table, ask: Ask) -> list[Any]:
-    found = []
-    for column, op, values in ask.filters:
-        inside = table.c[column].in_(values)
-        found.append(inside if op == "eq" else ~inside)
-    return found
+    return [stays.condition(table.c, told) for told in ask.filters]
 
 
 def bases(connection: Connection, ask: Ask, first: date, cut: Cut) -> Running:
