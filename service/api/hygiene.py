@@ -20,7 +20,7 @@ from service.api.schemas import Listed, LocalDate, Ref, Wire
 from service.domain.instant import Instant
 from service.domain.period import day_start, local_date, to_day
 from service.kpi import stays
-from service.kpi.hygiene import Kept, of_sellers
+from service.kpi.hygiene import Kept, of_spans
 from service.rules.words import rule_name
 from service.store.handles import Connection
 
@@ -166,11 +166,11 @@ def _grouped(
     groups: dict[str, Kept] = {}
     if by == "team":
         last = max(first, min(last, local_date(at, config.timezone)))
-    for begin, end in stays.cut(config, first, last, by_team=by == "team"):
-        for seller, kept in of_sellers(connection, config, begin, end, at).items():
+    spans = stays.cut(config, first, last, by_team=by == "team")
+    for seller, told in of_spans(connection, config, spans, at).items():
+        for (begin, _), kept in zip(spans, told, strict=True):
             team = config.memberships.rota.team_on(seller, to_day(begin))
             group = {"seller": seller, "account": names.id, "team": team}[by]
-            kept.open_deals = kept.open_deals if end == last else 0
             if group:
                 groups.setdefault(group, Kept()).add(kept)
     return groups

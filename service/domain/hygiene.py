@@ -237,22 +237,32 @@ class Meter:
 
     def take(self, pieces: Pieces) -> Taken:
         """The integrals over these pieces; a deal open for under an hour of them is left out."""
-        cells = self._levels.take(pieces)
-        for short in _short(self._changes[self._levels.inside], pieces):
-            sum_up(cells, ((key, -value) for key, value in short.cells.items()))
-        return Taken(cells)
+        return self.take_apart([pieces])[0]
+
+    def take_apart(self, parts: Sequence[Pieces]) -> list[Taken]:
+        """The integrals over each part of a time; left out is what is short in all of it."""
+        found, inside = [], slice(0)
+        for number, pieces in enumerate(parts):
+            found.append(Taken(self._levels.take(pieces)))
+            now = self._levels.inside
+            inside = slice(inside.start if number else now.start, now.stop)
+        for short in _short(self._changes[inside], parts):
+            for taken, own in zip(found, short, strict=True):
+                sum_up(taken.cells, ((key, -value) for key, value in own.cells.items()))
+        return found
 
 
-def _short(changes: Sequence[Change], pieces: Pieces) -> Iterator[Taken]:
-    """Deals that were open for less than an hour of the pieces."""
+def _short(changes: Sequence[Change], parts: Sequence[Pieces]) -> Iterator[list[Taken]]:
+    """Deals that were open for less than an hour of all parts."""
     by_deal: dict[str, list[Change]] = {}
     for change in changes:
         by_deal.setdefault(change.deal, []).append(change)
     for told in by_deal.values():
         before = _before(told)
         if before is not None:
-            of_deal = Taken(Integrator(before, told).take(pieces))
-            if of_deal.weight < SHORT_SECONDS:
+            levels = Integrator(before, told)
+            of_deal = [Taken(levels.take(pieces)) for pieces in parts]
+            if sum(taken.weight for taken in of_deal) < SHORT_SECONDS:
                 yield of_deal
 
 

@@ -96,6 +96,14 @@ class Reach:
         """The period that a span is of."""
         return self.periods[number] if self.periods else number
 
+    @property
+    def spans_of_periods(self) -> list[list[tuple[date, date]]]:
+        """The spans of each period."""
+        found: dict[int, list[tuple[date, date]]] = {}
+        for number, span in enumerate(self.spans):
+            found.setdefault(self.period(number), []).append(span)
+        return list(found.values())
+
     def period_end(self, number: int) -> Instant:
         """The last instant of the period that a span is of, or the cut."""
         if not self.periods:

@@ -116,6 +116,16 @@ def _ref(ref: str, account: Element, column: str, value: Element, *more: Any) ->
     return ref, Join(lambda scene: scene.ref(ref, REFS[ref]), on)
 
 
+def team_on(account: Element, seller: Element, day: Callable[[Scene], Element]) -> tuple[str, Join]:
+    """The team of a seller on the local day of a row."""
+
+    def on(scene: Scene, table: Any) -> Element:
+        own = and_(table.c.account_id == account, table.c.crm_id == seller)
+        return and_(own, day(scene).between(table.c.first, table.c.last))
+
+    return "stays", Join(lambda scene: scene.ref("stays", REFS["stays"]), on)
+
+
 REFS: dict[str, Fields] = {
     "accounts": {
         "id": "String", "account_id": "String", "name": "String", "crm": "String",
@@ -126,6 +136,10 @@ REFS: dict[str, Fields] = {
         "id": "String", "account_id": "String", "crm_id": "String", "name": "String",
         "team_id": "String", "team_name": "String", "person": "String", "active": "Boolean",
         "timezone": "String", "open_deals_limit": "Int32",
+    },
+    "stays": {
+        "account_id": "String", "crm_id": "String", "team_id": "String", "team_name": "String",
+        "first": "Int32", "last": "Int32",
     },
     "pipelines": {
         "id": "String", "account_id": "String", "crm_id": "String", "name": "String",
@@ -214,7 +228,7 @@ DEALS = Table(
         _text("status", "open, won, lost or incoming", _D.c.status),
         _text("seller_id", "responsible seller", full_id(_DA, _D.c.seller)),
         _found("seller_name", "name of the seller", "sellers", "name"),
-        _found("team_id", "team of the seller", "sellers", "team_id"),
+        _found("team_id", "team of the seller now", "sellers", "team_id"),
         _found("team_name", "name of the team", "sellers", "team_name"),
         _text("source", "source", _D.c.source),
         Column("amount", "Decimal", "amount", lambda _: _D.c.amount, scale=lambda _: _D.c.currency),
@@ -332,8 +346,8 @@ VIOLATIONS = Table(
         _text("deal_id", "deal", full_id(_VA, _V.c.deal)),
         _text("seller_id", "responsible at the breach", full_id(_VA, _V.c.seller)),
         _found("seller_name", "name of the seller", "sellers", "name"),
-        _found("team_id", "team of the seller", "sellers", "team_id"),
-        _found("team_name", "name of the team", "sellers", "team_name"),
+        _found("team_id", "team of the seller at the breach", "stays", "team_id"),
+        _found("team_name", "name of the team", "stays", "team_name"),
         Column("amount", "Decimal", "amount", lambda _: _MONEY, scale=lambda _: _V.c.currency),
         _text("currency", "ISO 4217", func.nullif(_V.c.currency, "")),
         _moment("since", "counted from", _V.c.since),
@@ -361,6 +375,7 @@ VIOLATIONS = Table(
     when="breach_date",
     joins=(
         _ref("sellers", _VA, "crm_id", _V.c.seller),
+        team_on(_VA, _V.c.seller, lambda scene: scene.local_day(_VA, _V.c.breach_at)),
         _ref("rules", _VA, "id", _V.c.rule),
     ),
 )  # fmt: skip

@@ -117,9 +117,9 @@ def grouped(
         (values of `by`, currency, count, sum of amounts, oldest breach) rows.
     """
     columns: list[Any] = [_V.c[name] for name in by]
-    if cuts:  # written out, as every parameter would be another expression to PostgreSQL
-        passed: list[Any] = [(_V.c.breach_at < at, literal_column(str(n))) for n, at in enumerate(cuts)]
-        columns.append(case(*passed, else_=literal_column(str(len(cuts)))).label("passed"))
+    if cuts:
+        ways: list[Any] = [(_V.c.breach_at < _number(at), _number(n)) for n, at in enumerate(cuts)]
+        columns.append(case(*ways, else_=_number(len(cuts))))
     figures = (func.count(), func.sum(_V.c.amount), func.min(_V.c.breach_at))
     query = select(*columns, _V.c.currency, *figures).where(*_where(question))
     query = query.group_by(*columns, _V.c.currency)
@@ -128,6 +128,11 @@ def grouped(
         values, (currency, number, amount, oldest) = tuple(row[:-4]), tuple(row[-4:])
         found.append((values, str(currency), int(number), int(amount or 0), int(oldest)))
     return found
+
+
+def _number(value: int) -> Element:
+    """Written out: to PostgreSQL each parameter of a group would be another expression."""
+    return literal_column(str(int(value)))
 
 
 def violation(connection: Connection, accounts: Sequence[str], violation_id: str) -> Any:
