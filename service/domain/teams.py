@@ -126,6 +126,11 @@ class Rota:
         """All of it, plainly: it changes exactly when somebody's team on some day changes."""
         return [(seller, days, teams) for seller, (days, teams) in sorted(self._steps.items())]
 
+    @property
+    def sellers(self) -> Iterable[str]:
+        """Everybody of whom something is known."""
+        return self._steps
+
     def team_on(self, seller: str, day: int) -> str:
         """The team of a seller on a local day; "" = none."""
         steps = self._steps.get(seller)

@@ -82,7 +82,7 @@ class Addends:
         cut = self.question.cut(self.config)
         last = min(to_day(self.question.last), cut.day)
         filters = stays.on_day(self.filters, last) if level else self.filters
-        ask = Ask(self.config.account_id, self.stored, (), filters)
+        ask = Ask(self.config.account_id, self.stored, (), filters, by_origin=True)
         sign = case((columns.metric.in_(self.metric.takes), -1), else_=1)
         value = func.sum(sign * columns.value)
         keys = [columns.timeline, columns.subject_kind, columns.subject_id, columns.seller]

@@ -145,13 +145,14 @@ def _apart(
 
 def _ask(config: Config, opened: Opened, filters: tuple[Filter, ...]) -> tuple[Ask, int]:
     if opened.is_ranked:
-        return Ask(config.account_id, opened.metric.parts, (), filters), 0
+        return Ask(config.account_id, opened.metric.parts, (), filters, by_origin=True), 0
     first = opened.terms[0]
     if first.level:
         last = min(to_day(opened.question.last), opened.question.cut(config).day)
         filters = stays.on_day(filters, last)
     parts = tuple(dict.fromkeys(term.part for term in opened.terms))
-    return Ask(config.account_id, parts, (), filters, first.within), first.horizon
+    ask = Ask(config.account_id, parts, (), filters, first.within, by_origin=True)
+    return ask, first.horizon
 
 
 def _aged(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from service.domain.config import Config
 from service.domain.period import local_day, to_date, to_day
 from service.kpi import stays
+from service.kpi.parts import CORRECTING
 from service.kpi.question import (
     WHOLE_MONTHS,
     Cells,
@@ -20,7 +21,7 @@ from service.kpi.question import (
     Term,
     columns_of,
 )
-from service.kpi.sums import Ask, Cut, Sum, bases, sums
+from service.kpi.sums import Ask, Cut, Sum, bases, corrections, sums
 
 
 def gather_terms(
@@ -92,6 +93,27 @@ class _Reading(NamedTuple):
         for one in self._sums(self.ask, months=whole):
             number = self.grouper.period_of(one.on)
             yield one.part, self._key(number, one.group, one.on, one.currency), one.value
+        yield from self._corrections()
+
+    def _corrections(self) -> Iterator[tuple[str, Key, int]]:
+        """Corrections go from the team of their own day to that of what they correct."""
+        question, ask, rota = self.question, self.ask, self.config.memberships.rota
+        by_team = "team" in question.dimensions or stays.has_stays(ask.filters)
+        parts = tuple(part for part in ask.parts if part in CORRECTING)
+        movers = stays.movers(self.config, question.last) if by_team and parts else []
+        if not movers:
+            return
+        every = replace(ask, parts=parts, filters=stays.ever(ask.filters))
+        span = (question.first, question.last, self.cut)
+        for one, seller, origin in corrections(self.connection, every, movers, *span):
+            day = to_day(one.on)
+            if rota.team_on(seller, day) == rota.team_on(seller, origin):
+                continue
+            number, currency = self.grouper.period_of(one.on), self.grouper.currency(one.currency)
+            for told_on, sign in ((day, -1), (origin, 1)):
+                if stays.admits(ask.filters, seller, told_on):
+                    group = self.grouper.group(one.group, one.on, told_on)
+                    yield one.part, (number, group, currency), sign * one.value
 
     def levels(self) -> Iterator[tuple[str, Key, int]]:
         """What stands at each period's end (or at the cut): what was before, plus the steps.

@@ -160,15 +160,16 @@ class Grouper:
             return ""
         return told or self._config.currency
 
-    def group(self, values: tuple[str, ...], on: date) -> Group:
-        """The values of the dimensions, as full ids."""
-        return self.of(dict(zip(self._columns, values, strict=True)), on)
+    def group(self, values: tuple[str, ...], on: date, team_on: int = 0) -> Group:
+        """The values of the dimensions, as full ids; `team_on`: another day that the team is of."""
+        return self.of(dict(zip(self._columns, values, strict=True)), on, team_on)
 
-    def of(self, row: Mapping[str, str], on: date) -> Group:
+    def of(self, row: Mapping[str, str], on: date, team_on: int = 0) -> Group:
         """The values of the dimensions of something that counts in a place, as full ids."""
-        return tuple(self._value(d, row, on) for d in self._question.dimensions)
+        day = team_on or to_day(on)
+        return tuple(self._value(d, row, on, day) for d in self._question.dimensions)
 
-    def _value(self, dimension: str, row: Mapping[str, str], on: date) -> str | None:
+    def _value(self, dimension: str, row: Mapping[str, str], on: date, team_on: int) -> str | None:
         account = self._config.account_id
         if dimension == "account":
             return account
@@ -176,7 +177,7 @@ class Grouper:
             return str(on.isoweekday())
         if dimension == "team":
             rota = self._config.memberships.rota
-            return rota.team_on(row["seller"], to_day(on)) or None
+            return rota.team_on(row["seller"], team_on) or None
         if dimension == "person":
             return person_of(self._config, self._persons, row["seller"])
         if dimension in PLAIN:
@@ -205,7 +206,7 @@ def own_filters(config: Config, question: Question) -> tuple[Filter, ...] | None
                 return None
             continue
         if dimension == "team":
-            column, _, own = stays.of_teams(config, op, values, *question.days(config))
+            column, _, own = stays.of_teams(config, op, values, 0, to_day(question.last))
         elif dimension == "person":
             column, own = "seller", sellers_of(config, values)
         elif dimension in PLAIN:

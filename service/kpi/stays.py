@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import and_, false, or_
+from sqlalchemy import Integer, and_, case, cast, false, func, or_
 
 from service.domain.config import Config
 from service.domain.period import to_date, to_day
 from service.domain.teams import Stay
+from service.kpi.contribution import ORIGIN
 
 Filter = tuple[str, str, tuple[Any, ...]]  # column, eq|ne, values
 STAY = "stay"  # the column of a filter whose values are stays
@@ -29,15 +30,22 @@ def of_teams(config: Config, op: str, teams: Sequence[str], begin: int, end: int
     return STAY, op, tuple(stays)
 
 
-def condition(columns: Any, told: Filter) -> Any:
-    """A filter in SQL, on contributions or a rollup."""
+def condition(columns: Any, told: Filter, day: Any = None) -> Any:
+    """A filter in SQL, on contributions or a rollup. `day`: by which teams are told."""
     column, op, values = told
     if column != STAY:
         found = columns[column].in_(values)
     else:
-        day = columns["day"] if "day" in columns else columns["month"] * 100 + 1
-        found = _within(columns, values, day)
+        own = columns["day"] if "day" in columns else columns["month"] * 100 + 1
+        found = _within(columns, values, own if day is None else day)
     return found if op == "eq" else ~found
+
+
+def told_on(columns: Any) -> Any:
+    """The local day by which the team of a contribution is told: a correction's is its origin's."""
+    origin = func.substr(columns.key, func.length(columns.key) - 7)
+    is_correction = columns.key.contains(ORIGIN, autoescape=True)
+    return case((is_correction, cast(origin, Integer)), else_=columns.day)
 
 
 def inside(columns: Any, told: Filter, day: Any) -> Any:
@@ -92,6 +100,12 @@ def admits(filters: Iterable[Filter], seller: str, day: int) -> bool:
         for column, op, stays in filters
         if column == STAY
     )
+
+
+def movers(config: Config, last: date) -> list[str]:
+    """Sellers who had moved by a day."""
+    rota, end = config.memberships.rota, to_day(last)
+    return [seller for seller in rota.sellers if any(day <= end for day in rota.moves(seller))]
 
 
 def cut(

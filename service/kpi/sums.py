@@ -49,6 +49,7 @@ class Ask:
     columns: tuple[str, ...]  # of seller, pipeline, stage, source, reason
     filters: tuple[stays.Filter, ...] = ()
     within: int = 0  # seconds: of a cohort's part only what came so soon; 0 = whenever
+    by_origin: bool = False  # corrections are let through by the team of what they correct
 
     def by_rollup(self, cut: Cut) -> bool:
         """Whether the rollups know all that is asked."""
@@ -62,7 +63,9 @@ class Ask:
     def conditions(self, cut: Cut) -> list[Any]:
         """What contributions have to meet, beside their part and day."""
         columns = _CONTRIBUTION.c
-        found = [columns.at <= cut.at, *_conditions(_CONTRIBUTION, self)]
+        told_on = stays.told_on(columns) if self.by_origin else None
+        found = [columns.at <= cut.at]
+        found += [stays.condition(columns, told, told_on) for told in self.filters]
         if not AGED.isdisjoint(self.parts):
             found.append(columns.at + columns.age <= (cut.known or cut.at))
         if self.within:
@@ -187,6 +190,27 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
         query = query.where(columns.timeline.in_(unsettled(ask.account_id, before, cut)))
     rows = connection.execute(query)
     return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
+
+
+def corrections(
+    connection: Connection, ask: Ask, sellers: Sequence[str], first: date, last: date, cut: Cut
+) -> Iterator[tuple[Sum, str, int]]:
+    """Corrections of what these sellers did on other days: (value, seller, day of its origin).
+
+    Index: ix_contribution_day.
+    """
+    columns = _CONTRIBUTION.c
+    chosen = [columns[column] for column in ask.columns]
+    keys = [columns.metric, columns.day, *chosen, columns.currency, columns.value]
+    query = (
+        select(*keys, columns.seller.label("who"), stays.told_on(columns).label("origin"))
+        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
+        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
+        .where(columns.seller.in_(sellers), stays.told_on(columns) != columns.day)
+        .where(*ask.conditions(cut))
+    )
+    for part, day, *group, currency, value, seller, origin in connection.execute(query):
+        yield Sum(part, to_date(day), tuple(group), currency, int(value)), seller, int(origin)
 
 
 def ever(connection: Connection, account_id: str, parts: Sequence[str]) -> bool:

@@ -20,7 +20,17 @@ from service.store.engine import reading
 from service.store.tables import Contribution
 from tests import world
 from tests.kpi.oracle import deals, inflow
-from tests.kpi.oracle.facts import MONEY, Department, Rows, grouped, midnight, nearest, read, share
+from tests.kpi.oracle.facts import (
+    MONEY,
+    Department,
+    Rows,
+    day_of,
+    grouped,
+    midnight,
+    nearest,
+    read,
+    share,
+)
 from tests.kpi.oracle.making import DIRECTORY, DOCUMENT, END, make, moment
 
 FIRST, LAST = date(2026, 2, 5), date(2026, 4, 12)
@@ -110,7 +120,8 @@ def told_by(rows: list[dict[str, Any]], slug: str, dims: tuple[str, ...]) -> dic
 
 
 def of_sums(told: Department, rows: Rows, grain: Any, dims: Any, **span: date) -> dict[Any, int]:
-    found = grouped(rows(told), grain, dims, span.get("first", FIRST), span.get("last", LAST))
+    first, last = span.get("first", FIRST), span.get("last", LAST)
+    found = grouped(rows(told), grain, dims, first, last, span.get("seen_on"))
     return {k: sum(v) for k, v in found.items() if sum(v)}
 
 
@@ -124,7 +135,8 @@ def of_ratio(
 
 
 def of_values(told: Department, rows: Rows, grain: Any, dims: Any, **span: date) -> dict[Any, Any]:
-    found = grouped(rows(told), grain, dims, span.get("first", FIRST), span.get("last", LAST))
+    first, last = span.get("first", FIRST), span.get("last", LAST)
+    found = grouped(rows(told), grain, dims, first, last, span.get("seen_on"))
     return {k: nearest(v, 50) for k, v in found.items() if nearest(v, 50)}
 
 
@@ -156,7 +168,7 @@ def test_levels_and_ages_are_the_oracles_own(lived: Lived) -> None:
     for on in ENDS:
         at = min(END, midnight(on) + 86_399)
         told = read(lived.facts, at)
-        span = {"first": date.min, "last": date.max}
+        span = {"first": date.min, "last": date.max, "seen_on": min(on, day_of(END))}
         for dims in LEVELLED:
             rows = lived.rows(slugs, dimensions=dims, first=on, last=on)
             for slug, make_rows in LEVELS.items():
