@@ -69,7 +69,8 @@ class Lived:
     def table(self, slugs: list[str], **more: Any) -> kpi.Table:
         question = Question(
             tuple(METRICS[s] for s in slugs), more.pop("dimensions", ()),
-            more.pop("first", FIRST), more.pop("last", LAST), more.pop("grain", None), (),
+            more.pop("first", FIRST), more.pop("last", LAST), more.pop("grain", None),
+            more.pop("filters", ()),
             more.pop("as_of", END), **more,
         )  # fmt: skip
         with reading(self.office.engine) as connection:
@@ -275,6 +276,23 @@ def test_1_sellers_teams_and_days_add_up(lived: Lived) -> None:
     assert {k: v for k, v in by_day.items() if k[0] not in late} == pytest.approx(
         {k: v for k, v in whole.items() if k[0] not in late}, abs=1e-4
     )
+
+
+def test_a_filter_on_a_team_is_its_row(lived: Lived) -> None:
+    """Also while a seller moves, whatever the figure; what is in neither team is in no team."""
+    grain: Any = "week"
+    slugs = [slug for slug, metric in METRICS.items() if "team" in metric.dimensions]
+    rows = lived.rows(slugs, dimensions=("team",), grain=grain)
+    for team, told in (("1", ("eq", ("1",))), (None, ("ne", ("1", "2")))):
+        alone = {
+            (row.get("period"), row["currency"]): row["values"]
+            for row in lived.rows(slugs, grain=grain, filters=(("team", *told),))
+        }
+        own = [row for row in rows if row["team"] == team]
+        assert own
+        for row in own:
+            found = alone[row.get("period"), row["currency"]]
+            assert found == pytest.approx(row["values"], abs=1e-5), (team, row.get("period"))
 
 
 def added(rows: list[dict[str, Any]], slugs: list[str]) -> dict[tuple[str, str], float]:
