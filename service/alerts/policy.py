@@ -181,8 +181,7 @@ def is_after_the_fact(event: Event, config: Config) -> bool:
     told_later, row = config.standards.absence_told_later, event.row
     people = {str(row["seller"]), str(row["owner"])}
     if row["subject_kind"] == "team":
-        team = config.teams.get(str(row["subject_id"]))
-        people.update(team.sellers if team else ())
+        people.update(config.memberships.members(str(row["subject_id"]), row["breach_at"]))
     return any(told_later(seller, row["breach_at"]) for seller in people)
 
 

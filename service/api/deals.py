@@ -72,7 +72,10 @@ def list_deals(
         total = count_deals(connection, selection) if walk.count else None
         counts = _counts(connection, rows[: walk.limit], walk.as_of)
     return walk.answer(
-        rows, lambda row: list(row["position"]), lambda row: show(names, row, counts), total
+        rows,
+        lambda row: list(row["position"]),
+        lambda row: show(names, row, counts, walk.as_of),
+        total,
     )
 
 
@@ -84,7 +87,7 @@ def get_deal(call: CallDep, deal_id: str) -> Response:
         counts = _counts(connection, [row], call.now)
         phone, mail = reach(connection, row["account_id"], row["id"])
     contact = {"has_phone": phone, "has_email": mail}
-    return json_answer({**show(names, row, counts), "contact": contact})
+    return json_answer({**show(names, row, counts, call.now), "contact": contact})
 
 
 @router.get("/deals/{deal_id}/timeline", response_model=Timeline, dependencies=_READ)
@@ -106,9 +109,12 @@ def get_deal_timeline(call: CallDep, page: PageDep, deal_id: str) -> Response:
 
 
 def show(
-    names: Mapping[str, Names], row: Mapping[str, Any], counts: Mapping[tuple[str, str], int]
+    names: Mapping[str, Names],
+    row: Mapping[str, Any],
+    counts: Mapping[tuple[str, str], int],
+    at: Instant,
 ) -> dict[str, Any]:
-    """A deal as it is answered."""
+    """A deal as it is answered, its seller's team that of `at`."""
     account, crm_id = row["account_id"], row["id"]
     own = names[account]
     instants = ("created_at", "updated_at", "stage_since", "closed_at")
@@ -122,7 +128,7 @@ def show(
         "stage": own.stage(row["pipeline"], row["stage"]),
         "status": row["status"],
         "seller": own.seller(row["seller"]),
-        "team": own.team(row["seller"]),
+        "team": own.team(row["seller"], at),
         "source": row["source"],
         "amount": money(row["amount"], row["currency"]),
         **{name: iso(row[name]) for name in instants},

@@ -226,13 +226,16 @@ def list_teams(call: CallDep, page: PageDep) -> Response:
     """Teams of the settings, else the CRM's groups; equal ones of several accounts are one."""
     walk = page.walk(call)
     with call.read() as connection:
-        fresh(call, connection)
         names = visible_names(call, connection)
+        fresh(call, connection, [own.config.memberships.day_of(call.now) for own in names.values()])
     teams: dict[str, Row] = {}
     for own in names.values():
         for team in own.config.teams.values():
+            members = own.config.memberships.members(team.id, call.now)
+            if team.former and not members:
+                continue
             row = teams.setdefault(team.id, {"id": team.id, "name": team.name, "sellers": []})
-            row["sellers"] += [own.seller(seller) for seller in team.sellers]
+            row["sellers"] += [own.seller(seller) for seller in members]
     return _listed(walk, list(teams.values()))
 
 
@@ -243,7 +246,7 @@ def _seller(names: Names, seller: directory.Seller, now: Instant) -> Row:
         "account": names.id,
         "crm_id": seller.id,
         "name": seller.name,
-        "team": names.team(seller.id),
+        "team": names.team(seller.id, now),
         "person": own.person if own else None,
         "active": seller.active and seller.listed,
         "timezone": seller.timezone,

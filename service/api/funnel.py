@@ -65,6 +65,7 @@ def funnel(
     last: ToParam = None,
     mode: Mode = "cohort",
     seller: ListParam = None,
+    team: ListParam = None,
     source: ListParam = None,
     strict: FlagParam = None,
     as_of: AsOf = None,
@@ -76,6 +77,7 @@ def funnel(
     whenever they had entered, and who is there at its end; `conversion` is further / (further +
     lost). `from_start` compares the entries with those of the first stage. `median_seconds` and
     `p90_seconds`: all stays in the stage, of deals that left it in the span (`left`; null under 5).
+    `team`: the seller's at the entry (`open_now` by period: at its end).
     """
     if first is None or last is None or first > last:
         raise bad_parameter(
@@ -88,6 +90,7 @@ def funnel(
         own, found = _pipeline(names, pipeline)
         filters: list[Filter] = [("pipeline", "eq", (full_id(own.id, found.id) or "",))]
         filters += [("seller", "eq", seller)] if seller else []
+        filters += [("team", "eq", team)] if team else []
         filters += [("source", "eq", source)] if source else []
         shown = _METRICS if mode == "cohort" else _OF_PERIOD
         question = Question(

@@ -1,6 +1,6 @@
 """The hygiene index: one number per seller, team and account, its trend, what costs most points."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -18,7 +18,9 @@ from service.api.problems import bad_parameter
 from service.api.router import Router
 from service.api.schemas import Listed, LocalDate, Ref, Wire
 from service.domain.instant import Instant
-from service.kpi.hygiene import Kept, of_sellers
+from service.domain.period import day_start, local_date, to_day
+from service.kpi import stays
+from service.kpi.hygiene import Kept, of_spans
 from service.rules.words import rule_name
 from service.store.handles import Connection
 
@@ -119,15 +121,16 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     first, last, at = span
     days = (last - first).days + 1
-    now = _grouped(of_sellers(connection, names.config, first, last, at), names, by)
+    now = _grouped(connection, names, span, by)
     earlier = (first - timedelta(days=days), first - timedelta(days=1), at)
-    before = _grouped(of_sellers(connection, names.config, *earlier), names, by)
+    before = _grouped(connection, names, earlier, by)
+    end = min(at, day_start(to_day(last + timedelta(days=1)), names.config.timezone) - 1)
     for group, kept in now.items():
         was = before[group].index if group in before else None
         yield {
             "account": names.id,
             "seller": names.seller(group) if by == "seller" else None,
-            "team": names.team(group) if by == "seller" else _team(names, group, by),
+            "team": names.team(group, end) if by == "seller" else _team(names, group, by),
             "index": kept.index,
             "previous": was,
             "change": None if was is None or kept.index is None else round(kept.index - was, 6),
@@ -151,12 +154,23 @@ def _team(names: Names, group: str, by: By) -> dict[str, Any] | None:
     return {"id": team.id, "name": team.name} if by == "team" and team else None
 
 
-def _grouped(found: Mapping[str, Kept], names: Names, by: By) -> dict[str, Kept]:
-    """Sellers, teams, or the whole account; who is in no team stands in no row of teams."""
+def _grouped(
+    connection: Connection, names: Names, span: tuple[date, date, Instant], by: By
+) -> dict[str, Kept]:
+    """Sellers, teams, or the whole account; who is in no team stands in no row of teams.
+
+    Where somebody moves within the span, each team has what its sellers did while they were there,
+    and what they hold at its end.
+    """
+    config, (first, last, at) = names.config, span
     groups: dict[str, Kept] = {}
-    for seller, kept in found.items():
-        team = names.config.team_of(seller)
-        group = seller if by == "seller" else names.id if by == "account" else team and team.id
-        if group:
-            groups.setdefault(group, Kept()).add(kept)
+    if by == "team":
+        last = max(first, min(last, local_date(at, config.timezone)))
+    spans = stays.cut(config, first, last, by_team=by == "team")
+    for seller, told in of_spans(connection, config, spans, at).items():
+        for (begin, _), kept in zip(spans, told, strict=True):
+            team = config.memberships.rota.team_on(seller, to_day(begin))
+            group = {"seller": seller, "account": names.id, "team": team}[by]
+            if group:
+                groups.setdefault(group, Kept()).add(kept)
     return groups

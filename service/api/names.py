@@ -8,6 +8,7 @@ from typing import Any
 from service.api.deps import Call
 from service.api.params import Filters, is_id, value_of
 from service.domain.config import Config
+from service.domain.instant import Instant
 from service.domain.ports import Adapter
 from service.domain.ports import Connection as Portal
 from service.rules.book import RuleBook
@@ -15,6 +16,7 @@ from service.rules.schema import RuleModel
 from service.store import rule_files
 from service.store.accounts import AccountRow, accounts, load_config
 from service.store.handles import Connection
+from service.store.reads.conditions import Stay
 
 MOST_CONFIGS = 2000
 
@@ -129,9 +131,9 @@ class Names:
             return None
         return {"id": full_id(self.id, seller_id), "name": self.config.seller_name(seller_id)}
 
-    def team(self, seller_id: str | None) -> dict[str, Any] | None:
-        """The team of a seller as `{"id", "name"}`; None for none."""
-        team = self.config.team_of(seller_id) if seller_id else None
+    def team(self, seller_id: str | None, at: Instant) -> dict[str, Any] | None:
+        """The team of a seller at an instant as `{"id", "name"}`; None for none."""
+        team = self.config.team_of(seller_id, at) if seller_id else None
         return {"id": team.id, "name": team.name} if team else None
 
     def pipeline(self, pipeline_id: str) -> dict[str, Any] | None:
@@ -197,11 +199,18 @@ def chosen(names: Mapping[str, Names], filters: Filters) -> dict[str, Names]:
     }
 
 
-def team_members(names: Mapping[str, Names], filters: Filters) -> dict[str, list[tuple[str, str]]]:
-    """(account, seller) pairs by team id, over all these accounts; empty if nobody asks."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def team_members(names: Mapping[str, Names], filters: Filters) -> dict[str, list[Stay]]:
+    """Who is in a team when, by team id, over all these accounts; empty if nobody asks."""
+    found: dict[str, list[Stay]] = {}
     asked = any(condition.field == "team" for condition in filters)
     for account, account_names in names.items() if asked else ():
-        for team in account_names.config.teams.values():
-            found.setdefault(team.id, []).extend((account, seller) for seller in team.sellers)
+        known = account_names.config.memberships
+        for team in account_names.config.teams:
+            found.setdefault(team, []).extend(Stay(account, *stay) for stay in known.stays(team))
     return found
+
+
+def team_moves(names: Mapping[str, Names]) -> list[Instant]:
+    """Instants at which anybody's team changes, over all these accounts, in order."""
+    edges = (edge for own in names.values() for edge in own.config.memberships.all_edges)
+    return sorted(set(edges))

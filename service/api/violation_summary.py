@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.api.deps import Call
-from service.api.names import Names, full_id, rules_of
+from service.api.names import Names, full_id, rules_of, team_moves
 from service.domain.instant import Instant, iso
 from service.rules.words import rule_name
 from service.store.handles import Connection
@@ -47,8 +47,10 @@ def rows_by(
     """
     columns = list(dict.fromkeys(["account_id", *(_COLUMNS[name] for name in by)]))
     sums: dict[tuple[tuple[str | None, ...], str], _Sum] = {}
-    for values, currency, count, amount, oldest in grouped(connection, question, columns):
-        row = dict(zip(columns, values, strict=True))
+    cuts = team_moves(names) if "team" in by else []
+    for values, currency, count, amount, oldest in grouped(connection, question, columns, cuts):
+        row = dict(zip(columns, values, strict=False))
+        row["since"] = ([0, *cuts])[values[-1]] if cuts else 0
         account = names[row["account_id"]]
         group = tuple(_value(account, name, row) for name in by)
         total = sums.setdefault((group, currency), _Sum())
@@ -60,15 +62,16 @@ def rows_by(
     return [_shown(labels, by, group, currency, total) for (group, currency), total in order]
 
 
-def _value(names: Names, dimension: str, row: Mapping[str, str]) -> str | None:
+def _value(names: Names, dimension: str, row: Mapping[str, Any]) -> str | None:
     if dimension == "account":
-        return row["account_id"]
+        return names.id
     if dimension == "team":
-        team = names.team(row["seller"])
-        return team["id"] if team else None
+        team = names.team(row["seller"], row["since"])
+        return str(team["id"]) if team else None
     if dimension in ("seller", "pipeline"):
         return full_id(names.id, row[dimension])
-    return row[dimension]
+    found: str = row[dimension]
+    return found
 
 
 def _sortable(key: tuple[tuple[str | None, ...], str]) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class Viewer:
             "deal": self._deal(row),
             "seller": names.seller(row["seller"]),
             "owner": names.seller(row["owner"]),
-            "team": names.team(row["seller"]),
+            "team": names.team(row["seller"], row["breach_at"]),
             "pipeline": names.pipeline(row["pipeline"]),
             "amount": money(row["amount"], row["currency"]) if row["currency"] else None,
             "since": iso(row["since"]),

@@ -126,7 +126,7 @@ class _Desk:
         return {(part, group): value for (part, group, _), value in found.items()}
 
     def _holding(self, who: str) -> Holding:
-        team = self._config.team_of(who)
+        team = self._config.team_of(who, self._at)
         return Holding(
             who, team.id if team else "", self._now.get((self._weighted, who), 0),
             self._config.limit(who, self._at), absence(self._config, who, self._at) is None,
@@ -150,7 +150,7 @@ class _Desk:
         }
         return {
             "seller": names.seller(who),
-            "team": names.team(who),
+            "team": names.team(who, at),
             **counts,
             "open_deals": self._now.get(("deals_open", who), 0),
             "weighted": held,

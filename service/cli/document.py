@@ -15,7 +15,7 @@ _COMMENTS = {
     "work": 'working hours; exceptions: {2026-12-31: "10:00-15:00", 2027-01-11: off}',
     "pipelines": "exclude: [...], or per pipeline: qualified_from, late_from, required, limits",
     "fields": "source, budget, loss_reason, close_date, paid: a field's title or id, or default",
-    "teams": "title: [sellers]; default: the CRM's groups",
+    "teams": "title: [sellers], or {id, from, to} with days; default: the CRM's groups",
     "sellers": "per seller: limit, limits, newcomer_until, telegram, absent, week",
     "receipts_from": "won: amounts of won deals; payments: changes of the field `fields.paid`",
     "same_inquiry_hours": "a client's next form in one pipeline so soon is the same inquiry",

@@ -5,11 +5,19 @@ Names of pipelines, stages, fields and sellers may be given by CRM id or by titl
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from service.domain.bulk import Limit
 from service.domain.span import Span
@@ -91,6 +99,64 @@ class Absence(_Model):
         return str(value) if value is not None else value
 
 
+def _read_day(value: Any) -> Any:
+    if value is None or isinstance(value, date):  # YAML reads a date
+        return value and value.isoformat()
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        msg = f"{str(value)[:40]!r} is no date; write 2026-12-31"
+        raise ValueError(msg) from None
+
+
+class Member(_Model):
+    """A seller of a team: by id or name alone, or with the days (both inclusive) that he is in it.
+
+    Days of the settings in force hold over what earlier settings said of them.
+    """
+
+    id: str | int
+    from_: str | None = Field(None, alias="from")
+    to: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, value: Any) -> Any:
+        return {"id": value} if isinstance(value, str | int) else value
+
+    @field_validator("from_", "to", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        return _read_day(value)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Member":
+        if self.from_ is not None and self.to is not None and self.from_ > self.to:
+            msg = f"to: {self.to} lies before from: {self.from_}"
+            raise ValueError(msg)
+        return self
+
+    @model_serializer
+    def _short(self) -> str | int | dict[str, str | int]:
+        """As it is written: a seller without days is his id or name alone."""
+        days = {name: day for name, day in (("from", self.from_), ("to", self.to)) if day}
+        return {"id": self.id, **days} if days else self.id
+
+    @property
+    def first(self) -> date | None:
+        """The first day; None = whenever the settings are in force."""
+        return date.fromisoformat(self.from_) if self.from_ else None
+
+    @property
+    def last(self) -> date | None:
+        """The last day; None = whenever the settings are in force."""
+        return date.fromisoformat(self.to) if self.to else None
+
+
+TeamLines = Mapping[str, Sequence[Member]]
+"""By team: who is in it, as the settings say it."""
+
+
 class SellerSettings(_Model):
     """What differs for one seller."""
 
@@ -111,13 +177,7 @@ class SellerSettings(_Model):
     @field_validator("newcomer_until", mode="before")
     @classmethod
     def _day(cls, value: Any) -> Any:
-        if value is None or isinstance(value, date):  # YAML reads a date
-            return value and value.isoformat()
-        try:
-            return date.fromisoformat(str(value)).isoformat()
-        except ValueError:
-            msg = f"{str(value)[:40]!r} is no date; write 2026-12-31"
-            raise ValueError(msg) from None
+        return _read_day(value)
 
 
 class RuleSettings(_Model):
@@ -214,7 +274,7 @@ class AccountDocument(_Model):
         description="a client's next form in one pipeline within so many hours of a deal of his is "
         "the same inquiry; 0 = each counts",
     )
-    teams: dict[str, list[str | int]] = {}
+    teams: dict[str, list[Member]] = {}
     sellers: dict[str, SellerSettings] = {}
     limits: dict[str, int] = {}  # open_deals open_tasks due_today overdue_tasks hot_deals
     team_limits: dict[str, dict[str, int]] = {}  # team -> the same for each of its sellers

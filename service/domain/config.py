@@ -15,27 +15,20 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from service.domain.absences import Leave, with_leaves
-from service.domain.account import AccountDocument, PipelineSettings, SellerSettings
+from service.domain.account import AccountDocument, PipelineSettings, SellerSettings, TeamLines
 from service.domain.calendar import WorkCalendar, make_calendar
 from service.domain.directory import Directory, Pipeline, StageKind, fixed_kind
 from service.domain.instant import Instant
+from service.domain.memberships import Memberships
 from service.domain.named import find, read_date
 from service.domain.standards import DEFAULT_LIMITS, Standards
+from service.domain.teams import Team
 from service.errors import ConfigError
 
 T = TypeVar("T")
 DEFAULT_LIMIT = DEFAULT_LIMITS["open_deals"]
 VIRTUAL_FIELDS = frozenset({"contact", "phone", "budget", "source", "company"})
 _SPAM_WORDS = ("спам", "дубль", "нецелев", "тест", "spam", "duplicate", "test")
-
-
-@dataclass(frozen=True)
-class Team:
-    """Sellers that work together. `id` is the CRM group's or the title from the settings."""
-
-    id: str
-    name: str
-    sellers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +44,7 @@ class Config:
     connected_at: Instant = 0
     lang: str = "ru"
     leaves: tuple[Leave, ...] = ()  # absences entered over the API
+    team_versions: tuple[tuple[Instant, TeamLines], ...] = ()  # of all settings, by time
     _calendars: dict[str, WorkCalendar] = field(default_factory=dict, repr=False, compare=False)
     _faults: dict[str, None] = field(default_factory=dict, repr=False, compare=False)
 
@@ -104,29 +98,18 @@ class Config:
         return self.standards.limit("open_deals", seller_id, at)
 
     @cached_property
+    def memberships(self) -> Memberships:
+        """Who is in which team when."""
+        return Memberships(self)
+
+    @property
     def teams(self) -> dict[str, Team]:
-        """Teams of the settings, else the CRM's groups."""
-        if self.document.teams:
-            return {
-                name: Team(name, name, tuple(self._all(self.seller_id, members, f"teams.{name}")))
-                for name, members in self.document.teams.items()
-            }
-        groups: dict[str, Team] = {}
-        for seller in self.directory.sellers:
-            if seller.group is None:
-                continue
-            known = groups.get(seller.group)
-            members = (*(known.sellers if known else ()), seller.id)
-            groups[seller.group] = Team(seller.group, seller.group_name or seller.group, members)
-        return groups
+        """Teams of the settings, else the CRM's groups; also those of the past."""
+        return self.memberships.teams
 
-    @cached_property
-    def _team_by_seller(self) -> dict[str, Team]:
-        return {s: team for team in self.teams.values() for s in team.sellers}
-
-    def team_of(self, seller_id: str) -> Team | None:
-        """The team of a seller."""
-        return self._team_by_seller.get(seller_id)
+    def team_of(self, seller_id: str, at: Instant | None) -> Team | None:
+        """The team of a seller at an instant; None = the one that he is in last."""
+        return self.memberships.team_at(seller_id, at)
 
     def seller_name(self, seller_id: str) -> str | None:
         """The name as the CRM tells it; None = unknown."""
@@ -326,8 +309,9 @@ class Config:
     @cached_property
     def problems(self) -> tuple[str, ...]:
         """Names in the settings that the portal does not know; they are ignored."""
-        for resolved in (self.sellers, self.teams, self.excluded, self.pipelines, self._required):
+        for resolved in (self.sellers, self.excluded, self.pipelines, self._required):
             len(resolved)
+        self._faults.update(dict.fromkeys(self.memberships.check()))
         _ = (self.source_field, self.loss_reason_field, self.budget_field, self.close_date_field)
         _ = self.paid_field
         for pipeline_id, own in self.pipelines.items():
@@ -378,9 +362,10 @@ class Config:
         document = self.document.model_dump(mode="json", exclude=left_out, by_alias=True)
         directory = msgspec.to_builtins(self.directory)
         leaves = [one.digested for one in self.leaves if not one.removed]
-        packed = msgspec.json.encode(
-            [document, str(self.timezone), self.currency, directory, leaves], order="deterministic"
-        )
+        said = [document, str(self.timezone), self.currency, directory, leaves]
+        if self.document.teams or len(self.team_versions) > 1:
+            said.append(self.memberships.rota.told)
+        packed = msgspec.json.encode(said, order="deterministic")
         return blake2b(packed, digest_size=9).hexdigest()
 
     @property

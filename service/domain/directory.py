@@ -21,7 +21,10 @@ class StageKind(StrEnum):
 
 
 class Seller(msgspec.Struct, frozen=True, kw_only=True):
-    """A CRM user. `activity`: (instant, active) steps, oldest first; empty = always as `active`."""
+    """A CRM user. `activity`: (instant, active) steps, oldest first; empty = always as `active`.
+
+    `groups`: (instant, group, its name) steps in the same way, as they were seen.
+    """
 
     id: str
     name: str
@@ -32,6 +35,7 @@ class Seller(msgspec.Struct, frozen=True, kw_only=True):
     listed: bool = True
     timezone: str | None = None
     activity: tuple[tuple[Instant, bool], ...] = ()
+    groups: tuple[tuple[Instant, str | None, str | None], ...] = ()
 
     def active_at(self, at: Instant) -> bool:
         """Whether the user could work at `at`."""

@@ -237,24 +237,33 @@ class Meter:
 
     def take(self, pieces: Pieces) -> Taken:
         """The integrals over these pieces; a deal open for under an hour of them is left out."""
-        cells = self._levels.take(pieces)
-        for short in _short(self._changes[self._levels.inside], pieces):
-            sum_up(cells, ((key, -value) for key, value in short.cells.items()))
-        return Taken(cells)
+        return self.take_apart([pieces])[0]
+
+    def take_apart(self, parts: Sequence[Pieces]) -> list[Taken]:
+        """The integrals over each part of a time; left out is what is short in all of it."""
+        found, inside = [], slice(0)
+        for number, pieces in enumerate(parts):
+            found.append(Taken(self._levels.take(pieces)))
+            now = self._levels.inside
+            inside = slice(inside.start if number else now.start, now.stop)
+        for short in _short(self._changes[inside], parts):
+            for taken, own in zip(found, short, strict=True):
+                sum_up(taken.cells, ((key, -value) for key, value in own.cells.items()))
+        return found
 
 
-def _short(changes: Sequence[Change], pieces: Pieces) -> Iterator[Taken]:
-    """Deals that were open for less than an hour of the pieces."""
+def _short(changes: Sequence[Change], parts: Sequence[Pieces]) -> Iterator[list[Taken]]:
+    """Deals that were open for less than an hour of all parts."""
     by_deal: dict[str, list[Change]] = {}
     for change in changes:
         by_deal.setdefault(change.deal, []).append(change)
-    worked = Worked(pieces)
+    worked = [Worked(pieces) for pieces in parts]
     for told in by_deal.values():
         before = _before(told)
-        if before is not None and _seconds_open(before, told, worked) < SHORT_SECONDS:
-            cells = {key: level * worked.seconds for key, level in before.items()}
-            sum_up(cells, ((c.key, c.delta * worked.after(c.at)) for c in told))
-            yield Taken(cells)
+        if before is not None:
+            open_for = sum(_seconds_open(before, told, one) for one in worked)
+            if open_for < SHORT_SECONDS:
+                yield [_taken(before, told, one) for one in worked]
 
 
 def _seconds_open(before: Mapping[Key, int], told: Sequence[Change], worked: Worked) -> int:
@@ -262,6 +271,12 @@ def _seconds_open(before: Mapping[Key, int], told: Sequence[Change], worked: Wor
     stood = sum(level for (rule, _), level in before.items() if not rule)
     moved = sum(c.delta * worked.after(c.at) for c in told if not c.rule)
     return stood * worked.seconds + moved
+
+
+def _taken(before: Mapping[Key, int], told: Sequence[Change], worked: Worked) -> Taken:
+    cells = {key: level * worked.seconds for key, level in before.items()}
+    sum_up(cells, ((c.key, c.delta * worked.after(c.at)) for c in told))
+    return Taken(cells)
 
 
 def _before(told: Sequence[Change]) -> dict[Key, int] | None:

@@ -9,7 +9,7 @@ from service.domain.instant import Instant
 def merge(old: Directory, new: Directory, now: Instant) -> Directory:
     """The new directory, with what the CRM no longer lists kept by name (and marked so)."""
     known = {seller.id: seller for seller in old.sellers}
-    sellers = [_with_activity(known.get(s.id), s, now) for s in new.sellers]
+    sellers = [_with_past(known.get(s.id), s, now) for s in new.sellers]
     listed = {seller.id for seller in new.sellers}
     gone = [s for s in old.sellers if s.id not in listed]
     sellers += [_gone_seller(s, new.complete_users, now) for s in gone]
@@ -21,6 +21,17 @@ def merge(old: Directory, new: Directory, now: Instant) -> Directory:
         loss_reasons=tuple(sorted(reasons.values(), key=lambda r: r.id)),
         telephony=old.telephony or new.telephony,
     )
+
+
+def _with_past(old: Seller | None, new: Seller, now: Instant) -> Seller:
+    """What a seller was before: whether he was active, in which groups."""
+    if old is None:
+        return _with_activity(None, new, now)
+    groups = old.groups
+    if old.group != new.group:
+        before = groups or ((0, old.group, old.group_name),)
+        groups = (*before, (now, new.group, new.group_name))
+    return replace(_with_activity(old, new, now), groups=groups)
 
 
 def _with_activity(old: Seller | None, new: Seller, now: Instant) -> Seller:

@@ -223,12 +223,13 @@ class Standards:
         """A seller's limit of `open_deals`, `open_tasks`, ...; 0 = not judged.
 
         His own, else his team's, else the account's. Of the latter two a newcomer has a share at
-        `at`, rounded down, at least one; without `at` he counts as one of the others.
+        `at`, rounded down, at least one; without `at` he counts as one of the others, and as in the
+        team that he is in last.
         """
         own = self._own_limit(name, seller)
         if own is not None:
             return own
-        document, team = self._config.document, self._config.team_of(seller)
+        document, team = self._config.document, self._config.team_of(seller, at)
         normal = document.limits.get(name, DEFAULT_LIMITS[name])
         if team is not None:
             normal = self.team_limits.get(team.id, {}).get(name, normal)
@@ -335,10 +336,12 @@ class Standards:
         for known in self._config.directory.sellers:
             if known.activity:
                 found.setdefault(known.id, set()).update(at for at, _ in known.activity if at > 0)
+            if moves := self._config.memberships.edges(known.id):
+                found.setdefault(known.id, set()).update(moves)
         return {seller: tuple(sorted(edges)) for seller, edges in found.items()}
 
     def edges(self, seller: str) -> tuple[Instant, ...]:
-        """Instants at which a seller goes away, comes back, leaves, is blocked, is new no more."""
+        """Instants at which a seller goes away, comes, leaves, is blocked, new no more, moves."""
         return self._edges.get(seller, ())
 
     @property

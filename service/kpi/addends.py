@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, and_, case, func, literal, or_, select
 
 from service.domain.config import Config
 from service.domain.period import to_day
-from service.kpi import sources
+from service.kpi import sources, stays
 from service.kpi.metric import Metric
 from service.kpi.question import Filter, Question
 from service.kpi.reach import Piece
@@ -80,14 +80,15 @@ class Addends:
         """Each subject's addends: of a flow by their instants, of a level all together."""
         columns, level = _C.c, self.metric.kind == "level"
         cut = self.question.cut(self.config)
-        ask = Ask(self.config.account_id, self.stored, (), self.filters)
+        last = min(to_day(self.question.last), cut.day)
+        filters = stays.on_day(self.filters, last) if level else self.filters
+        ask = Ask(self.config.account_id, self.stored, (), filters, by_origin=True)
         sign = case((columns.metric.in_(self.metric.takes), -1), else_=1)
         value = func.sum(sign * columns.value)
         keys = [columns.timeline, columns.subject_kind, columns.subject_id, columns.seller]
         keys += [columns.currency] if level else [columns.currency, columns.at, columns.key]
         own = [func.max(columns.at).label("at"), columns.seller.label("key")] if level else []
         first = _BEGINNING if level else self.question.first
-        last = min(to_day(self.question.last), cut.day)
         return (
             select(*keys, *own, literal(self.metric.slug).label("metric"), value.label("value"))
             .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))

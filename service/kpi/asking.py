@@ -12,7 +12,7 @@ from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.span import Span
 from service.domain.story import DealState, LeadState, Story, Touch
-from service.kpi.contribution import Contribution, of_deal
+from service.kpi.contribution import Contribution, corrects, of_deal
 from service.kpi.parts import restated
 
 QUALIFIED_SECONDS = 14 * 86_400  # of lead_quality: within these
@@ -72,9 +72,9 @@ class _Inquiry:
         for at, out in verdicts:
             value, age = (-1 if out else 1), max(0, at - self.at)
             left = self.row._replace(metric="inquiries_left", key=str(at), at=at, value=value)
-            yield left
-            part = restated("inquiries_left")
-            yield left._replace(metric=part, key=f"{at}-", value=-value)
+            zone, part = self.config.timezone, restated("inquiries_left")
+            yield corrects(left, self.at, zone)
+            yield corrects(left._replace(metric=part, key=f"{at}-", value=-value), self.at, zone)
             yield left._replace(metric=part, key=f"{at}:{age}", at=self.at, value=value, age=age)
 
 

@@ -76,7 +76,7 @@ def _members(past: Past, scope: Scope) -> list[str] | None:
     team, seller = scope
     if seller:
         return [seller]
-    return list(past.config.teams[team].sellers) if team else None
+    return list(past.config.memberships.members(team, past.now)) if team else None
 
 
 def _rate(past: Past, name: str, sellers: list[str] | None, given: Fraction | None) -> Rate:

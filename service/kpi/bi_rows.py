@@ -8,7 +8,8 @@ from typing import Any
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.period import Period, local_date
+from service.domain.period import Period, local_date, to_date
+from service.domain.teams import LAST_DAY
 from service.kpi.metric import KINDS as WIRE_KINDS
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
@@ -25,8 +26,8 @@ MONTHS = {
     "en": "January February March April May June July August September October November December",
 }
 KINDS = (
-    "accounts", "places", "sellers", "pipelines", "stages", "rules", "loss_reasons", "task_kinds",
-    "metrics", "calendar",
+    "accounts", "places", "sellers", "stays", "pipelines", "stages", "rules", "loss_reasons",
+    "task_kinds", "metrics", "calendar",
 )  # fmt: skip
 
 
@@ -59,6 +60,8 @@ def rows_of(
         yield from _metrics(own, lang)
     elif kind == "sellers":
         yield from _sellers(own, now)
+    elif kind == "stays":
+        yield from _stays(own)
     elif kind in ("accounts", "places"):
         yield _account(own) if kind == "accounts" else _place(own)
     else:
@@ -102,7 +105,7 @@ def _place(own: Origin) -> Row:
 
 def _sellers(own: Origin, now: int) -> Iterator[Row]:
     for seller in own.config.directory.sellers:
-        team = own.config.team_of(seller.id)
+        team = own.config.team_of(seller.id, now)
         settings = own.config.sellers.get(seller.id)
         yield {
             "id": _full_id(own.id, seller.id), "account_id": own.id, "crm_id": seller.id,
@@ -112,6 +115,18 @@ def _sellers(own: Origin, now: int) -> Iterator[Row]:
             "active": seller.active and seller.listed, "timezone": seller.timezone,
             "open_deals_limit": own.config.limit(seller.id, now) or None,
         }  # fmt: skip
+
+
+def _stays(own: Origin) -> Iterator[Row]:
+    """Who is in which team from which local day to which."""
+    known, end = own.config.memberships, days_of(date.max)
+    for team in known.teams.values():
+        for seller, first, last in known.rota.stays(team.id):
+            yield {
+                "account_id": own.id, "crm_id": seller, "team_id": team.id, "team_name": team.name,
+                "first": days_of(to_date(first)) if first else 0,
+                "last": days_of(to_date(last)) if last < LAST_DAY else end,
+            }  # fmt: skip
 
 
 def _pipelines(own: Origin) -> Iterator[Row]:

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from service.domain.instant import Instant
+from service.domain.period import local_day
 from service.domain.story import DealState, Story
+
+ORIGIN = "<"  # before the local day of what a contribution corrects, at the end of its key
 
 
 class Contribution(NamedTuple):
@@ -44,6 +48,17 @@ def of_money(
         metric, "deal", story.id, key, at, state.responsible, state.pipeline, state.stage,
         state.source or "", value, currency,
     )  # fmt: skip
+
+
+def corrects(row: Contribution, origin: Instant, zone: ZoneInfo) -> Contribution:
+    """A correction: it counts for the team of what it corrects (kpis.md 1.9), which began then.
+
+    The local day of that stands at the end of its key, if it is another one.
+    """
+    day = local_day(origin, zone)
+    if day == local_day(row.at, zone):
+        return row
+    return row._replace(key=f"{row.key}{ORIGIN}{day}")
 
 
 def state_at(states: Sequence[DealState], at: Instant) -> DealState | None:

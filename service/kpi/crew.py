@@ -80,7 +80,7 @@ def held_at_ends(reach: Reach) -> Iterator[Mapping[str, int]]:
 
 def _worked(reach: Reach) -> Iterator[Piece]:
     for number, (start, end) in enumerate(reach.edges):
-        for seller in judged_at(reach.config, reach.ends[number]):
+        for seller in judged_at(reach.config, reach.period_end(number)):
             seconds = reach.worked(seller, number).seconds
             if seconds and reach.admits({"seller": seller}):
                 yield Piece(WORKED, number, start, end, seconds, seller, "seller", seller)

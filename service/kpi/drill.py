@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, or_, select
 
 from service.domain.config import Config
+from service.domain.period import to_day
+from service.kpi import stays
 from service.kpi.addends import Addends, is_apart, order_of
 from service.kpi.gathering import cut_of
 from service.kpi.metric import Metric
@@ -143,10 +145,14 @@ def _apart(
 
 def _ask(config: Config, opened: Opened, filters: tuple[Filter, ...]) -> tuple[Ask, int]:
     if opened.is_ranked:
-        return Ask(config.account_id, opened.metric.parts, (), filters), 0
+        return Ask(config.account_id, opened.metric.parts, (), filters, by_origin=True), 0
     first = opened.terms[0]
+    if first.level:
+        last = min(to_day(opened.question.last), opened.question.cut(config).day)
+        filters = stays.on_day(filters, last)
     parts = tuple(dict.fromkeys(term.part for term in opened.terms))
-    return Ask(config.account_id, parts, (), filters, first.within), first.horizon
+    ask = Ask(config.account_id, parts, (), filters, first.within, by_origin=True)
+    return ask, first.horizon
 
 
 def _aged(

@@ -6,7 +6,7 @@ from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.story import DealState, Story
-from service.kpi.contribution import Contribution, of_deal, place_at
+from service.kpi.contribution import Contribution, corrects, of_deal, place_at
 
 
 def of_efforts(story: Story, states: Sequence[DealState], config: Config) -> Iterator[Contribution]:
@@ -51,7 +51,8 @@ def _spent(
         ("proposals_won", int(proposed is not None and proposed.at <= won.at)),
     ):
         if value:
-            yield of_deal(story, part, str(now.at), now.at, won, value)
+            row = of_deal(story, part, str(now.at), now.at, won, value)
+            yield corrects(row, won.at, config.timezone)
 
 
 def _proposed(states: Sequence[DealState], config: Config) -> DealState | None:

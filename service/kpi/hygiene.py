@@ -56,13 +56,22 @@ class Ledger:
     before: dict[Key, int] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
 
-    def over(self, spans: Sequence[Span], at: Instant) -> Iterator[tuple[Taken, dict[str, int]]]:
-        """(integrals, open deals by pipeline at the end) of spans in order, as far as `at`."""
+    def over(
+        self, periods: Sequence[Sequence[Span]], at: Instant
+    ) -> Iterator[tuple[list[Taken], dict[str, int]]]:
+        """(integrals over its spans, open deals by pipeline at the end) of each period in order.
+
+        As far as `at`. What was open for under an hour of a period counts in none of its spans.
+        """
         meter = Meter(self.before, self.changes)
-        for first, last in spans:
-            pieces = [piece for _, day in self.days(first, last, at) for piece in day]
-            taken = meter.take(pieces) if pieces else Taken()
-            yield taken, meter.stand_at(_end(self.config, last, at))
+        for spans in periods:
+            parts = [
+                [piece for _, day in self.days(first, last, at) for piece in day]
+                for first, last in spans
+            ]
+            taken = iter(meter.take_apart([pieces for pieces in parts if pieces]))
+            told = [next(taken) if pieces else Taken() for pieces in parts]
+            yield told, meter.stand_at(_end(self.config, spans[-1][1], at))
 
     def days(
         self, first: date, last: date, at: Instant
@@ -87,14 +96,26 @@ def of_sellers(
     connection: Connection, config: Config, first: date, last: date, at: Instant
 ) -> dict[str, Kept]:
     """By seller, for local days `[first, last]` as far as they lie before `at`."""
+    found = of_spans(connection, config, [(first, last)], at)
+    return {seller: kept for seller, (kept,) in found.items()}
+
+
+def of_spans(
+    connection: Connection, config: Config, spans: Sequence[Span], at: Instant
+) -> dict[str, list[Kept]]:
+    """The same for each of the spans of one period; open deals are those of the period's end."""
     found = {}
+    first, last = spans[0][0], spans[-1][1]
     for seller, ledger in ledgers(connection, config, first, last, at).items():
-        kept = Kept()
+        kept = [Kept() for _ in spans]
         by_day = Meter(ledger.before, ledger.changes)
         for on, pieces in ledger.days(first, last, at):
-            kept.days[on] = by_day.take(pieces)
-        for kept.whole, opened in ledger.over([(first, last)], at):
-            kept.open_deals = sum(opened.values())
+            number = next(n for n, (_, end) in enumerate(spans) if on <= end)
+            kept[number].days[on] = by_day.take(pieces)
+        for told, opened in ledger.over([spans], at):
+            for one, taken in zip(kept, told, strict=True):
+                one.whole = taken
+            kept[-1].open_deals = sum(opened.values())
         found[seller] = kept
     return found
 

@@ -14,8 +14,8 @@ def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """Tenths of deal-seconds by seller, pipeline, period (and rule, of the cost)."""
     found = ledgers(reach.connection, reach.config, reach.first, reach.last, reach.cut.at)
     for seller, ledger in found.items():
-        taken = ledger.over(reach.spans, reach.cut.at)
-        for number, (cells, _) in enumerate(taken):
+        over = ledger.over(reach.spans_of_periods, reach.cut.at)
+        for number, cells in enumerate(one for taken, _ in over for one in taken):
             start, end = reach.edges[number]
             for (rule, pipeline), value in sorted(cells.cells.items()):
                 part = COST if rule else WEIGHT

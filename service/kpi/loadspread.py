@@ -8,7 +8,7 @@ from service.kpi.derived import Ground, Made
 from service.kpi.metric import Metric, Number
 from service.kpi.question import Grouper, Key, own_filters
 from service.kpi.reach import Piece
-from service.kpi.sources import reach_of
+from service.kpi.sources import day_of, pieces_of, reach_of
 from service.kpi.terms import Told
 
 HIGHEST, LOWEST = "highest", "lowest"
@@ -24,8 +24,8 @@ def load_spread(ground: Ground, _: Metric) -> Made:
             continue
         reach = reach_of(ground.connection, config, question, filters)
         grouper = Grouper(config, question, ())
-        for piece, load in _loads(crew.pieces(reach, (crew.HELD, crew.LIMIT))):
-            on = reach.spans[piece.number][1]
+        for piece, load in _loads(pieces_of(reach, crew.pieces, (crew.HELD, crew.LIMIT))):
+            on = day_of(reach, piece)
             key = (piece.number, grouper.of(piece.place, on), grouper.currency(""))
             loads.setdefault(key, []).append(load)
     made = Made({key: _told(found) for key, found in loads.items()})

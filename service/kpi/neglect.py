@@ -129,7 +129,7 @@ def _counted(reach: Reach) -> Iterator[Piece]:
 def _admitted(reach: Reach) -> list[Any]:
     """The filters in SQL; what violations have no column for is empty."""
     found: list[Any] = []
-    for column, op, values in reach.filters:
+    for column, op, values in reach.ever:
         if column in _PLACE:
             inside = _V.c[column].in_(values)
             found.append(inside if op == "eq" else ~inside)
@@ -153,7 +153,7 @@ def _breaches(reach: Reach, where: Sequence[Any]) -> Iterator[Breach]:
 
 
 def fixed(reach: Reach) -> Iterator[tuple[int, Instant, int, Mapping[str, str]]]:
-    """(period, breach, working seconds, place) of all that was put right; see `_fixed`."""
+    """(period, when, working seconds, place) of all that was put right; see `_fixed`."""
     begins = [begin for begin, _ in reach.edges]
     query = (
         select(_V.c.breach_at, _V.c.resolved_at, *(_V.c[name] for name in _PLACE))
@@ -170,7 +170,7 @@ def fixed(reach: Reach) -> Iterator[tuple[int, Instant, int, Mapping[str, str]]]
             places[key] = Piece(FIXED, 0, 0, 0, 0, **named).place
             calendars[key] = reach.config.calendar(named["seller"] or None)
         seconds = calendars[key].working_seconds(start, end)
-        yield bisect_right(begins, end) - 1, start, seconds, places[key]
+        yield bisect_right(begins, end) - 1, end, seconds, places[key]
 
 
 def _piece(part: str, number: int, one: Breach, start: Instant, end: Instant, value: int) -> Piece:
@@ -223,4 +223,6 @@ def _fixed(reach: Reach, part: str, one: Breach) -> Iterator[Piece]:
         yield _piece(part, number, one, one.start, one.end, seconds)
 
 
+AT_END = frozenset({OPEN, FIXED})
+"""Parts that count for the team of their end: a level, and what is put right then."""
 _MAKERS = {OPENED: _opened, OPEN: _open, HOURS: _hours, FIXED: _fixed, OVERLOAD: _hours}

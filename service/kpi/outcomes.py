@@ -7,12 +7,13 @@ back to where the undone steps stood.
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.story import DealState, Story
-from service.kpi.contribution import Contribution, of_deal, of_money
+from service.kpi.contribution import Contribution, corrects, of_deal, of_money
 from service.kpi.parts import CORRECTED, restated
 
 Measure = Callable[[DealState], int]
@@ -20,27 +21,27 @@ Measure = Callable[[DealState], int]
 
 def outcomes(story: Story, states: Sequence[DealState], config: Config) -> Iterator[Contribution]:
     """Of a deal that was closed at least once."""
-    spam = config.spam_reasons
+    spam, zone = config.spam_reasons, config.timezone
 
     def won(state: DealState) -> int:
         return int(state.kind is StageKind.WON)
 
-    yield from _outcome(story, "deals_won", states, won)
-    yield from _losses(story, states, "deals_lost", lambda _: 1)
-    yield from _losses(story, states, "value_lost", lambda s: s.amount)
-    yield from _outcome(story, "lost_target", states, lambda s: int(_lost_target(s, spam)))
+    yield from _outcome(story, zone, "deals_won", states, won)
+    yield from _losses(story, zone, states, "deals_lost", lambda _: 1)
+    yield from _losses(story, zone, states, "value_lost", lambda s: s.amount)
+    yield from _outcome(story, zone, "lost_target", states, lambda s: int(_lost_target(s, spam)))
     if not any(map(won, states)):
         return
     yield from _outcome(
-        story, "won_with_amount", states, lambda s: int(won(s) and s.amount > 0), money=True
+        story, zone, "won_with_amount", states, lambda s: int(won(s) and s.amount > 0), money=True
     )
     worth = "receipts" if config.paid_field is None else "value_won_shift"
-    yield from _outcome(story, worth, states, lambda s: won(s) * s.amount, money=True)
+    yield from _outcome(story, zone, worth, states, lambda s: won(s) * s.amount, money=True)
     yield from _check(story, states)
     yield from _cycle(story, states)
-    yield from _given_up(story, states)
+    yield from _given_up(story, zone, states)
     if story.older:
-        yield from _repeated(story, states)
+        yield from _repeated(story, zone, states)
 
 
 def payments(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
@@ -69,6 +70,7 @@ class _Step(NamedTuple):
 
 def _outcome(
     story: Story,
+    zone: ZoneInfo,
     metric: str,
     states: Sequence[DealState],
     measure: Measure,
@@ -80,23 +82,26 @@ def _outcome(
         currency = step.who.currency if money else ""
         who, delta = step.who, step.delta
         row = of_money(story, metric, str(step.at), step.at, who, delta, currency)
-        yield row
+        yield corrects(row, who.at, zone)
         if not undone:
             standing.append(step)
             continue
-        yield from _moved_back(row, standing)
+        yield from _moved_back(row, who.at, standing, zone)
         standing.clear()
 
 
-def _moved_back(row: Contribution, standing: Sequence[_Step]) -> Iterator[Contribution]:
+def _moved_back(
+    row: Contribution, origin: Instant, standing: Sequence[_Step], zone: ZoneInfo
+) -> Iterator[Contribution]:
     """The undoing out of its own instant, each undone step out of its."""
     part = restated(row.metric)
-    yield row._replace(metric=part, key=f"{row.key}-", value=-row.value)
+    yield corrects(row._replace(metric=part, key=f"{row.key}-", value=-row.value), origin, zone)
     for old in standing:
         age = row.at - old.at
-        yield row._replace(
+        back = row._replace(
             metric=part, key=f"{row.key}:{age}", at=old.at, value=-old.delta, age=age
         )
+        yield corrects(back, origin, zone)
 
 
 def _steps(states: Sequence[DealState], measure: Measure) -> Iterator[tuple[_Step, bool]]:
@@ -117,7 +122,7 @@ def _closes(previous: DealState | None, state: DealState) -> bool:
 
 
 def _losses(
-    story: Story, states: Sequence[DealState], metric: str, measure: Measure
+    story: Story, zone: ZoneInfo, states: Sequence[DealState], metric: str, measure: Measure
 ) -> Iterator[Contribution]:
     """Losses by reason and by the stage they were lost from; another reason moves the loss.
 
@@ -125,7 +130,7 @@ def _losses(
     """
     held: Contribution | None = None
     standing: list[_Step] = []
-    owner = lost_from = states[0]
+    holder = owner = lost_from = states[0]
     previous: DealState | None = None
     for state in states:
         lost_from = state if state.kind is StageKind.OPEN else lost_from
@@ -140,15 +145,15 @@ def _losses(
             continue
         if held is not None:
             undone = held._replace(key=f"{state.at}-", at=state.at, value=-held.value)
-            yield undone
+            yield corrects(undone, holder.at, zone)
             if now is None and metric in CORRECTED:
-                yield from _moved_back(undone, standing)
+                yield from _moved_back(undone, holder.at, standing, zone)
                 standing.clear()
         if now is not None:
-            yield now
+            yield corrects(now, owner.at, zone)
             if held is None:
                 standing.append(_Step(state.at, now.value, owner))
-        held = now
+        held, holder = now, owner
 
 
 def _stage_in(lost_from: DealState, owner: DealState) -> str:
@@ -195,7 +200,7 @@ def _cycle(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
         yield of_deal(story, "cycle_unknown", "win", win.at, win, 1)
 
 
-def _given_up(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
+def _given_up(story: Story, zone: ZoneInfo, states: Sequence[DealState]) -> Iterator[Contribution]:
     """What a sale brought less than was once asked in a late stage."""
 
     def peak(state: DealState) -> int:
@@ -206,11 +211,11 @@ def _given_up(story: Story, states: Sequence[DealState]) -> Iterator[Contributio
         return peak(state) - state.amount if peak(state) else 0
 
     if any(map(peak, states)):
-        yield from _outcome(story, "peak_amount", states, peak, money=True)
-        yield from _outcome(story, "amount_given_up", states, given, money=True)
+        yield from _outcome(story, zone, "peak_amount", states, peak, money=True)
+        yield from _outcome(story, zone, "amount_given_up", states, given, money=True)
 
 
-def _repeated(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
+def _repeated(story: Story, zone: ZoneInfo, states: Sequence[DealState]) -> Iterator[Contribution]:
     """A sale to a client who bought before it: one of his older deals was won by then."""
     won_at: dict[Instant, Instant] = {}  # of a won state: where its win began
     begun: Instant | None = None
@@ -225,8 +230,10 @@ def _repeated(story: Story, states: Sequence[DealState]) -> Iterator[Contributio
             return 0
         return int(any(left < at < right for one in story.older for left, right in one.wins or ()))
 
-    yield from _outcome(story, "repeat_sales", states, again)
-    yield from _outcome(story, "repeat_receipts", states, lambda s: again(s) * s.amount, money=True)
+    yield from _outcome(story, zone, "repeat_sales", states, again)
+    yield from _outcome(
+        story, zone, "repeat_receipts", states, lambda s: again(s) * s.amount, money=True
+    )
 
 
 # --- cohorts: dated at birth, for whoever had the deal then ---------------------------------------

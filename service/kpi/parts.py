@@ -40,6 +40,15 @@ def restated(part: str) -> str:
     return f"{part}_restated"
 
 
+_SALES = frozenset(
+    {
+        "value_lost", "peak_amount", "amount_given_up", "repeat_sales", "repeat_receipts",
+        "touches_won", "talk_seconds_won", "proposals_won",
+    }
+) | CORRECTED  # fmt: skip
+CORRECTING = _SALES | {restated(part) for part in _SALES}
+"""Parts with corrections, for the team of what they correct (`contribution.corrects`)."""
+
 AGED = frozenset(
     {
         "cohort_won", "cohort_lost", "created_spam", "inquiry_no_deal", "inquiry_won",
@@ -58,6 +67,7 @@ __all__ = [
     "AGED",
     "APART",
     "CORRECTED",
+    "CORRECTING",
     "DEAL_LEVELS",
     "NOT_DAILY",
     "RANKED",

@@ -1,7 +1,8 @@
 """Who went on from a stage in a span, whenever they had entered it (the funnel by period)."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 
 from sqlalchemy import Connection, Table, func, select
 
@@ -20,7 +21,7 @@ def passed_on(connection: Connection, config: Config, question: Question) -> Map
 
     Index: ix_contribution_day.
     """
-    filters = own_filters(config, question)
+    filters = own_filters(config, replace(question, first=date.min))  # entered at any time
     if filters is None:
         return {}
     slug = STRICT["stage_passes"] if question.strict else "stage_passes"

@@ -1,5 +1,6 @@
 """Plan against fact at an instant (kpis.md 8.3): pace, run rate, what is needed, status."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
@@ -9,7 +10,7 @@ from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import Period, day_start, local_date, periods, to_day
 from service.kpi.metrics import METRICS, Metric
-from service.kpi.plantree import WHOLE, PlanBook, Scope, scope_of
+from service.kpi.plantree import WHOLE, PlanBook, Scope, scope_of, teams_of
 from service.kpi.plantree import expected as expected_by
 
 NORM_MIN = 5  # a ratio on fewer cases than this says nothing
@@ -222,15 +223,16 @@ def _status_of_norm(metric: Metric, plan: int | None, fact: float | None, cases:
 By = Literal["account", "team", "seller"]
 
 
-def group_of(config: Config, leaf: Scope, by: By) -> str | None:
-    """The line that a leaf counts in: a full seller id or a team; None = nobody's, or the whole."""
-    team, seller = leaf
+def groups_of(config: Config, leaf: Scope, by: By, first: date, last: date) -> list[str | None]:
+    """The lines that a leaf counts in on some day of a span: full seller ids or teams.
+
+    None = nobody's, or the whole.
+    """
     if by == "account":
-        return None
+        return [None]
     if by == "seller":
-        return f"{config.account_id}.{seller}" if seller else None
-    own = config.team_of(seller) if seller else None
-    return own.id if own else team or None
+        return [f"{config.account_id}.{leaf[1]}" if leaf[1] else None]
+    return [team or None for team in teams_of(config, leaf, first, last)]
 
 
 def _scope(group: str | None, by: By) -> Scope | None:
@@ -248,13 +250,14 @@ def plan_groups(book: PlanBook, period: Period, by: By) -> set[str | None]:
         return {None}
     metrics = {key[0] for key in book.rows if METRICS[key[0]].kind == "sum"}
     found = {
-        group_of(book.config, leaf, by)
+        leaf
         for metric in metrics
         for leaf, days in book.leaves(metric, period).items()
         if leaf[1] or any(days.values())
     }
-    scopes = {key[2:] for key in book.rows}
-    return found | {group_of(book.config, scope, by) for scope in scopes if scope != WHOLE}
+    scopes = found | {key[2:] for key in book.rows if key[2:] != WHOLE}
+    span = (period.first, period.last)
+    return {group for scope in scopes for group in groups_of(book.config, scope, by, *span)}
 
 
 def plan_of(
@@ -263,11 +266,11 @@ def plan_of(
     """The plan of one line; sums are sums of leaves, norms are copied."""
     if metric.kind != "sum":
         return _norm_of(book, metric, period, _scope(group, by))
-    leaves = {
-        leaf: days
-        for leaf, days in book.leaves(metric.slug, period).items()
-        if group_of(book.config, leaf, by) == group
-    }
+    leaves = {}
+    for leaf, days in book.leaves(metric.slug, period).items():
+        own = _days_in(book.config, leaf, by, group, days)
+        if own is not None:
+            leaves[leaf] = own
     if not leaves:
         return Plan()
     value = sum(sum(days.values()) for days in leaves.values())
@@ -275,9 +278,24 @@ def plan_of(
         row["version"]
         for month in periods(period.first, period.last, "month")
         for row in book.rows_of_month(metric.slug, month.name)
-        if by == "account" or group_of(book.config, scope_of(row), by) == group
+        if by == "account"
+        or group in groups_of(book.config, scope_of(row), by, month.first, month.last)
     ]
     return Plan(value, expected_by(book.config, leaves, now), max(versions, default=None))
+
+
+def _days_in(
+    config: Config, leaf: Scope, by: By, group: str | None, days: Mapping[date, int]
+) -> Mapping[date, int] | None:
+    """The days of a leaf that count in a line; None = it never does."""
+    groups = groups_of(config, leaf, by, min(days), max(days))
+    if group not in groups:
+        return None
+    if len(groups) == 1:
+        return days
+    return {
+        on: value for on, value in days.items() if groups_of(config, leaf, by, on, on) == [group]
+    }
 
 
 def _norm_of(book: PlanBook, metric: Metric, period: Period, scope: Scope | None) -> Plan:
@@ -298,7 +316,7 @@ def _limit_of(book: PlanBook, metric: Metric, period: Period, scope: Scope) -> P
     at = day_start(to_day(period.last), config.timezone)
     held = [s.id for s in config.directory.sellers if s.listed and s.active_at(at)]
     if team:
-        held = [who for who in held if (own := config.team_of(who)) and own.id == team]
+        held = [who for who in held if (own := config.team_of(who, at)) and own.id == team]
     found = [book.norm(metric, period, ("", who)) for who in ([seller] if seller else held)]
     rows = [row for row in found if row is not None]
     if not rows:

@@ -15,6 +15,7 @@ from service.errors import ConfigError
 from service.kpi.metrics import METRICS, Metric
 from service.kpi.planamount import read_amount
 from service.kpi.plansheet import Cell, Line
+from service.kpi.plantree import teams_of
 
 COLUMNS = ("account", "metric", "period", "team", "seller", "value", "currency", "status", "locked")
 NEEDED = ("metric", "period", "value")
@@ -190,11 +191,12 @@ class _Reader:
             self.fault("currency", "invalid_body", detail)
         currency = config.currency if money else ""
         seller, team = self._named(config, "seller"), self._named(config, "team")
-        if seller and team and config.team_of(seller) != config.teams.get(team):
+        period = self._period()
+        if seller and team and not _is_member(config, seller, team, period):
             self.fault("team", "invalid_body", "The seller is not in this team.")
         return {
             "account_id": chosen, "metric": metric.slug if metric else "",
-            "period": self._period(), "team": "" if seller else team, "seller": seller,
+            "period": period, "team": "" if seller else team, "seller": seller,
             "value": self._value(metric, currency), "currency": currency,
             "status": self._status(), "locked": self._locked(),
         }  # fmt: skip
@@ -266,6 +268,14 @@ class _Reader:
         if name not in (*_YES, *_NO):
             self.fault("locked", "invalid_body", "Write true or false.")
         return name in _YES
+
+
+def _is_member(config: Config, seller: str, team: str, period: str) -> bool:
+    """Whether a seller is in a team on some day of a period."""
+    if not period:
+        return True  # it is faulty itself
+    span = Period.parse(period)
+    return team in teams_of(config, ("", seller), span.first, span.last)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:

@@ -14,7 +14,7 @@ from service.domain.period import Grain, Period, local_date, periods
 from service.kpi.decompose import Excess, Share, Weight, over_scope, over_time
 from service.kpi.metrics import Metric
 from service.kpi.planpast import Past
-from service.kpi.plantree import WHOLE, PlanBook, Scope, days_of, finished, is_within
+from service.kpi.plantree import WHOLE, PlanBook, Scope, days_of, finished, is_within, within
 from service.kpi.planwrite import excess_sentence
 
 Level = Literal["team", "seller", "quarter", "month", "week", "day"]
@@ -114,8 +114,12 @@ class Splitter:
             raise Unsplittable("by", "There are no sellers to split over.")
         return found + sorted(self._left)
 
+    def is_inside(self, leaf: Scope, scope: Scope) -> bool:
+        """Whether a leaf is part of a scope now: a plan is split over the teams of today."""
+        return is_within(self.config, leaf, scope, local_date(self.now, self.config.timezone))
+
     def _inside(self, seller: str) -> bool:
-        return is_within(self.config, ("", seller), self.scope)
+        return self.is_inside(("", seller), self.scope)
 
     @cached_property
     def _left(self) -> set[str]:
@@ -128,7 +132,7 @@ class Splitter:
         """The teams of the scope with their sellers; "" = sellers without a team."""
         found: dict[str, list[str]] = {}
         for seller in self.sellers:
-            team = self.config.team_of(seller)
+            team = self.config.team_of(seller, self.now)
             found.setdefault(team.id if team else "", []).append(seller)
         return found
 
@@ -186,12 +190,8 @@ class Splitter:
             return 0
         passed = days_of(period)[:over]
         leaves = self.book.leaves(self.metric.slug, period)
-        return sum(
-            days.get(day, 0)
-            for leaf, days in leaves.items()
-            if is_within(self.config, leaf, scope)
-            for day in passed
-        )
+        inside = [within(self.config, leaf, scope, days) for leaf, days in leaves.items()]
+        return sum(days.get(day, 0) for days in inside if days is not None for day in passed)
 
     def _weigh(self, sellers: Sequence[str], period: Period) -> list[Weight]:
         if self.weights == "equal":
@@ -257,7 +257,7 @@ class Splitter:
         if self.seasonal:
             sellers = [scope[1]] if scope[1] else None
             if scope[0]:
-                sellers = list(self.config.teams[scope[0]].sellers)
+                sellers = list(self.config.memberships.members(scope[0], self.now))
             seasons = self.past.seasons(self.metric, months, sellers)
         if seasons is None:
             return list(hours)
@@ -275,7 +275,8 @@ class Splitter:
         slug, scope = self.metric.slug, piece.scope
         fixed = {}
         leaves = self.book.leaves(slug, piece.period)
-        inside = [d for leaf, d in leaves.items() if is_within(self.config, leaf, scope)]
+        found = [within(self.config, leaf, scope, own) for leaf, own in leaves.items()]
+        inside = [own for own in found if own is not None]
         over = finished(self.config, piece.period, self.now)
         running = over < len(days) and bool(inside) and not (scope == WHOLE and self.down)
         for number, day in enumerate(days):

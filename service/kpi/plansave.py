@@ -6,7 +6,7 @@ from typing import Any
 
 from service.domain.period import Period
 from service.kpi.planning import Piece, Splitter
-from service.kpi.plantree import WHOLE, PlanBook, Scope, days_of, is_holding, is_within, scope_of
+from service.kpi.plantree import WHOLE, PlanBook, Scope, days_of, is_holding, scope_of
 from service.kpi.planwrite import Writer
 
 
@@ -72,13 +72,13 @@ def _totals(splitter: Splitter, rows: Sequence[Mapping[str, Any]]) -> list[dict[
     found = []
     for (slug, name, team, seller), known in splitter.book.rows.items():
         scope, span = (team, seller), Period.parse(name)
-        inside = scope == splitter.scope or is_within(splitter.config, scope, splitter.scope)
+        inside = splitter.is_inside(scope, splitter.scope)
         if slug != splitter.metric.slug or seller or not inside or (scope, name) in written:
             continue
         parts = [
             row["value"]
             for row in rows
-            if row["period"] == name and is_within(splitter.config, scope_of(row), scope)
+            if row["period"] == name and splitter.is_inside(scope_of(row), scope)
         ]
         covered = any(is_holding(Period.parse(row["period"]), span) for row in rows)
         if parts or covered:

@@ -53,18 +53,46 @@ def scope_of(row: Row) -> Scope:
     return (row["team"], row["seller"])
 
 
-def parents(config: Config, scope: Scope) -> list[Scope]:
-    """The totals that a scope is part of, the nearest first."""
-    seller = scope[1]
+def teams_of(config: Config, leaf: Scope, first: date, last: date) -> list[str]:
+    """The teams that a leaf counts in on any day of a span, the last one first; "" = in none."""
+    team, seller = leaf
+    if not seller:
+        return [team]
+    rota, begin, end = config.memberships.rota, to_day(first), to_day(last)
+    days = [begin, *(day for day in rota.moves(seller) if begin < day <= end)]
+    return list(dict.fromkeys(rota.team_on(seller, day) for day in reversed(days)))
+
+
+def parents(config: Config, scope: Scope, first: date, last: date) -> list[Scope]:
+    """The totals that a scope is part of on some day of a span, the nearest first."""
     if scope == WHOLE:
         return []
-    own = config.team_of(seller) if seller else None
-    return [(own.id, ""), WHOLE] if own else [WHOLE]
+    teams = teams_of(config, scope, first, last) if scope[1] else []
+    return [*((team, "") for team in teams if team), WHOLE]
 
 
-def is_within(config: Config, leaf: Scope, scope: Scope) -> bool:
-    """Whether a leaf counts in a scope."""
-    return leaf == scope or scope in parents(config, leaf)
+def is_within(config: Config, leaf: Scope, scope: Scope, on: date) -> bool:
+    """Whether a leaf counts in a scope on a day."""
+    return leaf == scope or scope in parents(config, leaf, on, on)
+
+
+def within(
+    config: Config, leaf: Scope, scope: Scope, days: Mapping[date, int]
+) -> Mapping[date, int] | None:
+    """The days of a leaf that count in a scope; None = it never does.
+
+    A seller's plan of a day is part of that of his team of that day.
+    """
+    if scope in (leaf, WHOLE):
+        return days
+    if not leaf[1] or not days:
+        return None
+    teams = teams_of(config, leaf, min(days), max(days))
+    if scope[1] or scope[0] not in teams:
+        return None
+    if len(teams) == 1:
+        return days
+    return {on: value for on, value in days.items() if is_within(config, leaf, scope, on)}
 
 
 def title(scope: Scope) -> str:
@@ -153,10 +181,26 @@ class PlanBook:
             total = sum(one.days.values()) if one.value is None else one.value
             found[scope] = fill(total, one.days, self.weights(scope[1], month))
         for scope in sorted((s for s in stated if not s[1]), reverse=True):  # the account last
-            below = [d for leaf, d in found.items() if is_within(self.config, leaf, scope)]
+            below = self._inside(found, scope, days_of(month))
             sums = [sum(column) for column in zip(*below, strict=True)] if below else []
             found[scope] = self._own(stated[scope], sums, self.weights("", month))
         return found
+
+    def _inside(
+        self, leaves: Mapping[Scope, Sequence[int]], scope: Scope, days: Sequence[date]
+    ) -> list[list[int]]:
+        """What of the days of each leaf counts in a scope."""
+        found = []
+        for leaf, values in leaves.items():
+            own = within(self.config, leaf, scope, dict(zip(days, values, strict=True)))
+            if own is not None:
+                found.append([own.get(day, 0) for day in days])
+        return found
+
+    def day_totals(self, metric: str, month: Period, scope: Scope) -> list[int]:
+        """The plan of a scope on each day of a month."""
+        inside = self._inside(self.month_leaves(metric, month), scope, days_of(month))
+        return [sum(column) for column in zip(*inside, strict=True)]
 
     def _stated(self, metric: str, month: Period) -> dict[Scope, _Set]:
         found: dict[Scope, _Set] = {}
@@ -198,11 +242,15 @@ class PlanBook:
 
     def total(self, metric: str, period: Period, scope: Scope) -> int | None:
         """The plan of a scope; None = there is none."""
-        found = [
-            value
-            for leaf, value in self._leaf_sums(metric, period).items()
-            if is_within(self.config, leaf, scope)
-        ]
+        whole = self._leaf_sums(metric, period)
+        found = []
+        for leaf, value in whole.items():
+            teams = teams_of(self.config, leaf, period.first, period.last) if leaf[1] else []
+            if len(teams) > 1 and scope[0] in teams:
+                own = within(self.config, leaf, scope, self.leaves(metric, period)[leaf])
+                found.append(sum((own or {}).values()))
+            elif is_within(self.config, leaf, scope, period.first):
+                found.append(value)
         return sum(found) if found else None
 
     def _leaf_sums(self, metric: str, period: Period) -> dict[Scope, int]:
@@ -222,7 +270,7 @@ class PlanBook:
         grains: tuple[Grain, ...] = ("day", "week", "month", "quarter", "year")
         around = [Period.around(period.first, grain) for grain in grains]
         names = [p.name for p in around if p.first <= period.first and period.last <= p.last]
-        for one in (scope, *parents(self.config, scope)):
+        for one in (scope, *parents(self.config, scope, period.last, period.last)):
             for name in names:
                 row = self.row(metric.slug, name, one)
                 if row is not None:

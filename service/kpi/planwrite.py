@@ -181,7 +181,7 @@ class Writer:
         scope = scope_of(row)
         days = days_of(month)
         if row["value"] is not None and 0 < over < len(days):
-            for one in (scope, *parents(self.config, scope)):
+            for one in (scope, *parents(self.config, scope, month.first, month.last)):
                 self._freeze(row, month, one, over)
         for number, day in enumerate(days):
             known = self.book.row(row["metric"], day.isoformat(), scope)
@@ -195,7 +195,7 @@ class Writer:
         if whole is None:
             return
         days = days_of(month)[:over]
-        values = self._day_totals(row["metric"], month, scope)
+        values = self.book.day_totals(row["metric"], month, scope)
         for day, value in zip(days, values, strict=False):
             if self.book.row(row["metric"], day.isoformat(), scope) is None:
                 kept = {**whole, "period": day.isoformat(), "value": value, "locked": True}
@@ -213,15 +213,6 @@ class Writer:
             for row in whole:
                 self._freeze(dict(row), month, scope_of(row), over)
 
-    def _day_totals(self, metric: str, month: Period, scope: Scope) -> list[int]:
-        leaves = self.book.month_leaves(metric, month)
-        inside = [
-            values
-            for leaf, values in leaves.items()
-            if leaf == scope or scope in parents(self.config, leaf)
-        ]
-        return [sum(column) for column in zip(*inside, strict=True)]
-
     # --- whether it all agrees ----------------------------------------------------------------
 
     def _check(self, index: int, row: Wanted) -> None:
@@ -232,7 +223,7 @@ class Writer:
         if row["value"] is not None:
             self._compare(index, row["metric"], period, scope, row["value"])
         for month in periods(period.first, period.last, "month"):
-            for one in (scope, *parents(self.config, scope)):
+            for one in (scope, *parents(self.config, scope, month.first, month.last)):
                 whole = self.book.row(row["metric"], month.name, one)
                 if whole is not None:
                     self._compare(index, row["metric"], month, one, whole["value"])

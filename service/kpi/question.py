@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.period import Grain, local_day, periods
+from service.domain.period import Grain, local_day, periods, to_day
 from service.domain.persons import person_of, persons, sellers_of
+from service.kpi import stays
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.sums import Cut
@@ -22,7 +23,7 @@ WHOLE_MONTHS = {None, "month", "quarter", "year"}
 
 Group = tuple[str | None, ...]
 Key = tuple[int, Group, str]  # number of the period, group, currency
-Filter = tuple[str, str, tuple[str, ...]]  # dimension, eq|ne, ids
+Filter = stays.Filter  # dimension, eq|ne, ids
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ class Question:
         """The same question about another span, as a whole."""
         return replace(self, first=first, last=last, grain=None)
 
+    def days(self, config: Config) -> tuple[int, int]:
+        """The local days that it looks at; levels are told at the cut if that is earlier."""
+        return min(to_day(self.first), self.cut(config).day), to_day(self.last)
+
     def cut(self, config: Config) -> Cut:
         """How far an account is looked at."""
         return Cut(self.as_of, local_day(self.as_of, config.timezone), self.live)
@@ -171,23 +176,24 @@ class Grouper:
             return ""
         return told or self._config.currency
 
-    def group(self, values: tuple[str, ...], on: date) -> Group:
-        """The values of the dimensions, as full ids."""
-        return self.of(dict(zip(self._columns, values, strict=True)), on)
+    def group(self, values: tuple[str, ...], on: date, team_on: int = 0) -> Group:
+        """The values of the dimensions, as full ids; `team_on`: another day that the team is of."""
+        return self.of(dict(zip(self._columns, values, strict=True)), on, team_on)
 
-    def of(self, row: Mapping[str, str], on: date) -> Group:
+    def of(self, row: Mapping[str, str], on: date, team_on: int = 0) -> Group:
         """The values of the dimensions of something that counts in a place, as full ids."""
-        return tuple(self._value(d, row, on) for d in self._question.dimensions)
+        day = team_on or to_day(on)
+        return tuple(self._value(d, row, on, day) for d in self._question.dimensions)
 
-    def _value(self, dimension: str, row: Mapping[str, str], on: date) -> str | None:
+    def _value(self, dimension: str, row: Mapping[str, str], on: date, team_on: int) -> str | None:
         account = self._config.account_id
         if dimension == "account":
             return account
         if dimension == "weekday":
             return str(on.isoweekday())
         if dimension == "team":
-            team = self._config.team_of(row["seller"])
-            return team.id if team else None
+            rota = self._config.memberships.rota
+            return rota.team_on(row["seller"], team_on) or None
         if dimension == "person":
             return person_of(self._config, self._persons, row["seller"])
         if dimension in PLAIN:
@@ -207,7 +213,8 @@ def columns_of(question: Question) -> tuple[str, ...]:
 
 def own_filters(config: Config, question: Question) -> tuple[Filter, ...] | None:
     """The filters on this account's columns; None = nothing of it is asked for."""
-    found = []
+    own: tuple[Any, ...]
+    found: list[Filter] = []
     prefix = f"{config.account_id}."
     for dimension, op, values in question.filters:
         if dimension == "account":
@@ -215,8 +222,7 @@ def own_filters(config: Config, question: Question) -> tuple[Filter, ...] | None
                 return None
             continue
         if dimension == "team":
-            column = "seller"
-            own = tuple(s for t in values if t in config.teams for s in config.teams[t].sellers)
+            column, _, own = stays.of_teams(config, op, values, 0, to_day(question.last))
         elif dimension == "person":
             column, own = "seller", sellers_of(config, values)
         elif dimension in PLAIN:

@@ -4,6 +4,7 @@ A source makes the parts that are no sums of contributions: time integrals, viol
 days. It answers with pieces; a figure is the sum of their values, and they are its drill-down.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -16,6 +17,7 @@ from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.integrals import Worked
 from service.domain.period import day_start, to_day
+from service.kpi import stays
 from service.kpi.question import Filter
 from service.kpi.sums import Cut
 
@@ -54,7 +56,8 @@ class Piece(NamedTuple):
 class Reach:
     """One account, the periods asked about, and the instant that the answer knows of.
 
-    `by_day`: whether days inside a period are told apart (weekdays are asked for).
+    `by_day`: whether days inside a period are told apart (weekdays are asked for). `spans` are the
+    periods, or pieces of them: then `periods` tells which period each one is of.
     """
 
     connection: Connection
@@ -63,6 +66,7 @@ class Reach:
     filters: tuple[Filter, ...]
     cut: Cut
     by_day: bool = False
+    periods: Sequence[int] = ()
     _worked: dict[tuple[int, int], Worked] = field(default_factory=dict)
 
     @property
@@ -94,6 +98,25 @@ class Reach:
         """Where a local day begins inside a period."""
         return max(self._start(on), self.edges[number][0])
 
+    def period(self, number: int) -> int:
+        """The period that a span is of."""
+        return self.periods[number] if self.periods else number
+
+    @property
+    def spans_of_periods(self) -> list[list[tuple[date, date]]]:
+        """The spans of each period."""
+        found: dict[int, list[tuple[date, date]]] = {}
+        for number, span in enumerate(self.spans):
+            found.setdefault(self.period(number), []).append(span)
+        return list(found.values())
+
+    def period_end(self, number: int) -> Instant:
+        """The last instant of the period that a span is of, or the cut."""
+        if not self.periods:
+            return self.ends[number]
+        period = self.periods[number]
+        return self.ends[bisect_right(self.periods, period) - 1]
+
     def _start(self, on: date) -> Instant:
         return day_start(to_day(on), self.config.timezone)
 
@@ -116,7 +139,16 @@ class Reach:
         return found
 
     def admits(self, place: Mapping[str, str]) -> bool:
-        """Whether the filters let something through."""
+        """Whether the filters let something through on some day."""
         return all(
-            (place.get(column, "") in values) == (op == "eq") for column, op, values in self.filters
+            (place.get(column, "") in values) == (op == "eq") for column, op, values in self.ever
         )
+
+    @cached_property
+    def ever(self) -> Sequence[Filter]:
+        """Filters that let through whatever some day lets through."""
+        return stays.ever(self.filters)
+
+    def admits_on(self, seller: str, on: date) -> bool:
+        """Whether what is asked for has a seller in it on a day."""
+        return stays.admits(self.filters, seller, to_day(on))

@@ -1,12 +1,14 @@
 """Parts that are no sums of contributions, by their sources; how they come into the answer."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 
 from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.domain.period import local_date
-from service.kpi import crew, kept, neglect, times
+from service.kpi import crew, kept, neglect, stays, times
 from service.kpi.metric import Metric
 from service.kpi.question import Cells, Filter, Grouper, Key, Question, Spread, Term
 from service.kpi.reach import Piece, Reach
@@ -26,6 +28,10 @@ _SUBJECTS = (  # sums open subject by subject
 COMPUTED: frozenset[str] = frozenset().union(*(parts for parts, _ in _FIGURES))
 
 
+_AT_ENDS = crew.LEVELS | {neglect.OPEN}  # told at the end of each period
+_ENDED = neglect.AT_END  # count where they end
+
+
 def reach_of(
     connection: Connection, config: Config, question: Question, filters: tuple[Filter, ...]
 ) -> Reach:
@@ -38,15 +44,53 @@ def gather(reach: Reach, question: Question, terms: Iterable[Term], cells: Cells
     """Add an account's computed parts to the cells."""
     named = {term.part: term for term in terms}
     grouper = Grouper(reach.config, question, ())
+    by_team = "team" in question.dimensions
     for parts, source in _FIGURES:
         wanted = [part for part in named if part in parts]
-        if wanted:
-            for piece in source(reach, wanted):
-                cells.add(named[piece.part], _key(reach, grouper, piece), piece.value)
+        for piece in pieces_of(reach, source, wanted, by_team=by_team):
+            cells.add(named[piece.part], _key(reach, grouper, piece), piece.value)
+
+
+def pieces_of(
+    reach: Reach, source: Source, parts: Sequence[str], *, by_team: bool = False
+) -> Iterator[Piece]:
+    """The pieces of parts. What lasts is cut where somebody moves, if teams are told apart."""
+    levels = [part for part in parts if part in _AT_ENDS]
+    others = [part for part in parts if part not in _AT_ENDS]
+    if levels:
+        yield from _admitted(reach, source(reach, levels))
+    if others:
+        fine = _cut(reach, by_team=by_team)
+        for piece in source(fine, others):
+            yield from _admitted(reach, [piece._replace(number=fine.period(piece.number))])
+
+
+def _cut(reach: Reach, *, by_team: bool) -> Reach:
+    """The same periods in pieces within which nobody moves."""
+    found = [
+        (number, piece)
+        for number, span in enumerate(reach.spans)
+        for piece in stays.cut(reach.config, *span, by_team=by_team, filters=reach.filters)
+    ]
+    if len(found) == len(reach.spans):
+        return reach
+    numbers, spans = zip(*found, strict=True)
+    return replace(reach, spans=spans, periods=numbers, _worked={})
+
+
+def _admitted(reach: Reach, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Those of whom is in what is asked for on the day."""
+    return (piece for piece in pieces if reach.admits_on(piece.seller, day_of(reach, piece)))
+
+
+def day_of(reach: Reach, piece: Piece) -> date:
+    """The local day on which a piece counts."""
+    at = piece.end if piece.part in _ENDED else piece.start
+    return local_date(at, reach.config.timezone)
 
 
 def _key(reach: Reach, grouper: Grouper, piece: Piece) -> Key:
-    on = local_date(piece.start, reach.config.timezone)
+    on = day_of(reach, piece)
     return piece.number, grouper.of(piece.place, on), grouper.currency("")
 
 
@@ -56,9 +100,11 @@ def rank(reaches: Sequence[Reach], question: Question, metric: Metric, cells: Ce
     for reach in reaches:
         grouper = Grouper(reach.config, question, ())
         zone, currency = reach.config.timezone, grouper.currency("")
-        for number, begin, value, place in neglect.fixed(reach):
-            key = (number, grouper.of(place, local_date(begin, zone)), currency)
-            values.setdefault(key, []).append(value)
+        for number, ended, value, place in neglect.fixed(reach):
+            on = local_date(ended, zone)
+            if reach.admits_on(place["seller"], on):
+                key = (number, grouper.of(place, on), currency)
+                values.setdefault(key, []).append(value)
     wholes: dict[str, list[int]] = {}
     for key, found in values.items():
         cells.spreads[metric.slug, key] = _spread(found, metric)
@@ -80,6 +126,5 @@ def subjects(reach: Reach, parts: Sequence[str]) -> list[Piece]:
     found: list[Piece] = []
     for known, source in _SUBJECTS:
         wanted = [part for part in parts if part in known]
-        if wanted:
-            found += source(reach, wanted)
+        found += pieces_of(reach, source, wanted)
     return found

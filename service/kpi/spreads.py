@@ -25,7 +25,7 @@ from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_day
 from service.domain.persons import persons
-from service.kpi import civil
+from service.kpi import civil, stays
 from service.kpi.metric import Metric
 from service.kpi.question import Cells, Filter, Question, Spread, own_filters
 from service.kpi.sums import Ask, Cut, unsettled
@@ -122,7 +122,7 @@ def _ages(
 ) -> Element:
     """Ages at the end of a day with their group and currency."""
     held = held_ages(config, filters, question, metric, last).subquery()
-    keys = _keys(config, question, held.c, literal(to_day(last)))
+    keys = _keys(config, question, held.c, literal(_day_of_level(config, question, last)))
     return select(literal(0, Integer).label("bucket"), *keys, held.c.value.label("v"))
 
 
@@ -132,7 +132,8 @@ def held_ages(
     """Deals that are open at the end of a day (or at the cut), with birth (`at`) and age then."""
     at = level_instant(config, question, last)
     account = config.account_id
-    ask = Ask(account, metric.parts, (), filters)
+    on = _day_of_level(config, question, last)
+    ask = Ask(account, metric.parts, (), stays.on_day(filters, on))
     cut = Cut(at, to_day(last), question.live)
     deals = unsettled(account, last, cut)
     columns = [_C.c.subject_id, _C.c.seller, _C.c.pipeline, _C.c.stage, _C.c.source, _C.c.reason]
@@ -146,6 +147,11 @@ def held_ages(
     )
 
 
+def _day_of_level(config: Config, question: Question, last: date) -> int:
+    """The day on which a level at the end of a day, or at the cut, is told."""
+    return min(to_day(last), question.cut(config).day)
+
+
 def level_instant(config: Config, question: Question, last: date) -> Instant:
     """The last instant of a day, or the cut if that is earlier."""
     midnight = day_start(to_day(date.fromordinal(last.toordinal() + 1)), config.timezone)
@@ -154,7 +160,7 @@ def level_instant(config: Config, question: Question, last: date) -> Instant:
 
 def _keys(config: Config, question: Question, columns: Any, day: Element) -> list[Element]:
     made = [
-        _group(config, dimension, columns, day).label(f"g{n}")
+        _group(config, question, dimension, columns, day).label(f"g{n}")
         for n, dimension in enumerate(question.dimensions)
     ]
     if not question.by_currency:
@@ -165,7 +171,19 @@ def _keys(config: Config, question: Question, columns: Any, day: Element) -> lis
     return [*made, currency.label("currency")]
 
 
-def _group(config: Config, dimension: str, columns: Any, day: Element) -> Element:
+def _team(config: Config, question: Question, columns: Any, day: Element) -> Element:
+    """The seller's team on the day of the value."""
+    days = question.days(config)
+    ways = [
+        (stays.inside(columns, stays.of_teams(config, "eq", (team,), *days), day), team)
+        for team in config.memberships.rota.teams
+    ]
+    return case(*ways, else_=literal("")) if ways else literal("")
+
+
+def _group(
+    config: Config, question: Question, dimension: str, columns: Any, day: Element
+) -> Element:
     """A dimension's value as a full id; an empty text where there is none."""
     prefix = f"{config.account_id}."
     if dimension == "account":
@@ -175,8 +193,7 @@ def _group(config: Config, dimension: str, columns: Any, day: Element) -> Elemen
             *((civil.days(day) % 7 == n, str((n + 3) % 7 + 1)) for n in range(7)), else_=literal("")
         )
     if dimension == "team":
-        teams = [(columns.seller.in_(t.sellers), t.id) for t in config.teams.values() if t.sellers]
-        return case(*teams, else_=literal("")) if teams else literal("")
+        return _team(config, question, columns, day)
     if dimension == "person":
         own = case((columns.seller == "", ""), else_=literal(prefix).concat(columns.seller))
         named = [(columns.seller == seller, who) for seller, who in persons(config).items()]

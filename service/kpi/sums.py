@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, and_, func, literal, or_, select, text
 
 from service.domain.instant import Instant
 from service.domain.period import to_date, to_day
+from service.kpi import stays
 from service.kpi.parts import AGED, DEAL_LEVELS, UNROLLED
 from service.store.tables import (
     IS_APART,
@@ -53,20 +54,27 @@ class Ask:
     account_id: str
     parts: tuple[str, ...]
     columns: tuple[str, ...]  # of seller, pipeline, stage, source, reason
-    filters: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # (column, eq|ne, values)
+    filters: tuple[stays.Filter, ...] = ()
     within: int = 0  # seconds: of a cohort's part only what came so soon; 0 = whenever
+    by_origin: bool = False  # corrections are let through by the team of what they correct
 
     def by_rollup(self, cut: Cut) -> bool:
         """Whether the rollups know all that is asked."""
         used = {*self.columns, *(column for column, _, _ in self.filters)}
         if self.within or not UNROLLED.isdisjoint(self.parts):
             return False
-        return used <= {"seller", "pipeline"} and (cut.live or AGED.isdisjoint(self.parts))
+        if self.by_origin and stays.has_stays(self.filters):
+            return False  # they know the day of a correction, not that of what it corrects
+        return used <= {"seller", "pipeline", stays.STAY} and (
+            cut.live or AGED.isdisjoint(self.parts)
+        )
 
     def conditions(self, cut: Cut) -> list[Any]:
         """What contributions have to meet, beside their part and day."""
         columns = _CONTRIBUTION.c
-        found = [columns.at <= cut.at, *_conditions(_CONTRIBUTION, self)]
+        told_on = stays.told_on(columns) if self.by_origin else None
+        found: list[Any] = [columns.at <= cut.at]
+        found += [stays.condition(columns, told, told_on) for told in self.filters]
         if (UNROLLED - DEAL_LEVELS).issuperset(self.parts):
             found.append(text(IS_APART))  # what ix_contribution_apart has
         if not AGED.isdisjoint(self.parts):
@@ -173,11 +181,7 @@ def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) 
 
 
 def _conditions(table: Table, ask: Ask) -> list[Any]:
-    found = []
-    for column, op, values in ask.filters:
-        inside = table.c[column].in_(values)
-        found.append(inside if op == "eq" else ~inside)
-    return found
+    return [stays.condition(table.c, told) for told in ask.filters]
 
 
 def bases(connection: Connection, ask: Ask, first: date, cut: Cut) -> Running:
@@ -211,6 +215,28 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
         query = query.where(columns.timeline.in_(select(open_deals.c.timeline)))
     rows = connection.execute(query)
     return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
+
+
+def corrections(
+    connection: Connection, ask: Ask, sellers: Sequence[str], first: date, last: date, cut: Cut
+) -> Iterator[tuple[Sum, str, int]]:
+    """Corrections of what these sellers did on other days: (value, seller, day of its origin).
+
+    Index: ix_contribution_day.
+    """
+    columns = _CONTRIBUTION.c
+    chosen = [columns[column] for column in ask.columns]
+    keys = [columns.metric, columns.day, *chosen, columns.currency, columns.value]
+    query = (
+        select(*keys, columns.seller.label("who"), stays.told_on(columns).label("origin"))
+        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
+        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
+        .where(columns.seller.in_(sellers), stays.told_on(columns) != columns.day)
+        .where(*ask.conditions(cut))
+    )
+    for part, day, *group, currency, value, seller, origin in connection.execute(query):
+        one = Sum(part, to_date(day), tuple(group), currency, int(value), 1)
+        yield one, seller, int(origin)
 
 
 def ever(connection: Connection, account_id: str, parts: Sequence[str]) -> bool:

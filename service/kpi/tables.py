@@ -78,7 +78,12 @@ def _ref_id(name: str) -> Any:
 
 
 def _team(scene: Scene) -> Element:
-    found: Element = scene.ref("sellers", REFS["sellers"]).c.team_id
+    found: Element = scene.ref("stays", REFS["stays"]).c.team_id
+    return found
+
+
+def _day(scene: Scene) -> Element:
+    found: Element = civil.days(_sums(scene).c.day)
     return found
 
 
@@ -95,8 +100,7 @@ KPI_DAILY = Table(
         Column("date", "Date", "local day", lambda s: civil.days(_sums(s).c.day)),
         Column("metric", "String", "part; `metrics` names the parts of a ratio", _get("metric")),
         Column("seller_id", "String", "seller", _ref_id("seller")),
-        Column("team_id", "String", "team of the seller", _team, ("sellers",),
-               found=("sellers", "team_id")),
+        Column("team_id", "String", "team of the seller on that day", _team, ("stays",)),
         Column("pipeline_id", "String", "pipeline", _ref_id("pipeline")),
         Column("source", "String", "source", lambda s: func.nullif(_sums(s).c.source, "")),
         Column("currency", "String", "ISO 4217", lambda s: func.nullif(_sums(s).c.currency, "")),
@@ -107,7 +111,7 @@ KPI_DAILY = Table(
     key=lambda scene: [_sums(scene).c[name] for name in _KEY],
     where=lambda _: [],
     when="date",
-    joins=(("sellers", Join(lambda s: s.ref("sellers", REFS["sellers"]), _of_seller)),),
+    joins=(("stays", Join(lambda s: s.ref("stays", REFS["stays"]), _of_seller, _day)),),
 )  # fmt: skip
 
 TABLES: dict[str, Table] = {

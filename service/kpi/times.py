@@ -13,6 +13,7 @@ from sqlalchemy import Table, func, select
 from service.domain.instant import Instant
 from service.domain.integrals import Worked
 from service.domain.period import to_day
+from service.kpi import stays
 from service.kpi.reach import Piece, Reach
 from service.kpi.sums import Ask, bases
 from service.store.tables import Contribution
@@ -36,7 +37,9 @@ def integrals(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """One piece for each part, seller, pipeline and period."""
     for part in parts:
         level = _LEVELS[part]
-        ask = Ask(reach.config.account_id, (level,), ("seller", "pipeline"), reach.filters)
+        ask = Ask(
+            reach.config.account_id, (level,), ("seller", "pipeline"), stays.ever(reach.filters)
+        )
         running = {
             (group[0], group[1]): value
             for (_, group, _), value in bases(reach.connection, ask, reach.first, reach.cut).items()
@@ -83,9 +86,7 @@ def _time(reach: Reach, part: str, seller: str, number: int) -> Worked:
 
 def _where(reach: Reach, level: str) -> list[Any]:
     found = [_C.c.account_id == reach.config.account_id, _C.c.metric == level, _C.c.slot == ""]
-    for column, op, values in reach.filters:
-        inside = _C.c[column].in_(values)
-        found.append(inside if op == "eq" else ~inside)
+    found += [stays.condition(_C.c, told) for told in stays.ever(reach.filters)]
     return [*found, _C.c.at <= reach.cut.at]
 
 

@@ -5,21 +5,23 @@ go through the figure's recipe. What needs more (shares, averages, probabilities
 of its own in `WAYS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
+from sqlalchemy import Connection
+
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import Period, day_start, local_date, to_day
-from service.kpi import odds
+from service.kpi import odds, stays
 from service.kpi.derived import Ground, Made, from_table, key_of
 from service.kpi.loadspread import load_spread
 from service.kpi.metric import Metric, Number
 from service.kpi.metrics import METRICS
 from service.kpi.planspans import SpanPlans
-from service.kpi.question import Group, Grouper, Question, columns_of, own_filters
+from service.kpi.question import Filter, Group, Grouper, Question, columns_of, own_filters
 from service.kpi.sums import Ask, bases, steps
 from service.kpi.terms import Told, parts_of
 
@@ -122,26 +124,42 @@ def _means(
         filters = own_filters(config, question)
         if filters is None:
             continue
-        columns = columns_of(question)
-        ask = Ask(config.account_id, parts_of(metric, question), columns, filters)
-        cut, grouper = question.cut(config), Grouper(config, question, columns)
-        start = day_start(to_day(first), config.timezone)
-        over = day_start(to_day(last + timedelta(days=1)), config.timezone)
-        weigh = _weigher(config, min(over, question.as_of + 1))
-        total = weigh(start)
-        if not total:
-            continue
-        for (_, values, _), level in bases(ground.connection, ask, first, cut).items():
-            group = grouper.group(values, last)
-            found[group] = found.get(group, Fraction(0)) + level
-        for at, values, delta in steps(ground.connection, ask, first, last, cut):
-            group = grouper.group(values, last)
-            found[group] = found.get(group, Fraction(0)) + Fraction(delta * weigh(at), total)
+        total = _weigher(config, question, last)(day_start(to_day(first), config.timezone))
+        by_team = "team" in question.dimensions
+        spans = stays.cut(config, first, last, by_team=by_team, filters=filters)
+        for begin, end in spans if total else ():
+            asked = (question, parts_of(metric, question), stays.on_day(filters, to_day(begin)))
+            for group, value in _integrals(ground.connection, config, asked, begin, end):
+                found[group] = found.get(group, Fraction(0)) + Fraction(value, total)
     return found
 
 
-def _weigher(config: Config, end: Instant) -> Callable[[Instant], int]:
-    """Working seconds from an instant to the end."""
+def _integrals(
+    connection: Connection,
+    config: Config,
+    asked: tuple[Question, tuple[str, ...], tuple[Filter, ...]],
+    first: date,
+    last: date,
+) -> Iterator[tuple[Group, int]]:
+    """What levels x working time come to in a span within which nobody moves."""
+    question, parts, filters = asked
+    columns = columns_of(question)
+    ask = Ask(config.account_id, parts, columns, filters)
+    cut, grouper = question.cut(config), Grouper(config, question, columns)
+    weigh = _weigher(config, question, last)
+    whole = weigh(day_start(to_day(first), config.timezone))
+    if not whole:
+        return
+    for (_, values, _), level in bases(connection, ask, first, cut).items():
+        yield grouper.group(values, first), level * whole
+    for at, values, delta in steps(connection, ask, first, last, cut):
+        yield grouper.group(values, first), delta * weigh(at)
+
+
+def _weigher(config: Config, question: Question, last: date) -> Callable[[Instant], int]:
+    """Working seconds from an instant to the end of a day, or the cut."""
+    over = day_start(to_day(last + timedelta(days=1)), config.timezone)
+    end = min(over, question.as_of + 1)
     calendar = config.calendar(None)
     known: dict[Instant, int] = {}
 

@@ -332,7 +332,7 @@ def _for_subscribers(
 def violation_view(account_id: str, event: Event, config: Config) -> Mapping[str, Any]:
     """A violation as other systems see it (the fields of api.md 3.4 that are facts)."""
     row = event.row
-    team = config.team_of(row["seller"])
+    team = config.team_of(row["seller"], row["breach_at"])
     seller = {"id": f"{account_id}.{row['seller']}", "name": config.seller_name(row["seller"])}
     deal = {"id": f"{account_id}.{row['deal']}", "name": event.deal, "url": event.url}
     money = {"amount": row["amount"], "currency": row["currency"]}

@@ -133,8 +133,7 @@ class TeamState:
     @classmethod
     def of(cls, at: int, team_id: str, levels: Mapping[str, int], config: Config) -> "TeamState":
         """The picture of a team, given the level of each seller."""
-        team = config.teams.get(team_id)
-        members = team.sellers if team else ()
+        members = config.memberships.members(team_id, at)
         level = sum(levels.get(seller, 0) for seller in members)
         loads = [
             (Fraction(levels.get(seller, 0) * 100, limit), seller, limit)

@@ -75,11 +75,8 @@ def holders_of(
 
 def _teams(windows: Sequence[Window]) -> list[Holder]:
     """All teams of any time, with everybody who ever was in them."""
-    found: dict[str, set[str]] = {}
-    for window in windows:
-        for team in window.config.teams.values():
-            found.setdefault(team.id, set()).update(team.sellers)
-    return [Holder("team", team, tuple(sorted(who))) for team, who in sorted(found.items())]
+    rota = windows[-1].config.memberships.rota
+    return [Holder("team", team, tuple(sorted(rota.ever(team)))) for team in sorted(rota.teams)]
 
 
 def judge_second(

@@ -6,7 +6,7 @@ dead cannot write over its successor.
 """
 
 import secrets as random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
 
-from service.domain.account import AccountDocument
+from service.domain.account import AccountDocument, TeamLines
 from service.domain.config import Config
 from service.domain.directory import Directory
 from service.domain.instant import Instant
@@ -32,6 +32,7 @@ from service.store.tables import (
     TouchedRow,
 )
 
+TeamVersions = tuple[tuple[Instant, TeamLines], ...]
 _ACCOUNT = Account.__table__  # type: ignore[attr-defined]
 _SETTINGS = AccountSettings.__table__  # type: ignore[attr-defined]
 _DIRECTORY = DirectoryRow.__table__  # type: ignore[attr-defined]
@@ -283,17 +284,33 @@ def load_config(connection: Connection, account_id: str, lang: str = "ru") -> Co
     if key not in _CACHE:
         if len(_CACHE) > 500:
             _CACHE.clear()
-        _CACHE[key] = _config(connection, row, document(connection, account_id), lang)
+        versions = settings_history(connection, account_id)
+        doc = parse_document(versions[-1]["document"]) if versions else AccountDocument()
+        _CACHE[key] = _config(connection, row, doc, lang, _teams_of(versions))
     return _CACHE[key]
 
 
 _CACHE: dict[tuple[str, str, int, str, int], Config] = {}
 
 
-def _config(connection: Connection, row: AccountRow, doc: AccountDocument, lang: str) -> Config:
+def _config(
+    connection: Connection, row: AccountRow, doc: AccountDocument, lang: str, teams: TeamVersions
+) -> Config:
     known = directory(connection, row.account_id)
     config = resolve(row.account_id, row.crm, known, doc, connected_at=row.connected_at, lang=lang)
-    return replace(config, leaves=leaves(connection, row.account_id))
+    return replace(config, leaves=leaves(connection, row.account_id), team_versions=teams)
+
+
+def _teams_of(versions: Sequence[Mapping[str, Any]]) -> TeamVersions:
+    """What each version of the settings says of teams, where it says something new."""
+    found: list[tuple[Instant, TeamLines]] = []
+    before: Any = None
+    for version in versions:
+        raw = version["document"].get("teams", {})
+        if raw != before:
+            found.append((version["at"], parse_document({"teams": raw}).teams))
+        before = raw
+    return tuple(found)
 
 
 def load_configs(
@@ -304,14 +321,16 @@ def load_configs(
     if row is None:
         raise ConfigError(f"there is no account {account_id!r}")
     found: list[tuple[Instant, Config]] = []
-    for version in settings_history(connection, account_id):
+    versions = settings_history(connection, account_id)
+    teams = _teams_of(versions)
+    for version in versions:
         doc = parse_document(version["document"])
-        config = _config(connection, row, doc, lang)
+        config = _config(connection, row, doc, lang, teams)
         if found and found[-1][1].judging_digest == config.judging_digest:
             found[-1] = (found[-1][0], config)
             continue
         found.append((version["at"] if found else 0, config))
-    return found or [(0, _config(connection, row, AccountDocument(), lang))]
+    return found or [(0, _config(connection, row, AccountDocument(), lang, teams))]
 
 
 # --- claims ---------------------------------------------------------------------------------------

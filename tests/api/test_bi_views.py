@@ -20,9 +20,9 @@ from service.store.engine import transaction
 from service.store.records import Plan
 from service.store.tables import Deal
 from tests.api.conftest import Api, at
-from tests.api.test_exports import ODD_MONEY, figures, table
+from tests.api.test_exports import ODD_MONEY, figures, moved, table
 from tests.conftest import PostgresServer
-from tests.world import make_office
+from tests.world import MOSCOW, make_office
 
 ROLE, GROUP = "anna_bi", "bi_people"
 Rows = list[dict[str, Any]]
@@ -55,7 +55,7 @@ def filled(both: Api, database_url: str) -> None:
         row = {"metric": "deals_won", "period": period, "team": "5", "seller": "", "value": 7}
         more = {"currency": "", "at": at("2026-11-01T00:00:00Z"), "author": "tests"}
         both.insert(Plan, {"account_id": "romashka", **row, **more})
-    office = make_office(database_url)
+    office = make_office(database_url, f"{datetime.now(MOSCOW):%Y-%m-%d %H:%M}")
     reference = Reference(office)
     assert reference.refresh() > 10
     assert reference.refresh() == 0
@@ -79,6 +79,7 @@ def test_views_hold_what_exports_hold(
     both: Api, database_url: str, roles: psycopg.Connection
 ) -> None:
     both.insert(Deal, *ODD_MONEY)
+    moved(both)
     filled(both, database_url)
     give(both, ROLE)
     client = both.client()

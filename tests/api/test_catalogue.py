@@ -8,7 +8,7 @@ import pytest
 from service.kpi.metrics import METRICS
 from tests.api.conftest import Api, Start
 from tests.kpi.oracle import deals
-from tests.kpi.oracle.facts import midnight, read
+from tests.kpi.oracle.facts import day_of, midnight, read, team_of
 from tests.kpi.oracle.making import DIRECTORY, DOCUMENT, END, make
 from tests.world import connect_account, make_office, tell
 
@@ -71,6 +71,20 @@ def test_a_figure_opens_into_its_values(lived: Api) -> None:
     assert opened.json()["meta"] == first["meta"]
 
 
+@pytest.mark.parametrize("slug", ["deals_won", "receipts", "deals_open", "open_deal_hours"])
+def test_figures_of_a_team_open_into_its_own(lived: Api, slug: str) -> None:
+    """Also of a level, and in a span in which a seller moves; all teams together are the whole."""
+    client = lived.client("kpi:read")
+    span = {"from": "2026-03-01", "to": "2026-03-31"}
+    rows = client.get("/v1/kpis/query", params=span | {"metrics": slug, "dimensions": "team"})
+    found = {row["team"]: row[slug] for row in rows.json()["data"]}
+    (whole,) = client.get("/v1/kpis/query", params=span | {"metrics": slug}).json()["data"]
+    assert sum(value or 0 for value in found.values()) == pytest.approx(whole[slug])
+    for team in ("1", "2"):
+        told = client.get(f"/v1/kpis/{slug}/subjects", params=span | {"team": team}).json()
+        assert told["meta"]["sum"] == pytest.approx(found[team])
+
+
 def test_the_funnel_is_the_oracles_own(lived: Api) -> None:
     client = lived.client("kpi:read")
     told = read(make(9, currencies=["RUB"]), END)
@@ -89,6 +103,11 @@ def test_the_funnel_is_the_oracles_own(lived: Api) -> None:
                 passed.get(own, 0),
             )
             assert stage["open_now"] == stage["entered"] - stage["moved_on"] - stage["lost"]
+    query = SPAN | {"pipeline": "romashka.31", "team": "1"}
+    entries = [s["entered"] for s in client.get("/v1/funnel", params=query).json()["stages"]]
+    rows = [r for r in deals.entered(told, strict=False) if team_of(r.seller, day_of(r.at)) == "1"]
+    of_team = _by_stage(rows)
+    assert entries == [of_team.get(own, 0) for own in ("10", "20", "30")]
     lost = _by_stage(deals.stuck(told, strict=True))
     assert [s["lost"] for s in stages] == [lost.get(own, 0) for own in ("10", "20", "30")]
     assert client.get("/v1/funnel", params=SPAN).status_code == 400

@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from service.domain.named import parse_document
 from service.kpi.tables import TABLES
+from service.store import accounts
+from service.store.engine import transaction
 from service.store.records import Plan
 from service.store.tables import Contribution, Deal
 from tests.api.conftest import Api, at, deal_row
@@ -35,6 +38,16 @@ ODD_MONEY = [  # 1.005 dinars, 5 yen; others than the best known ones too
     for currency, amount in (("KWD", 1_005), ("OMR", -2_345), ("JPY", 5), ("XAF", 7), ("TRY", 105))
 ]
 ODD_TOLD = {"KWD": "1.005", "OMR": "-2.345", "JPY": "5.00", "XAF": "7.00", "TRY": "1.05"}
+
+
+def moved(api: Api) -> None:
+    """Seller 7 of romashka was in one team until 22 November, then in another."""
+    teams = {
+        "Север": [9, {"id": 7, "to": "2026-11-22"}], "Юг": [12, {"id": 7, "from": "2026-11-23"}],
+    }  # fmt: skip
+    with transaction(api.engine) as connection:
+        document = parse_document({"teams": teams})
+        accounts.save_settings(connection, "romashka", document, "tests", api.clock.instant)
 
 
 def figures(api: Api) -> None:
@@ -73,6 +86,7 @@ def test_deals_have_names_money_and_local_days(both: Api) -> None:
 
 
 def test_violations_and_tasks_are_as_the_lists_say(both: Api) -> None:
+    moved(both)
     client = both.client()
     client.post(f"/v1/violations/vio_{1:026d}/ack", json={"comment": "a"})
     listed = {
@@ -89,6 +103,7 @@ def test_violations_and_tasks_are_as_the_lists_say(both: Api) -> None:
         assert row["muted"] == told["muted"]
         assert row["breach_at"] == told["breach_at"]
         assert row["subject_id"] == told["subject"]["id"]
+        assert row["team_id"] == told["team"]["id"]
     assert rows[f"vio_{1:026d}"]["acked"]
     tasks = {row["id"]: row for row in client.get("/v1/tasks").json()["data"]}
     for row in table(client, "tasks"):
@@ -107,6 +122,9 @@ def test_figures_are_additive_parts_and_sums_hold(both: Api) -> None:
     ]
     assert rows[1]["date"] == "2026-11-10"
     assert rows[1]["source"] == "site"
+    assert rows[1]["team_id"] == "1"
+    moved(both)
+    assert {row["team_id"] for row in table(client, "kpi_daily")} == {"Север"}
     parts = {row["part"] for row in table(client, "metrics")}
     assert {row["metric"] for row in rows} <= parts
     plan = table(client, "plans")

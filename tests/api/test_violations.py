@@ -5,6 +5,7 @@ from typing import Any
 from service.store.records import Alert
 from service.store.tables import Announcement, Violation
 from tests.api.conftest import Api, at, violation_row
+from tests.api.test_exports import moved
 
 
 def ids_of(answer: Any) -> list[int]:
@@ -44,6 +45,28 @@ def test_open_ones_are_listed_by_breach(both: Api) -> None:
         "bulk": False,
         "alerted_at": None,
     }  # fmt: skip
+
+
+def test_teams_are_those_of_the_breach(both: Api) -> None:
+    moved(both)
+    client = both.client()
+    rows = client.get("/v1/violations?status=all").json()["data"]
+    teams = {int(row["id"].removeprefix("vio_")): row["team"]["id"] for row in rows}
+    assert teams == {1: "Юг", 2: "Север", 3: "Север", 4: "Юг", 5: "Юг", 6: "5"}
+    for query, expected in (
+        ({"team": "Север"}, [2, 3]), ({"team[ne]": "Север"}, [1, 6, 5, 4]), ({"team": "1"}, []),
+    ):  # fmt: skip
+        answer = client.get("/v1/violations", params={"status": "all"} | query)
+        assert ids_of(answer) == expected
+    summary = client.get("/v1/violations/summary?status=all&by=team").json()["data"]
+    assert sorted((r["team_name"], r["currency"], r["count"]) for r in summary if r["amount"]) == [
+        ("Отдел 5", "USD", 1), ("Север", "RUB", 2), ("Юг", "RUB", 2),
+    ]  # fmt: skip
+    known = {row["id"]: row["sellers"] for row in client.get("/v1/teams").json()["data"]}
+    assert sorted(seller["id"] for seller in known["Юг"]) == ["romashka.12", "romashka.7"]
+    assert client.get("/v1/sellers/romashka.7").json()["team"]["id"] == "Юг"
+    assert client.get("/v1/deals/romashka.1").json()["team"]["id"] == "Юг"
+    assert not client.get("/v1/deals?team=Север").json()["data"]
 
 
 CASES: list[tuple[dict[str, str], list[int]]] = [

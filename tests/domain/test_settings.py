@@ -61,6 +61,18 @@ def test_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
         ({"sellers": {"Иваноф": {"limit": 3}}}, "near ones: Иванов"),
         ({"sellers": {"7": {"limit": -1}}}, "sellers.7.limit"),
         ({"teams": {"А": ["77"]}}, "teams.А"),
+        ({"teams": {"А": [{"id": 7, "from": "1.3.2026"}]}}, "teams.А.0.from: '1.3.2026' is no"),
+        ({"teams": {"А": [{"id": 7, "from": "2026-03-02", "to": "2026-03-01"}]}}, "lies before"),
+        ({"teams": {"А": [7], "Б": [9, "Иванов"]}}, "teams.Б: seller 7 is in 'А' at the same time"),
+        (
+            {
+                "teams": {
+                    "А": [{"id": 7, "to": "2026-03-02"}],
+                    "Б": [{"id": 7, "from": "2026-03-02"}],
+                }
+            },
+            "teams.Б: seller 7",
+        ),
         (
             {"sellers": {"7": {"newcomer_until": "завтра"}}},
             "sellers.7.newcomer_until: 'завтра' is no date",

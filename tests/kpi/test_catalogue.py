@@ -20,7 +20,17 @@ from service.store.engine import reading
 from service.store.tables import Contribution
 from tests import world
 from tests.kpi.oracle import deals, inflow
-from tests.kpi.oracle.facts import MONEY, Department, Rows, grouped, midnight, nearest, read, share
+from tests.kpi.oracle.facts import (
+    MONEY,
+    Department,
+    Rows,
+    day_of,
+    grouped,
+    midnight,
+    nearest,
+    read,
+    share,
+)
 from tests.kpi.oracle.making import DIRECTORY, DOCUMENT, END, make, moment
 
 FIRST, LAST = date(2026, 2, 5), date(2026, 4, 12)
@@ -59,7 +69,8 @@ class Lived:
     def table(self, slugs: list[str], **more: Any) -> kpi.Table:
         question = Question(
             tuple(METRICS[s] for s in slugs), more.pop("dimensions", ()),
-            more.pop("first", FIRST), more.pop("last", LAST), more.pop("grain", None), (),
+            more.pop("first", FIRST), more.pop("last", LAST), more.pop("grain", None),
+            more.pop("filters", ()),
             more.pop("as_of", END), **more,
         )  # fmt: skip
         with reading(self.office.engine) as connection:
@@ -110,7 +121,8 @@ def told_by(rows: list[dict[str, Any]], slug: str, dims: tuple[str, ...]) -> dic
 
 
 def of_sums(told: Department, rows: Rows, grain: Any, dims: Any, **span: date) -> dict[Any, int]:
-    found = grouped(rows(told), grain, dims, span.get("first", FIRST), span.get("last", LAST))
+    first, last = span.get("first", FIRST), span.get("last", LAST)
+    found = grouped(rows(told), grain, dims, first, last, span.get("seen_on"))
     return {k: sum(v) for k, v in found.items() if sum(v)}
 
 
@@ -124,7 +136,8 @@ def of_ratio(
 
 
 def of_values(told: Department, rows: Rows, grain: Any, dims: Any, **span: date) -> dict[Any, Any]:
-    found = grouped(rows(told), grain, dims, span.get("first", FIRST), span.get("last", LAST))
+    first, last = span.get("first", FIRST), span.get("last", LAST)
+    found = grouped(rows(told), grain, dims, first, last, span.get("seen_on"))
     return {k: nearest(v, 50) for k, v in found.items() if nearest(v, 50)}
 
 
@@ -156,7 +169,7 @@ def test_levels_and_ages_are_the_oracles_own(lived: Lived) -> None:
     for on in ENDS:
         at = min(END, midnight(on) + 86_399)
         told = read(lived.facts, at)
-        span = {"first": date.min, "last": date.max}
+        span = {"first": date.min, "last": date.max, "seen_on": min(on, day_of(END))}
         for dims in LEVELLED:
             rows = lived.rows(slugs, dimensions=dims, first=on, last=on)
             for slug, make_rows in LEVELS.items():
@@ -263,6 +276,23 @@ def test_1_sellers_teams_and_days_add_up(lived: Lived) -> None:
     assert {k: v for k, v in by_day.items() if k[0] not in late} == pytest.approx(
         {k: v for k, v in whole.items() if k[0] not in late}, abs=1e-4
     )
+
+
+def test_a_filter_on_a_team_is_its_row(lived: Lived) -> None:
+    """Also while a seller moves, whatever the figure; what is in neither team is in no team."""
+    grain: Any = "week"
+    slugs = [slug for slug, metric in METRICS.items() if "team" in metric.dimensions]
+    rows = lived.rows(slugs, dimensions=("team",), grain=grain)
+    for team, told in (("1", ("eq", ("1",))), (None, ("ne", ("1", "2")))):
+        alone = {
+            (row.get("period"), row["currency"]): row["values"]
+            for row in lived.rows(slugs, grain=grain, filters=(("team", *told),))
+        }
+        own = [row for row in rows if row["team"] == team]
+        assert own
+        for row in own:
+            found = alone[row.get("period"), row["currency"]]
+            assert found == pytest.approx(row["values"], abs=1e-5), (team, row.get("period"))
 
 
 def added(rows: list[dict[str, Any]], slugs: list[str]) -> dict[tuple[str, str], float]:

@@ -25,6 +25,7 @@ CUTS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
     ("a seller", (("seller", "eq", ("romashka.7",)),), {"restate": True}),
     ("a stage", (("stage", "eq", ("romashka.31.20",)),), {"strict": True}),
     ("not a source", (("source", "ne", ("site",)),), {"within": 20 * 86_400}),
+    ("a team that a seller leaves", (("team", "eq", ("1",)),), {}),
 )
 
 
@@ -48,7 +49,7 @@ def opened(office: Office, question: Question, part: str | None) -> list[dict[st
     rows: list[dict[str, Any]] = []
     with reading(office.engine) as connection:
         config = office.config(connection, world.ACCOUNT)
-        filters = own_filters(config, what.question)
+        filters = own_filters(config, what.asked)
         assert filters is not None
         after = None
         while page := rows_of(connection, config, what, filters, after, 40):

@@ -11,7 +11,8 @@ from service.domain.period import Period
 from service.errors import ConfigError
 from service.kpi.ahead import Pipeline
 from service.pipeline.office import Office
-from service.store.engine import reading
+from service.store import accounts
+from service.store.engine import reading, transaction
 from tests import world
 from tests.kpi.test_query import ask
 
@@ -137,6 +138,57 @@ def test_8_a_loss_that_was_no_spam_enters_at_the_change(sqlite_url: str) -> None
                   dimensions=("reason",), as_of=LATE)  # fmt: skip
     shares = {row["reason"]: row["values"]["loss_reasons"] for row in rows}
     assert shares == {"romashka.1": 1.0, "romashka.2": 0.0}
+    office.close()
+
+
+def in_teams(office: Office, at: str, **teams: list[Any]) -> None:
+    """The settings name these teams from an instant on."""
+    document = parse_document({"teams": teams})
+    with transaction(office.engine) as connection:
+        accounts.save_settings(connection, world.ACCOUNT, document, "tests", world.moment(at))
+
+
+def test_9_what_a_seller_did_before_he_moved_stays_with_the_old_team(database_url: str) -> None:
+    """Seller 9 goes from A to B on 15 March; he has two open deals then, and a sale in each team.
+
+    What he sold in A and what is corrected of it stays with A.
+    """
+    office = told(database_url, [
+        world.new_deal("1", "2026-03-02 12:00", responsible="9", amount=100_00),
+        moved("1", "2026-03-14 23:59:59", "142"),
+        world.deal("1", "2026-03-20 12:00", amount=120_00, author="9"),
+        world.new_deal("2", "2026-03-03 12:00", responsible="9", amount=70_00),
+        moved("2", "2026-03-15 00:00:00", "142"),
+        world.new_deal("3", "2026-03-04 12:00", responsible="9"),
+        world.new_deal("4", "2026-03-14 12:00", responsible="9"),
+        world.new_deal("5", "2026-03-03 12:00", responsible="7"),
+        moved("1", "2026-04-07 12:00", "20"),
+    ], teams={"A": [7, 9], "B": [12]})  # fmt: skip
+    in_teams(office, "2026-03-15 18:00", A=[7], B=[9, 12])
+    slugs = ["deals_created", "deals_won", "receipts", "deals_open", "median_check"]
+    rows = by_month(office, slugs, dimensions=("team",))
+    found = {(r["period"].month, r["team"]): tuple(r["values"][s] for s in slugs) for r in rows}
+    assert found == {
+        (3, "A"): (5, 1, 120_00, 1, None), (3, "B"): (0, 1, 70_00, 2, None),
+        (4, "A"): (0, -1, -120_00, 1, None), (4, "B"): (0, 0, 0, 3, None),
+    }  # fmt: skip
+    days, _ = ask(office, ["deals_open"], "2026-03-14", "2026-03-15", grain="day",
+                  dimensions=("team",), as_of=LATE)  # fmt: skip
+    assert [(r["period"].day, r["team"], r["values"]["deals_open"]) for r in days] == [
+        (14, "A", 4), (14, "B", 0), (15, "A", 1), (15, "B", 2),
+    ]  # fmt: skip
+    for restate in (False, True):
+        for by in ((), ("team",)):
+            told_apart = by_month(office, slugs[:4], dimensions=by, restate=restate)
+            months = [[r["values"] for r in told_apart if r["period"].month == m] for m in (3, 4)]
+            won = [sum(v["deals_won"] for v in month) for month in months]
+            assert won == ([1, 0] if restate else [2, -1])
+    in_teams(office, "2026-04-20 12:00", A=[7, {"id": 9, "to": "2026-03-02"}], B=[9, 12])
+    rows = by_month(office, ["deals_created", "deals_won"], "2026-03-31", dimensions=("team",))
+    assert [tuple(r["values"].values()) for r in rows] == [(5, 1), (0, 1)]  # as it was said then
+    in_teams(office, "2026-04-21 12:00", A=[7], B=[12, {"id": 9, "from": "2026-03-03"}])
+    rows = by_month(office, ["deals_created", "deals_won"], "2026-03-31", dimensions=("team",))
+    assert [tuple(r["values"].values()) for r in rows] == [(2, 0), (3, 2)]  # dates tell the past
     office.close()
 
 

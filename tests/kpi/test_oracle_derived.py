@@ -101,7 +101,9 @@ def test_derived_figures_are_the_oracles_own(
 def test_coverage_is_the_oracles_own(lived: Lived, last: date) -> None:
     first, span = last.replace(day=1), Span(last.replace(day=1), last, END)
     whole = sum(PLANS.values())
-    teams = {"1": PLANS["7"] + PLANS["9"], "2": PLANS["12"]}
+    # Seller 9 moves on 18 March, after 11 of its 21 working days.
+    stayed = round(PLANS["9"] * 11 / 21) if last.month == 3 else 0
+    teams = {"1": PLANS["7"] + stayed, "2": PLANS["12"] + PLANS["9"] - stayed}
     sellers = {f"romashka.{seller}": value for seller, value in PLANS.items()}
     for dims, of in (
         ((), {None: whole}), (("seller",), sellers), (("team",), teams),

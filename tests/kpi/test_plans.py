@@ -24,6 +24,9 @@ from tests import world
 
 MARCH = Period.parse("2026-03")
 ABSENT = {"sellers": {"12": {"absent": [{"from": "2026-03-01", "to": "2026-03-15"}]}}}
+MOVED = {
+    "teams": {"1": [7, {"id": 9, "to": "2026-03-15"}], "2": [12, {"id": 9, "from": "2026-03-16"}]}
+}
 SELLERS = ("7", "9", "12")
 
 
@@ -256,11 +259,13 @@ ROWS = st.dictionaries(
 
 
 @settings(max_examples=200)
-@given(rows=ROWS)
-def test_levels_agree_whatever_is_set(rows: dict[tuple[tuple[str, str], str], int]) -> None:
-    """Even of rows that contradict each other: leaves are what counts."""
+@given(rows=ROWS, document=st.sampled_from([ABSENT, ABSENT | MOVED]))
+def test_levels_agree_whatever_is_set(
+    rows: dict[tuple[tuple[str, str], str], int], document: dict[str, Any]
+) -> None:
+    """Even of rows that contradict each other: leaves are what counts, also of who moves."""
     stored = [row(p, v, *scope) for (scope, p), v in rows.items()]
-    book = PlanBook.of(make_config(ABSENT), stored)
+    book = PlanBook.of(make_config(document), stored)
     quarter = Period(date(2026, 2, 1), date(2026, 4, 30), "quarter")
     months = periods(quarter.first, quarter.last, "month")
     leaves = book.leaves("deals_won", quarter)
@@ -268,8 +273,12 @@ def test_levels_agree_whatever_is_set(rows: dict[tuple[tuple[str, str], str], in
     for scope in SCOPES:
         whole = book.total("deals_won", quarter, scope) or 0
         assert whole == sum(book.total("deals_won", month, scope) or 0 for month in months)
-        inside = [days for leaf, days in leaves.items() if is_within(book.config, leaf, scope)]
-        assert whole == sum(sum(days.values()) for days in inside)
+        assert whole == sum(
+            value
+            for leaf, days in leaves.items()
+            for on, value in days.items()
+            if is_within(book.config, leaf, scope, on)
+        )
     weeks = periods(date(2026, 2, 2), date(2026, 4, 26), "week")
     span = Period(date(2026, 2, 2), date(2026, 4, 26), "day")
     by_week = sum(book.total("deals_won", week, WHOLE) or 0 for week in weeks)
@@ -282,6 +291,24 @@ def test_levels_agree_whatever_is_set(rows: dict[tuple[tuple[str, str], str], in
         plans = [planfact.plan_of(book, metric, quarter, by, g, 0).value for g in groups]
         totals[by] = sum(plan or 0 for plan in plans)
     assert totals["account"] == totals["team"] == totals["seller"]
+
+
+def test_a_seller_who_moves_takes_the_rest_of_his_plan_along() -> None:
+    """March has 21 working days (the 9th is off): 9 of them until the 15th, 12 after it."""
+    stored = [
+        row("2026-03", 21, seller="9"), row("2026-03", 30, team="1"), row("2026-03", 5, team="2"),
+    ]  # fmt: skip
+    book = PlanBook.of(make_config(MOVED), stored)
+    metric = METRICS["deals_won"]
+
+    def plan(by: planfact.By, group: str | None, span: Period = MARCH) -> int | None:
+        return planfact.plan_of(book, metric, span, by, group, 0).value
+
+    assert (plan("team", "1"), plan("team", "2"), plan("account", None)) == (30, 12, 42)
+    half = Period(date(2026, 3, 1), date(2026, 3, 15), "day")
+    assert (plan("seller", "romashka.9", half), plan("team", "2", half)) == (9, 0)
+    assert [book.total("deals_won", MARCH, scope) for scope in SCOPES[:3]] == [42, 30, 12]
+    assert planfact.plan_groups(book, half, "team") == {"1", "2"}
 
 
 @settings(max_examples=150)
@@ -299,6 +326,7 @@ def test_levels_agree_whatever_is_set(rows: dict[tuple[tuple[str, str], str], in
         "now": st.sampled_from(["2026-01-20 12:00", "2026-03-16 12:00", "2026-03-31 18:00"]),
         "weights": st.sampled_from(["hours", "equal"]),
     }),
+    document=st.sampled_from([ABSENT, ABSENT | MOVED]),
 )  # fmt: skip
 def test_decompositions_sum_exactly_or_are_refused(
     rows: dict[tuple[tuple[str, str], str], int],
@@ -307,9 +335,10 @@ def test_decompositions_sum_exactly_or_are_refused(
     by: list[str],
     period: str,
     way: dict[str, Any],
+    document: dict[str, Any],
 ) -> None:
     stored = [row(p, v, *s, locked=(s, p) in locked) for (s, p), v in rows.items()]
-    book = PlanBook.of(make_config(ABSENT), stored)
+    book = PlanBook.of(make_config(document), stored)
     made = splitter(book, tuple(by), **way)
     span = Period.parse(period)
     try:

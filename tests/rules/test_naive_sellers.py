@@ -27,11 +27,12 @@ LONG_MINUTES = 500
 END = START + timedelta(days=DAYS)
 OFF = {date(2026, 3, 9)}
 AWAY = {"9": (date(2026, 3, 5), date(2026, 3, 6))}
+LEFT = date(2026, 3, 10)  # the last day of seller 9 in the team
 PEOPLE = ("7", "9")
 MODELS = {model.id: model for model in builtin_rules()}
 SETTINGS: dict[str, Any] = {
     "limits": {"open_deals": 2, "due_today": 1},
-    "teams": {"Все": [7, 9]},
+    "teams": {"Все": [7, {"id": 9, "to": str(LEFT)}]},
     "sellers": {"9": {"absent": [{"from": "2026-03-05", "to": "2026-03-06"}]}},
     "rules": {
         "seller-nearly-full": {"for": "3wh"},
@@ -218,7 +219,8 @@ def imbalance(department: Department) -> Callable[[datetime], Open]:
     wait = Waited(None, 8)
 
     def look(at: datetime) -> Open:
-        load = [n for who, n in department.load(at).items() if present(who, at)]
+        team = [who for who in PEOPLE if present(who, at) and (who == "7" or at.date() <= LEFT)]
+        load = [n for who, n in department.load(at).items() if who in team]
         uneven = len(load) == 2 and max(load) * 50 > 40 and min(load) * 50 < 60
         return {"Все"} if wait.look(at, holds=uneven) else set()
 

@@ -46,14 +46,21 @@ class Column:
 
 @dataclass(frozen=True)
 class Join:
-    """A table to look names up in, and by what: (its column, what it equals)."""
+    """A table to look names up in, and by what: (its column, what it equals).
+
+    `day`: a local day on which what is looked up has to hold (`first` to `last`), if it changes.
+    """
 
     table: Callable[[Scene], Any]
     keys: Callable[[Scene], Sequence[tuple[str, Element]]]
+    day: Callable[[Scene], Element] | None = None
 
     def on(self, scene: Scene, table: Any) -> Element:
         """The condition of the join."""
-        return and_(*(table.c[name] == value for name, value in self.keys(scene)))
+        found = [table.c[name] == value for name, value in self.keys(scene)]
+        if self.day is not None:
+            found.append(self.day(scene).between(table.c.first, table.c.last))
+        return and_(*found)
 
 
 @dataclass(frozen=True)
@@ -101,10 +108,12 @@ def full_id(account: Element, *parts: Element) -> Element:
 
 
 def _found(name: str, title: str, ref: str, column: str) -> Column:
-    """A name that is looked up."""
+    """A name that is looked up; what changes by day is looked up by the database."""
     fields = REFS[ref]
     make = partial(_field, ref, fields, column)
-    return Column(name, "String", title, make, (ref,), found=(ref, column))
+    return Column(
+        name, "String", title, make, (ref,), found=None if "last" in fields else (ref, column)
+    )
 
 
 def _field(ref: str, fields: Fields, column: str, scene: Scene) -> Element:
@@ -126,6 +135,12 @@ def _ref(ref: str, account: Element, column: str, value: Element, *more: Any) ->
     return ref, Join(lambda scene: scene.ref(ref, REFS[ref]), lambda _: keys)
 
 
+def team_on(account: Element, seller: Element, day: Callable[[Scene], Element]) -> tuple[str, Join]:
+    """The team of a seller on the local day of a row."""
+    keys = (("account_id", account), ("crm_id", seller))
+    return "stays", Join(lambda scene: scene.ref("stays", REFS["stays"]), lambda _: keys, day)
+
+
 REFS: dict[str, Fields] = {
     "accounts": {
         "id": "String", "account_id": "String", "name": "String", "crm": "String",
@@ -136,6 +151,10 @@ REFS: dict[str, Fields] = {
         "id": "String", "account_id": "String", "crm_id": "String", "name": "String",
         "team_id": "String", "team_name": "String", "person": "String", "active": "Boolean",
         "timezone": "String", "open_deals_limit": "Int32",
+    },
+    "stays": {
+        "account_id": "String", "crm_id": "String", "team_id": "String", "team_name": "String",
+        "first": "Int32", "last": "Int32",
     },
     "pipelines": {
         "id": "String", "account_id": "String", "crm_id": "String", "name": "String",
@@ -224,7 +243,7 @@ DEALS = Table(
         _text("status", "open, won, lost or incoming", _D.c.status),
         _text("seller_id", "responsible seller", full_id(_DA, _D.c.seller)),
         _found("seller_name", "name of the seller", "sellers", "name"),
-        _found("team_id", "team of the seller", "sellers", "team_id"),
+        _found("team_id", "team of the seller now", "sellers", "team_id"),
         _found("team_name", "name of the team", "sellers", "team_name"),
         _text("source", "source", _D.c.source),
         Column("amount", "Decimal", "amount", lambda _: _D.c.amount, scale=lambda _: _D.c.currency),
@@ -342,8 +361,8 @@ VIOLATIONS = Table(
         _text("deal_id", "deal", full_id(_VA, _V.c.deal)),
         _text("seller_id", "responsible at the breach", full_id(_VA, _V.c.seller)),
         _found("seller_name", "name of the seller", "sellers", "name"),
-        _found("team_id", "team of the seller", "sellers", "team_id"),
-        _found("team_name", "name of the team", "sellers", "team_name"),
+        _found("team_id", "team of the seller at the breach", "stays", "team_id"),
+        _found("team_name", "name of the team", "stays", "team_name"),
         Column("amount", "Decimal", "amount", lambda _: _MONEY, scale=lambda _: _V.c.currency),
         _text("currency", "ISO 4217", func.nullif(_V.c.currency, "")),
         _moment("since", "counted from", _V.c.since),
@@ -371,6 +390,7 @@ VIOLATIONS = Table(
     when="breach_date",
     joins=(
         _ref("sellers", _VA, "crm_id", _V.c.seller),
+        team_on(_VA, _V.c.seller, lambda scene: scene.local_day(_VA, _V.c.breach_at)),
         _ref("rules", _VA, "id", _V.c.rule),
     ),
 )  # fmt: skip

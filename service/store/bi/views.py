@@ -103,11 +103,11 @@ def create(bi_table: Table, special: Mapping[str, Special]) -> list[str]:
     """The statements that make the view of a table, with comments on its columns."""
     scene = ViewScene(special)
     source = bi_table.base(scene)
+    account = bi_table.key(scene)[0]
+    source = source.outerjoin(scene.places, scene.places.c.account_id == account)
     for _, join in bi_table.joins:
         other = join.table(scene)
         source = source.outerjoin(other, join.on(scene, other))
-    account = bi_table.key(scene)[0]
-    source = source.outerjoin(scene.places, scene.places.c.account_id == account)
     columns = [_shown(scene, one).label(one.name) for one in bi_table.columns]
     query = select(*columns).select_from(source).where(*bi_table.where(scene))
     compiled = query.compile(

@@ -1,11 +1,12 @@
 """Filters of the API as SQL conditions. Values are bound parameters, never text."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import and_, false, not_, or_
 from sqlalchemy.sql.elements import ColumnElement
 
+from service.domain.instant import FOREVER, Instant
 from service.store.reads.filters import Filter
 
 Element = ColumnElement[Any]
@@ -57,20 +58,33 @@ def prefixed(account: Element, *columns: Element) -> Build:
     return build
 
 
+class Stay(NamedTuple):
+    """A seller is in a team in `[start, end)`."""
+
+    account: str
+    seller: str
+    start: Instant
+    end: Instant
+
+
 def members(
-    account: Element, seller: Element, teams: Mapping[str, Sequence[tuple[str, str]]]
+    account: Element, seller: Element, teams: Mapping[str, Sequence[Stay]], at: Element
 ) -> Build:
-    """Sellers by team: `teams` holds (account, seller) pairs by team id."""
+    """Sellers by team at an instant of the row: `teams` holds stays by team id."""
 
     def build(condition: Filter) -> Element:
-        by_account: dict[str, list[str]] = {}
+        together: dict[tuple[str, Instant, Instant], list[str]] = {}
         for team in condition.value:
-            for account_id, seller_id in teams.get(team, ()):
-                by_account.setdefault(account_id, []).append(seller_id)
-        found = or_(
-            false(), *(and_(account == key, seller.in_(ids)) for key, ids in by_account.items())
-        )
+            for stay in teams.get(team, ()):
+                place = (stay.account, stay.start, stay.end)
+                together.setdefault(place, []).append(stay.seller)
+        found = or_(false(), *(_held(*place, ids) for place, ids in together.items()))
         return not_(found) if condition.op == "ne" else found
+
+    def _held(account_id: str, start: Instant, end: Instant, ids: Sequence[str]) -> Element:
+        bounds = [at >= start] if start else []
+        bounds += [at < end] if end < FOREVER else []
+        return and_(account == account_id, seller.in_(ids), *bounds)
 
     return build
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, case, func, literal, not_, or_, select
 
 from service.domain.instant import Instant
 from service.store.chunks import chunks
-from service.store.reads.conditions import Build, Element, all_of, compare, members, prefixed
+from service.store.reads.conditions import Build, Element, Stay, all_of, compare, members, prefixed
 from service.store.reads.filters import Filter
 from service.store.reads.keyset import Key, after
 from service.store.tables import Deal, DealContact, FactRow, Task, Violation
@@ -39,7 +39,7 @@ class Selection:
     accounts: Sequence[str]
     at: Instant
     filters: Sequence[Filter] = ()
-    teams: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    teams: Mapping[str, Sequence[Stay]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _deal_builders(selection: Selection) -> dict[str, Build]:
         "pipeline": prefixed(account, _DEAL.c.pipeline),
         "stage": prefixed(account, _DEAL.c.pipeline, _DEAL.c.stage),
         "seller": prefixed(account, _DEAL.c.seller),
-        "team": members(account, _DEAL.c.seller, selection.teams),
+        "team": members(account, _DEAL.c.seller, selection.teams, literal(selection.at)),
         "has_violations": lambda f: violated if f.value[0] else not_(violated),
     }
 
@@ -184,7 +184,7 @@ def _task_builders(selection: Selection) -> dict[str, Build]:
         "due_at": compare(_TASK.c.due_at),
         "done_at": compare(_TASK.c.done_at),
         "seller": prefixed(account, _TASK.c.seller),
-        "team": members(account, _TASK.c.seller, selection.teams),
+        "team": members(account, _TASK.c.seller, selection.teams, literal(selection.at)),
         "deal": prefixed(account, _TASK.c.deal),
         "status": compare(status),
         "overdue": lambda f: (

@@ -9,7 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, literal, not_, null, or_, select
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+)
 
 from service.domain.instant import Instant
 from service.store import mutes
@@ -17,6 +29,7 @@ from service.store.bulks import is_bulk
 from service.store.reads.conditions import (
     Build,
     Element,
+    Stay,
     all_of,
     compare,
     members,
@@ -52,7 +65,7 @@ class Question:
     statuses: Sequence[str] = ("open",)
     until: Instant | None = None
     filters: Sequence[Filter] = ()
-    teams: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    teams: Mapping[str, Sequence[Stay]] = field(default_factory=dict)
 
 
 def violations(
@@ -89,19 +102,24 @@ def count(connection: Connection, question: Question) -> int:
 
 
 def grouped(
-    connection: Connection, question: Question, by: Sequence[str]
-) -> list[tuple[tuple[str, ...], str, int, int, Instant]]:
+    connection: Connection, question: Question, by: Sequence[str], cuts: Sequence[Instant] = ()
+) -> list[tuple[tuple[Any, ...], str, int, int, Instant]]:
     """Counts by columns of the table.
 
     Args:
         connection: the snapshot.
         question: which ones.
         by: column names of `violation`.
+        cuts: instants in order that breaches are told apart by: how many of them had passed is a
+            last value of the row.
 
     Returns:
         (values of `by`, currency, count, sum of amounts, oldest breach) rows.
     """
-    columns = [_V.c[name] for name in by]
+    columns: list[Any] = [_V.c[name] for name in by]
+    if cuts:
+        ways: list[Any] = [(_V.c.breach_at < _number(at), _number(n)) for n, at in enumerate(cuts)]
+        columns.append(case(*ways, else_=_number(len(cuts))))
     figures = (func.count(), func.sum(_V.c.amount), func.min(_V.c.breach_at))
     query = select(*columns, _V.c.currency, *figures).where(*_where(question))
     query = query.group_by(*columns, _V.c.currency)
@@ -110,6 +128,11 @@ def grouped(
         values, (currency, number, amount, oldest) = tuple(row[:-4]), tuple(row[-4:])
         found.append((values, str(currency), int(number), int(amount or 0), int(oldest)))
     return found
+
+
+def _number(value: int) -> Element:
+    """Written out: to PostgreSQL each parameter of a group would be another expression."""
+    return literal_column(str(int(value)))
 
 
 def violation(connection: Connection, accounts: Sequence[str], violation_id: str) -> Any:
@@ -237,7 +260,7 @@ def _builders(question: Question) -> dict[str, Build]:
         "rule": compare(_V.c.rule),
         "severity": compare(_V.c.severity),
         "seller": prefixed(account, _V.c.seller),
-        "team": members(account, _V.c.seller, question.teams),
+        "team": members(account, _V.c.seller, question.teams, _V.c.breach_at),
         "pipeline": prefixed(account, _V.c.pipeline),
         "deal": prefixed(account, _V.c.deal),
         "subject": _subject,

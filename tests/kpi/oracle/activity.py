@@ -25,6 +25,7 @@ class Where(NamedTuple):
     pipeline: str = ""
     stage: str = ""
     weekday: str = ""
+    team: str | None = None
 
 
 Counted = dict[str, dict[Where, list[int]]]

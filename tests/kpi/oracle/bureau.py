@@ -21,7 +21,9 @@ DOCUMENT: dict[str, Any] = {
         "12": {"limit": 0},
     },
     "rules": {"deal-stuck": {"for": "1wd"}},
+    "teams": {"1": [7, {"id": 9, "to": "2026-03-09"}], "2": [12, {"id": 9, "from": "2026-03-10"}]},
 }
+MOVED = date(2026, 3, 10)  # from this day on seller 9 is in the other team
 DIRECTORY: Directory = msgspec.structs.replace(
     world.DIRECTORY,
     pipelines=(
@@ -158,6 +160,11 @@ def _calls(chance: _Chance, call: str, deal: str, born: int) -> Iterator[Fact]:
                 note = {"deal": deal, "author": body["author"], "created_at": written,
                         "text": "Договорились созвониться в среду"}  # fmt: skip
                 yield Fact(Kind.NOTE, f"n{call}.{number}", written, note)
+
+
+def team_of(seller: str, on: date) -> str | None:
+    """The team of a seller on a day."""
+    return {"7": "1", "9": "2" if on >= MOVED else "1", "12": "2"}.get(seller)
 
 
 # --- working time, in its own way -----------------------------------------------------------------
@@ -312,6 +319,13 @@ class Window:
     def moment(self) -> int:
         """Where levels are looked at."""
         return min(self.after - 1, self.seen)
+
+    def pieces(self) -> "list[Window]":
+        """The same in pieces within which nobody moves."""
+        if not self.first < MOVED <= self.last:
+            return [self]
+        before = MOVED - timedelta(days=1)
+        return [Window(self.first, before, self.seen), Window(MOVED, self.last, self.seen)]
 
     def has(self, moment: int) -> bool:
         """Whether something that happened then counts."""

@@ -25,7 +25,7 @@ def _moves(deal: Deal, measure: Callable[[Picture], int], *, money: bool = False
         value = measure(p)
         if value != before:
             owner = holder if before and not value else closer
-            yield _row(p.at, value - before, owner, money=money)
+            yield _row(p.at, value - before, owner, money=money)._replace(since=owner.at)
         before = value
 
 
@@ -54,7 +54,7 @@ def _losses(told: Department, measure: Callable[[Picture], int], *, money: bool)
                 closer = p if held is None else closer
                 own = stage[1] if stage[0] == closer.pipeline else ""
                 now = _row(p.at, measure(p), closer, money=money)._replace(
-                    stage=own, reason=p.reason
+                    stage=own, reason=p.reason, since=closer.at
                 )
             if held is not None and held[1:] != (now and now[1:]):
                 rows.append(held._replace(at=p.at, value=-held.value))

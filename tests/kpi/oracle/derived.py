@@ -10,6 +10,7 @@ from service.domain.facts import Fact
 from tests.kpi.oracle import deals
 from tests.kpi.oracle.facts import (
     LOST,
+    MOVED,
     OPEN,
     WON,
     Department,
@@ -46,8 +47,8 @@ class Span(NamedTuple):
         return min(midnight(self.last + timedelta(days=1)), self.seen + 1)
 
 
-def _key(row: Row, dims: tuple[str, ...], currency: str = "") -> Key:
-    return (*(group_of(row, d) for d in dims), currency or row.currency or "RUB")
+def _key(row: Row, dims: tuple[str, ...], on: date | None = None) -> Key:
+    return (*(group_of(row, d, on) for d in dims), row.currency or "RUB")
 
 
 # --- reasons of losses ----------------------------------------------------------------------------
@@ -78,7 +79,10 @@ def open_average(told: Department, dims: tuple[str, ...], span: Span) -> dict[Ke
             left, right = max(p.at, span.start), min(end or span.end, span.end)
             if p.is_open and not p.gone and left < right:
                 row = Row(p.at, 1, p.seller, p.stage, p.source, "", p.pipeline)
-                found[_key(row, dims)] += Fraction(working(left, right), whole)
+                moved = min(max(left, midnight(MOVED)), right)  # seller 9 takes his deals along
+                for start, end_of in ((left, moved), (moved, right)):
+                    key = _key(row, dims, day_of(start))
+                    found[key] += Fraction(working(start, end_of), whole)
     return found
 
 
@@ -139,7 +143,7 @@ def weighted(facts: list[Fact], dims: tuple[str, ...], span: Span) -> dict[Key, 
     counted = odds(facts, month)
     found: dict[Key, Fraction] = defaultdict(Fraction)
     for row in deals.value_now(told):
-        found[_key(row, dims)] += row.value * chance(counted, (row.pipeline, row.stage))
+        found[_key(row, dims, today)] += row.value * chance(counted, (row.pipeline, row.stage))
     return {key: int(value + Fraction(1, 2)) for key, value in found.items()}
 
 

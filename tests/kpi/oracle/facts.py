@@ -24,6 +24,7 @@ WON, LOST = "142", "143"
 EXCLUDED = "33"
 SPAM = {"2"}
 TEAMS = {"7": "1", "9": "1", "12": "2"}
+MOVED = date(2026, 3, 18)  # from this day on seller 9 is in the other team
 LATE = {"20", "30", "50"}  # the upper half of the open stages
 MONEY = "RUB"
 
@@ -39,6 +40,7 @@ class Row(NamedTuple):
     reason: str = ""
     pipeline: str = ""
     currency: str = ""
+    since: int = 0  # of a correction: when that began which it corrects
 
 
 @dataclass
@@ -252,25 +254,35 @@ def first_of(on: date, grain: str | None) -> date | None:
 
 
 def grouped(
-    rows: Iterable[Row], grain: str | None, dimensions: tuple[str, ...], first: date, last: date
+    rows: Iterable[Row],
+    grain: str | None,
+    dimensions: tuple[str, ...],
+    first: date,
+    last: date,
+    seen_on: date | None = None,
 ) -> dict[Key, list[int]]:
-    """Values by (first day of the period, group, currency)."""
+    """Values by (first day of the period, group, currency); levels have teams of `seen_on`."""
     found: dict[Key, list[int]] = defaultdict(list)
     for row in rows:
         on = day_of(row.at)
         if first <= on <= last:
             start = first_of(on, grain)
             shown = None if start is None else max(start, first)
-            groups = (group_of(row, d) for d in dimensions)
+            groups = (group_of(row, d, seen_on) for d in dimensions)
             found[shown, *groups, row.currency or MONEY].append(row.value)
     return found
 
 
-def group_of(row: Row, dimension: str) -> str | None:
+def team_of(seller: str, on: date) -> str | None:
+    """The team of a seller on a day."""
+    return "2" if seller == "9" and on >= MOVED else TEAMS.get(seller)
+
+
+def group_of(row: Row, dimension: str, seen_on: date | None = None) -> str | None:
     if dimension == "account":
         return "romashka"
     if dimension == "team":
-        return TEAMS.get(row.seller)
+        return team_of(row.seller, seen_on or day_of(row.since or row.at))
     if dimension == "stage":
         return f"romashka.{row.pipeline}.{row.stage}" if row.stage else None
     if dimension == "source":

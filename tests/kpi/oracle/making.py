@@ -4,7 +4,7 @@ a zone that changes its clocks, deals that are reopened, handed over, corrected,
 
 import random
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,9 +12,15 @@ import msgspec
 from service.domain.directory import Directory, Pipeline, Seller, Stage
 from service.domain.facts import Fact, Kind
 from tests import world
-from tests.kpi.oracle.facts import DAY, HOUR, LOST, OPEN, WON, ZONE
+from tests.kpi.oracle.facts import DAY, HOUR, LOST, MOVED, OPEN, WON, ZONE
 
-DOCUMENT: dict[str, Any] = {"timezone": ZONE.key, "pipelines": {"exclude": ["Доставка"]}}
+DOCUMENT: dict[str, Any] = {
+    "timezone": ZONE.key, "pipelines": {"exclude": ["Доставка"]},
+    "teams": {
+        "1": [7, {"id": 9, "to": str(MOVED - timedelta(days=1))}],
+        "2": [12, {"id": 9, "from": str(MOVED)}],
+    },
+}  # fmt: skip
 DIRECTORY: Directory = msgspec.structs.replace(
     world.DIRECTORY,
     timezone=ZONE.key,

@@ -5,7 +5,18 @@ from itertools import pairwise
 from typing import Any
 
 from tests.kpi.oracle.activity import Counted, Tally, Where
-from tests.kpi.oracle.bureau import LIMITS, OPEN, SELLERS, Book, Window, day_of, image, worked
+from tests.kpi.oracle.bureau import (
+    LIMITS,
+    MOVED,
+    OPEN,
+    SELLERS,
+    Book,
+    Window,
+    day_of,
+    image,
+    team_of,
+    worked,
+)
 from tests.kpi.oracle.tasks import Row, cuts
 
 COSTS = {"info": 1, "warning": 4, "critical": 10}
@@ -28,9 +39,11 @@ def _hygiene(book: Book, deal: str, rows: Sequence[Row], window: Window, tally: 
     mine = [r for r in rows if r["deal"] == deal and not r["notice"]]
     edges = set(cuts(book, deal, window))
     edges |= {r["breach_at"] for r in mine} | {r["resolved_at"] for r in mine if r["resolved_at"]}
+    edges.add(Window(MOVED, MOVED, 0).start)
     cut = sorted(e for e in edges if window.start <= e <= window.end)
-    weight: dict[tuple[str, str], int] = {}
-    cost: dict[tuple[str, str], int] = {}
+    weight: dict[Where, int] = {}
+    cost: dict[Where, int] = {}
+    long: dict[tuple[str, str], int] = {}
     for left, right in pairwise(cut):
         now = image(book.deals[deal], left)
         if left < book.deals[deal][0][0] or now["stage"] not in OPEN:
@@ -42,13 +55,14 @@ def _hygiene(book: Book, deal: str, rows: Sequence[Row], window: Window, tally: 
             if r["breach_at"] <= left and (r["resolved_at"] or 1 << 60) >= right
         ]
         seconds = worked(who, left, right)
-        place = (who, now["pipeline"])
+        place = Where(who, now["pipeline"], team=team_of(who, day_of(left)))
+        long[place[:2]] = long.get(place[:2], 0) + seconds
         weight[place] = weight.get(place, 0) + seconds
         cost[place] = cost.get(place, 0) + seconds * max(graves, default=0)
     for place, seconds in weight.items():
-        if seconds >= 3600:
+        if long[place[:2]] >= 3600:
             kept = 10 * seconds - cost[place]
-            tally.put("hygiene_index", Where(*place), kept, 10 * seconds)
+            tally.put("hygiene_index", place, kept, 10 * seconds)
 
 
 def _handed(book: Book, deal: str, window: Window, tally: Tally) -> None:
