@@ -13,7 +13,7 @@ from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
 from service.domain.period import local_day
-from service.domain.siblings import sibling_of
+from service.domain.siblings import Sibling, sibling_of
 from service.domain.span import Span
 from service.domain.story import DealState, Story, TaskState
 from service.domain.violation import Found
@@ -151,8 +151,15 @@ def _deal_row(story: Story, config: Config) -> Row:
         "has_contact": bool(now.contacts),
         "deleted": now.deleted,
         "presence": list(map(list, kin.stretches if kin else ())),
-        "wins": None if kin and kin.wins is None else list(map(list, (kin and kin.wins) or ())),
+        "wins": _wins(kin),
     }
+
+
+def _wins(kin: Sibling | None) -> list[list[Instant]] | None:
+    """When it was won; None of a deal that counts nowhere."""
+    if kin is None:
+        return []
+    return None if kin.wins is None else list(map(list, kin.wins))
 
 
 def _loss_reason(now: DealState, config: Config) -> str | None:
