@@ -22,6 +22,8 @@ RECEIVERS = {
 }
 BODY = b"leads%5Bupdate%5D%5B0%5D%5Bid%5D=1&leads%5Bupdate%5D%5B0%5D%5Blast_modified%5D=1772434800"
 
+IDS = inbox.Ids()  # one for all: two of them may give the same number at the same instant
+
 
 @pytest.fixture
 def office(database_url: str) -> Iterator[Office]:
@@ -36,10 +38,9 @@ def office(database_url: str) -> Iterator[Office]:
 def hear(office: Office, *moments: str) -> None:
     """Hooks received at Moscow's times, worked on together."""
     with transaction(office.engine) as connection:
-        ids = inbox.Ids()
         for moment in moments:
             at = world.moment(moment)
-            row_id = ids.next(at)
+            row_id = IDS.next(at)
             inbox.put(connection, world.ACCOUNT, row_id, at, "application/x-www-form-urlencoded",
                       BODY)  # fmt: skip
     assert drain.drain(office, world.ACCOUNT) == len(moments)
