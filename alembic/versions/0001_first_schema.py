@@ -204,7 +204,9 @@ def upgrade() -> None:
     op.create_table('contribution_mark',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('timeline', sa.String(length=80), nullable=False),
-    sa.Column('mark', sa.BigInteger(), nullable=False),
+    sa.Column('settings', sa.BigInteger(), nullable=False),
+    sa.Column('facts', sa.BigInteger(), nullable=False),
+    sa.Column('violations', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'timeline'),
     sqlite_with_rowid=False
     )

@@ -59,23 +59,37 @@ def level_steps(
     story: Story, found: Sequence[Found], config: Config, wanted: frozenset[str] = ALWAYS
 ) -> Iterator[Step]:
     """All steps of a timeline to the wanted levels, given its violations."""
+    yield from steps_of_facts(story, config, wanted)
+    yield from steps_of_violations(story, found, config, wanted)
+
+
+def steps_of_facts(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
+    """Those that the facts make, whatever the rules say."""
     if story.deal and deal_is_judged(story.deal[-1], config):
         yield from _of_deal(story, config, wanted)
     if not story.deal or deal_is_judged(story.deal[-1], config):
         yield from _of_tasks(story, config, wanted)
-    for metric, rule in (OF_VIOLATIONS | SHOWN_OF_VIOLATIONS).items():
-        if metric in wanted:
-            yield from of_violations(story, metric, rule, found)
-    yield from of_violations(story, "deals_stuck_value", "deal-stuck", found, lambda s: s.amount)
-    yield from _of_conduct(story, found, config, wanted)
+    yield from _of_conduct(story, config, wanted)
     if "inquiries_waiting" in wanted and story.lead:
         yield from _waiting(story, config)
 
 
-def _of_conduct(
+def steps_of_violations(
     story: Story, found: Sequence[Found], config: Config, wanted: frozenset[str]
 ) -> Iterator[Step]:
-    """What sellers do (robots and strangers do not count), and what their neglect costs."""
+    """Those that violations make: how many are open, and what neglect costs."""
+    if not found:
+        return
+    for metric, rule in (OF_VIOLATIONS | SHOWN_OF_VIOLATIONS).items():
+        if metric in wanted:
+            yield from of_violations(story, metric, rule, found)
+    yield from of_violations(story, "deals_stuck_value", "deal-stuck", found, lambda s: s.amount)
+    if "hygiene_cost" in wanted and story.deal and deal_is_judged(story.deal[-1], config):
+        yield from _of_neglect(story, found)
+
+
+def _of_conduct(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
+    """What sellers do (robots and strangers do not count)."""
     if ACTIONS in wanted:
         for at, who in conduct.actions(story, config):
             yield Step(ACTIONS, story.kind, story.id, at, 1, who)
@@ -83,19 +97,22 @@ def _of_conduct(
         for task_id, who, start, end in conduct.meetings(story, config):
             yield Step("meetings", "task", task_id, start, 1, who)
             yield Step("meetings", "task", task_id, end, -1, who)
-    if "hygiene_cost" in wanted and story.deal and deal_is_judged(story.deal[-1], config):
-        for piece in hygiene.costs(story, found):
-            step = Step("hygiene_cost", "deal", story.id, piece.start, piece.cost, piece.seller,
-                        piece.pipeline, source=piece.rule)  # fmt: skip
-            yield step
-            if piece.end < FOREVER:
-                yield step._replace(at=piece.end, delta=-piece.cost)
-        for muted in hygiene.mutings(story, found):
-            step = Step("hygiene_muted", "deal", story.id, muted.start, 1, muted.seller,
-                        muted.pipeline)  # fmt: skip
-            yield step
-            if muted.end < FOREVER:
-                yield step._replace(at=muted.end, delta=-1)
+
+
+def _of_neglect(story: Story, found: Sequence[Found]) -> Iterator[Step]:
+    """What neglect of an open deal costs, and where somebody had muted it."""
+    for piece in hygiene.costs(story, found):
+        step = Step("hygiene_cost", "deal", story.id, piece.start, piece.cost, piece.seller,
+                    piece.pipeline, source=piece.rule)  # fmt: skip
+        yield step
+        if piece.end < FOREVER:
+            yield step._replace(at=piece.end, delta=-piece.cost)
+    for muted in hygiene.mutings(story, found):
+        step = Step("hygiene_muted", "deal", story.id, muted.start, 1, muted.seller,
+                    muted.pipeline)  # fmt: skip
+        yield step
+        if muted.end < FOREVER:
+            yield step._replace(at=muted.end, delta=-1)
 
 
 def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
 
+from service.domain import steps
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER
-from service.domain.steps import ALWAYS, level_steps
+from service.domain.step import Step
 from service.domain.story import Story, deal_is_judged, turning
 from service.domain.violation import Found
 from service.kpi.asking import Norm, inquiry_of_deal, inquiry_of_lead, no_norm
@@ -25,8 +26,6 @@ from service.kpi.parts import RANKED
 from service.kpi.stages import stages
 from service.kpi.taskparts import of_tasks
 
-__all__ = ["Contribution", "contribute"]
-
 _TOLD = attrgetter(
     "kind", "pipeline", "stage", "responsible", "source", "amount", "currency", "loss_reason",
     "closed_at", "born_at", "amount_peak_late", "paid", "deleted", "tags",
@@ -34,14 +33,17 @@ _TOLD = attrgetter(
 """All of a deal that figures tell apart: the states between say nothing new."""
 
 
-def contribute(
-    story: Story,
-    found: Sequence[Found],
-    config: Config,
-    levels: frozenset[str] = ALWAYS,
-    norm: Norm = no_norm,
+OF_VIOLATIONS = frozenset({
+    "became_overdue", *steps.OF_VIOLATIONS, *steps.SHOWN_OF_VIOLATIONS, "deals_stuck_value",
+    "hygiene_cost", "hygiene_muted",
+})  # fmt: skip
+"""What violations alone add to; all other contributions are those of facts."""
+
+
+def of_facts(
+    story: Story, config: Config, levels: frozenset[str] = steps.ALWAYS, norm: Norm = no_norm
 ) -> list[Contribution]:
-    """All contributions of a timeline, given its violations.
+    """What the facts of a timeline add, whatever its violations.
 
     `levels`: those that are wanted; `norm`: in what time an inquiry is to be answered.
     """
@@ -54,15 +56,26 @@ def contribute(
     rows += of_calls(story, config)
     rows += of_notes(story, config)
     rows += of_messages(story, config)
-    rows += _overdue(found)
-    rows += [
-        Contribution(
-            step.metric, step.kind, step.subject, step.key, step.at, step.seller, step.pipeline,
-            step.stage, step.source, step.delta, step.currency, step.slot,
-        )
-        for step in level_steps(story, found, config, levels)
-    ]  # fmt: skip
+    rows += map(_of_step, steps.steps_of_facts(story, config, levels))
     return [row for row in rows if row.value or row.metric in RANKED]
+
+
+def of_violations(
+    story: Story,
+    found: Sequence[Found],
+    config: Config,
+    levels: frozenset[str] = steps.ALWAYS,
+) -> list[Contribution]:
+    """What the violations of a timeline add."""
+    rows = list(map(_of_step, steps.steps_of_violations(story, found, config, levels)))
+    return [row for row in (*_overdue(found), *rows) if row.value]
+
+
+def _of_step(step: Step) -> Contribution:
+    return Contribution(
+        step.metric, step.kind, step.subject, step.key, step.at, step.seller, step.pipeline,
+        step.stage, step.source, step.delta, step.currency, step.slot,
+    )  # fmt: skip
 
 
 # --- deals and inquiries --------------------------------------------------------------------------

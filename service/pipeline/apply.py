@@ -5,8 +5,9 @@
 deals, a deal's notes and tasks to his calls; so a change ripples to the timelines it is lent to.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from service.domain.facts import Fact, Kind
 from service.domain.homes import newest_home, told_home
@@ -15,8 +16,9 @@ from service.domain.siblings import BUSY_CONTACT, by_number
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
+from service.kpi.contributions import OF_VIOLATIONS
 from service.pipeline import levels
-from service.pipeline.derive import derive
+from service.pipeline.derive import Verdict, derive, settings_mark
 from service.pipeline.siblings import Kin
 from service.rules.book import Window
 from service.rules.judge import Failure
@@ -110,18 +112,40 @@ def plan(
     if not first:
         return batch.plan
     _link(batch, first)
-    folded, stored = _fold_all(batch, first)
+    may_be_settled = not (whole or facts)
+    folded, stored, settled = _fold_all(batch, first, may_be_settled=may_be_settled)
     mutes = _mutes(batch, list(folded))
-    verdicts = {key: derive(story, windows, mutes) for key, story in folded.items()}
-    moved = [k for k, v in verdicts.items() if whole or v.derived.mark != stored[k].mark]
-    derived_store.load_contributions(connection, account_id, moved, stored)
-    for key in moved:
-        verdicts[key].measure(windows[-1].config)
+    verdicts = {
+        key: derive(story, windows, mutes, stored[key] if key in settled else None)
+        for key, story in folded.items()
+    }
+    _measure(batch, verdicts, stored, whole=whole)
     for key, verdict in verdicts.items():
         batch.plan.failures += verdict.failures
         derived_store.differ(key, stored[key], verdict.derived, batch.plan.difference)
     batch.plan.keys, batch.plan.timelines = list(folded), len(folded)
     return batch.plan
+
+
+def _measure(
+    batch: _Batch,
+    verdicts: Mapping[str, Verdict],
+    stored: dict[str, derived_store.Derived],
+    *,
+    whole: bool,
+) -> None:
+    """Rows of contributions, those that are stored and those that should be, where marks differ."""
+    of_all, of_violations = [], []
+    for key, verdict in verdicts.items():
+        now, before = verdict.derived.marks, stored[key].marks
+        if whole or now.facts != before.facts:
+            of_all.append(key)
+        elif now.violations != before.violations:
+            of_violations.append(key)
+    for keys, only in ((of_all, None), (of_violations, OF_VIOLATIONS)):
+        derived_store.load_contributions(batch.connection, batch.account_id, keys, stored, only)
+        for key in keys:
+            verdicts[key].measure(batch.windows[-1].config, facts=only is None)
 
 
 def _mutes(batch: _Batch, keys: Sequence[str]) -> Mutes:
@@ -135,22 +159,40 @@ def _mutes(batch: _Batch, keys: Sequence[str]) -> Mutes:
     return mute_store.touching(batch.connection, batch.account_id, deals, subjects)
 
 
-def _fold_all(
-    batch: _Batch, first: Sequence[str]
-) -> tuple[dict[str, Story], dict[str, derived_store.Derived]]:
-    """These timelines and all that a change of them reaches, folded; and what is stored of them."""
+class _Folded(NamedTuple):
+    """Timelines, folded; and what is stored of them."""
+
+    stories: dict[str, Story]
+    stored: dict[str, derived_store.Derived]
+    settled: set[str]  # those whose facts are as they were, and were read with these settings
+
+
+def _fold_all(batch: _Batch, first: Sequence[str], *, may_be_settled: bool) -> _Folded:
+    """These timelines and all that a change of them reaches.
+
+    `may_be_settled`: no fact of them is new.
+    """
     kin = Kin(batch, batch.windows[-1].config)
     kin.rekey(first)
-    folded: dict[str, Story] = {}
-    stored: dict[str, derived_store.Derived] = {}
-    wave = list(dict.fromkeys([*first, *_ripple(batch), *sorted(kin.changed())]))
+    found = _Folded({}, {}, set())
+    borrowers = [*_ripple(batch), *sorted(kin.changed())]
+    wave = list(dict.fromkeys([*first, *borrowers]))
+    may_settle = {*first}.difference(borrowers) if may_be_settled else set()
+    settings = settings_mark(batch.windows)
     while wave:
-        stored |= derived_store.load(batch.connection, batch.account_id, wave)
+        stored = derived_store.load(batch.connection, batch.account_id, wave)
         fresh = _folded(batch, wave)
-        folded |= fresh
-        wave = sorted(kin.moved(fresh, stored) - folded.keys())
-    kin.lend(folded)
-    return folded, stored
+        found.settled.update(
+            key for key in may_settle & fresh.keys() if stored[key].marks.settings == settings
+        )
+        found.stories.update(fresh)
+        found.stored.update(stored)
+        unsettled = {key: story for key, story in fresh.items() if key not in found.settled}
+        reached = kin.moved(unsettled, stored)
+        found.settled.difference_update(reached)
+        wave = sorted(reached - found.stories.keys())
+    kin.lend(found.stories)
+    return found
 
 
 def _folded(batch: _Batch, keys: Sequence[str]) -> dict[str, Story]:

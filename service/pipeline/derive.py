@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 
+from service import __version__
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
@@ -17,12 +19,12 @@ from service.domain.siblings import Sibling, sibling_of
 from service.domain.span import Span
 from service.domain.story import DealState, Story, TaskState
 from service.domain.violation import Found
+from service.kpi import contributions
 from service.kpi.contribution import Contribution
-from service.kpi.contributions import contribute
 from service.kpi.parts import APART, UNROLLED
 from service.rules.book import Window
 from service.rules.judge import Failure, judge
-from service.store.derived import Derived, Row
+from service.store.derived import Derived, Marks, Row
 
 NO_MUTES = Mutes()
 
@@ -31,20 +33,31 @@ NO_MUTES = Mutes()
 class Verdict:
     """What a timeline gives, and rules that failed on it.
 
-    Contributions are in `derived` by their mark alone until `measure` puts their rows there.
+    Contributions are in `derived` by their marks alone until `measure` puts their rows there.
     """
 
     derived: Derived
-    measured: list[Contribution]
+    of_facts: list[Contribution] | None  # None = they are as they are stored
+    of_violations: list[Contribution]
     failures: list[Failure]
 
-    def measure(self, config: Config) -> None:
-        """Make the rows of the contributions."""
-        self.derived.contributions = dict(contribution_row(one, config) for one in self.measured)
+    def measure(self, config: Config, *, facts: bool) -> None:
+        """Make the rows of the contributions; those of facts only if wanted."""
+        measured = self.of_violations + (self.of_facts or [] if facts else [])
+        self.derived.contributions = dict(contribution_row(one, config) for one in measured)
 
 
-def derive(story: Story, windows: Sequence[Window], mutes: Mutes = NO_MUTES) -> Verdict:
-    """Violations, contributions and present images of one timeline."""
+def derive(
+    story: Story,
+    windows: Sequence[Window],
+    mutes: Mutes = NO_MUTES,
+    settled: Derived | None = None,
+) -> Verdict:
+    """Violations, contributions and present images of one timeline.
+
+    `settled`: what is stored of it, if its facts are as they were and were read with these
+    settings: then only what rules say is made anew.
+    """
     config = windows[-1].config
     found, failures = judge(story, windows)
     derived = Derived()
@@ -52,15 +65,21 @@ def derive(story: Story, windows: Sequence[Window], mutes: Mutes = NO_MUTES) -> 
         interval.muted = mutes.pieces(interval)
         row = violation_row(config.account_id, story.key, interval)
         derived.violations[row["id"]] = row
+    of_violations = contributions.of_violations(story, found, config, windows[-1].levels)
+    mark = mark_of(of_violations, config)
+    if settled is not None:
+        derived.deal, derived.tasks = settled.deal, settled.tasks
+        derived.marks = settled.marks._replace(violations=mark)
+        return Verdict(derived, None, of_violations, failures)
     norm = partial(first_touch_norm, windows)
-    measured = contribute(story, found, config, windows[-1].levels, norm)
-    derived.mark = mark_of(measured, config)
+    of_facts = contributions.of_facts(story, config, windows[-1].levels, norm)
+    derived.marks = Marks(settings_mark(windows), mark_of(of_facts, config), mark)
     if story.deal:
         derived.deal = _deal_row(story, config)
     for task_id, states in story.tasks.items():
         if not states[-1].deleted:
             derived.tasks[task_id] = _task_row(story, task_id, states)
-    return Verdict(derived, measured, failures)
+    return Verdict(derived, of_facts, of_violations, failures)
 
 
 _KEPT = sorted(UNROLLED)
@@ -70,8 +89,39 @@ def mark_of(measured: Sequence[Contribution], config: Config) -> int:
     """A fingerprint of all that the rows of contributions are made of; 0 = there are none."""
     if not measured:
         return 0
-    packed = msgspec.msgpack.encode((measured, str(config.timezone), _KEPT))
+    return _fingerprint((measured, str(config.timezone), _KEPT))
+
+
+def _fingerprint(what: object) -> int:
+    packed = msgspec.msgpack.encode(what)
     return int.from_bytes(blake2b(packed, digest_size=8).digest(), signed=True)
+
+
+def settings_mark(windows: Sequence[Window]) -> int:
+    """A fingerprint of all that images and contributions of facts depend on beside the facts."""
+    window = windows[-1]
+    known: dict[tuple[Window, ...], int] = window.marks
+    key = tuple(windows[:-1])
+    if key not in known:
+        norms = [(w.start, _norm_rules(w)) for w in windows]
+        turns = [norms[0], *(now for last, now in pairwise(norms) if now[1] != last[1])]
+        said = (__version__, window.config.base_digest, sorted(window.levels), turns)
+        known[key] = _fingerprint(said)
+    return known[key]
+
+
+def _norm_rules(window: Window) -> list[tuple[str, str]]:
+    """The rules in force that say in what time an inquiry is to be touched first."""
+    return [
+        (rule.id, rule.version)
+        for kind in ("lead", "deal")
+        for rule in window.judging.get(kind, ())
+        if rule.id == _first_touch_rule(kind)
+    ]
+
+
+def _first_touch_rule(kind: str) -> str:
+    return f"{kind}-no-first-touch"
 
 
 def first_touch_norm(
@@ -81,7 +131,7 @@ def first_touch_norm(
     window = next((w for w in windows if w.start <= at < w.end), windows[0])
     for name in ("lead", "deal") if kind == "lead" else ("deal",):
         for rule in window.judging.get(name, ()):
-            if rule.id == f"{name}-no-first-touch":
+            if rule.id == _first_touch_rule(name):
                 return rule.span(pipeline, stage)
     return None
 

@@ -105,11 +105,11 @@ class Kin:
     def lend(self, stories: Mapping[str, Story]) -> None:
         """Give each deal the older ones of its client."""
         deals = {story.id: story for story in stories.values() if story.deal}
-        for deal, story in deals.items():
-            if deal not in self._known:
-                self._known[deal] = sibling_of(story, self._config)
         beside = self._beside(deals)
-        strangers = {d for others in beside.values() for d in others if d not in self._known}
+        lenders = set().union(*beside.values())
+        for deal in (lenders & deals.keys()) - self._known.keys():
+            self._known[deal] = sibling_of(deals[deal], self._config)
+        strangers = lenders - self._known.keys()
         known = images.siblings(self._batch.connection, self._batch.account_id, strangers)
         known |= {deal: one for deal, one in self._known.items() if one is not None}
         for deal, others in beside.items():

@@ -213,7 +213,11 @@ def _drifts(account_id: str, difference: Difference) -> list[Drift]:
             for _, key, rest in moved
         ]
     if not found:  # the rows are right, but it would not be seen if they were not
-        found += [Drift(account_id, "mark", key, "different") for key, _ in difference.marks]
+        found += [
+            Drift(account_id, "mark", key, "different")
+            for key, old, new in difference.marks
+            if (old.facts, old.violations) != (new.facts, new.violations)
+        ]
     found += [Drift(account_id, "deal", f"deal:{r['id']}", "different") for r in difference.deals]
     found += [Drift(account_id, "task", f"task:{r['id']}", "different") for r in difference.tasks]
     found += [Drift(account_id, "deal", f"deal:{d}", "too many") for d in difference.gone_deals]

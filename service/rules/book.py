@@ -282,6 +282,8 @@ class Window:
     before: frozenset[str] = frozenset()  # levels that earlier windows judge
     plans: dict[tuple["Window", ...], Any] = field(default_factory=dict, repr=False)
     """The judge's, by the windows before this one."""
+    marks: dict[tuple["Window", ...], int] = field(default_factory=dict, repr=False)
+    """Of the settings that figures depend on, by the windows before this one."""
 
     @cached_property
     def levels(self) -> frozenset[str]:

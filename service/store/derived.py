@@ -3,13 +3,13 @@
 `Derived` is everything that one timeline gives. `differ` compares it with what is stored, `write`
 applies the difference and moves the rollups by the same amounts. Nothing else writes these tables.
 
-Contributions are many and seldom change when rules do: a timeline's `mark` says whether they are as
-they were, and only where it differs are they read and compared.
+Contributions are many and seldom change when rules do: a timeline's marks say whether they are as
+they were, and only where one differs are they read and compared.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, select, update
 
@@ -41,13 +41,24 @@ def _own_columns(table: Table) -> list[Any]:
 _VIOLATION_COLUMNS, _DEAL_COLUMNS, _TASK_COLUMNS = map(_own_columns, (_VIOLATION, _DEAL, _TASK))
 
 
+class Marks(NamedTuple):
+    """Fingerprints of a timeline's contributions."""
+
+    settings: int = 0  # of all but the facts that those of facts were made with
+    facts: int = 0  # of those that facts make; 0 = there are none
+    violations: int = 0  # of those that violations make; 0 = there are none
+
+
+NO_MARKS = Marks()
+
+
 @dataclass(slots=True)
 class Derived:
     """All derived rows of one timeline, without the account column."""
 
     violations: dict[str, Row] = field(default_factory=dict)  # by id
     contributions: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
-    mark: int = 0  # of the contributions; 0 = there are none
+    marks: Marks = NO_MARKS  # of the contributions
     deal: Row | None = None
     tasks: dict[str, Row] = field(default_factory=dict)  # by id
 
@@ -61,7 +72,7 @@ class Difference:
     vanished: list[Row] = field(default_factory=list)
     added: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = field(default_factory=list)
     removed: list[tuple[str, tuple[str, ...], tuple[Any, ...]]] = field(default_factory=list)
-    marks: list[tuple[str, int]] = field(default_factory=list)  # timeline -> of its contributions
+    marks: list[tuple[str, Marks, Marks]] = field(default_factory=list)  # timeline, old, new
     deals: list[Row] = field(default_factory=list)
     tasks: list[Row] = field(default_factory=list)
     gone_deals: list[str] = field(default_factory=list)
@@ -88,11 +99,23 @@ def load(connection: Connection, account_id: str, timelines: Sequence[str]) -> d
 
 
 def load_contributions(
-    connection: Connection, account_id: str, timelines: Sequence[str], into: dict[str, Derived]
+    connection: Connection,
+    account_id: str,
+    timelines: Sequence[str],
+    into: dict[str, Derived],
+    only: Iterable[str] | None = None,
 ) -> None:
-    """The stored contributions of these timelines."""
+    """The stored contributions of these timelines; `only`: to these metrics."""
+    columns = [_CONTRIBUTION.c[name] for name in (*_CONTRIBUTION_KEY, *_CONTRIBUTION_REST)]
+    query = select(_CONTRIBUTION.c.timeline, *columns).where(
+        _CONTRIBUTION.c.account_id == account_id
+    )
+    if only is not None:
+        query = query.where(_CONTRIBUTION.c.metric.in_(sorted(only)))
     for part in chunks(timelines):
-        _load_contributions(connection, account_id, part, into)
+        of_these = query.where(_CONTRIBUTION.c.timeline.in_(part))
+        for row in connection.execute(of_these).all():
+            into[row[0]].contributions[tuple(row[1:5])] = tuple(row[5:])
 
 
 def _load_violations(
@@ -108,22 +131,11 @@ def _load_violations(
 def _load_marks(
     connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
 ) -> None:
-    query = select(_MARK.c.timeline, _MARK.c.mark).where(
+    query = select(_MARK.c.timeline, *(_MARK.c[name] for name in Marks._fields)).where(
         _MARK.c.account_id == account_id, _MARK.c.timeline.in_(part)
     )
-    for timeline, mark in connection.execute(query).all():
-        found[timeline].mark = mark
-
-
-def _load_contributions(
-    connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
-) -> None:
-    columns = [_CONTRIBUTION.c[name] for name in (*_CONTRIBUTION_KEY, *_CONTRIBUTION_REST)]
-    query = select(_CONTRIBUTION.c.timeline, *columns).where(
-        _CONTRIBUTION.c.account_id == account_id, _CONTRIBUTION.c.timeline.in_(part)
-    )
-    for row in connection.execute(query).all():
-        found[row[0]].contributions[tuple(row[1:5])] = tuple(row[5:])
+    for timeline, *marks in connection.execute(query).all():
+        found[timeline].marks = Marks(*marks)
 
 
 def _load_images(
@@ -166,8 +178,8 @@ def differ(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
             into.changed.append(row)
     into.vanished += [row for vid, row in old.violations.items() if vid not in new.violations]
     _differ_contributions(timeline, old, new, into)
-    if new.mark != old.mark:
-        into.marks.append((timeline, new.mark))
+    if new.marks != old.marks:
+        into.marks.append((timeline, old.marks, new.marks))
     if new.deal is None and old.deal is not None:
         into.gone_deals.append(old.deal["id"])
     elif new.deal is not None and new.deal != old.deal:
@@ -270,7 +282,7 @@ def _write_contributions(connection: Connection, account_id: str, difference: Di
     ]
     insert_or_update(connection, _CONTRIBUTION, rows, update=_CONTRIBUTION_REST)
     marks = [
-        {"account_id": account_id, "timeline": timeline, "mark": mark}
-        for timeline, mark in difference.marks
+        {"account_id": account_id, "timeline": timeline, **marks._asdict()}
+        for timeline, _, marks in difference.marks
     ]
-    insert_or_update(connection, _MARK, marks, update=("mark",))
+    insert_or_update(connection, _MARK, marks, update=Marks._fields)

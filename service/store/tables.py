@@ -339,12 +339,14 @@ class Contribution(SQLModel, table=True):
 
 
 class ContributionMark(SQLModel, table=True):
-    """A fingerprint of all contributions of a timeline (derived): what differs is looked at."""
+    """Fingerprints of a timeline's contributions (derived): what differs is looked at."""
 
     __tablename__ = "contribution_mark"
     account_id: str = account_column()
     timeline: str = key_column(80)
-    mark: int = number()
+    settings: int = number()
+    facts: int = number()
+    violations: int = number()
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 

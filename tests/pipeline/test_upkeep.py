@@ -66,7 +66,9 @@ def test_patrol_sees_and_mends_what_is_stored_otherwise_than_derived(office: Off
 
 
 @pytest.mark.parametrize(
-    ("table", "wrong"), [(CONTRIBUTION, {"value": 7}), (MARK, {"mark": 7})], ids=["row", "mark"]
+    ("table", "wrong"),
+    [(CONTRIBUTION, {"value": 7}), (MARK, {"facts": 7}), (MARK, {"violations": 7})],
+    ids=["row", "mark of facts", "mark of violations"],
 )
 def test_a_contribution_is_proven_though_its_mark_says_that_all_is_well(
     office: Office, table: Table, wrong: dict[str, int]
