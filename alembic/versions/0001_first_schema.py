@@ -201,12 +201,12 @@ def upgrade() -> None:
         batch_op.create_index('ix_contribution_day', ['account_id', 'metric', 'day', 'seller', 'pipeline', 'at', 'value'], unique=False)
         batch_op.create_index('ix_contribution_level', ['account_id', 'metric', 'slot', 'seller', 'day', 'at', 'value'], unique=False, sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
 
-    op.create_table('contribution_mark',
+    op.create_table('timeline_mark',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('timeline', sa.String(length=80), nullable=False),
     sa.Column('settings', sa.BigInteger(), nullable=False),
     sa.Column('facts', sa.BigInteger(), nullable=False),
-    sa.Column('violations', sa.BigInteger(), nullable=False),
+    sa.Column('verdicts', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'timeline'),
     sqlite_with_rowid=False
     )
@@ -686,7 +686,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_deal_closed')
 
     op.drop_table('deal')
-    op.drop_table('contribution_mark')
+    op.drop_table('timeline_mark')
     with op.batch_alter_table('contribution', schema=None) as batch_op:
         batch_op.drop_index('ix_contribution_level', sqlite_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"), postgresql_where=sa.text("metric IN ('deals_open', 'deals_load', 'hot_deals', 'tasks_open', 'inquiries_given', 'inquiries_waiting', 'losses_hour', 'closings_quarter', 'hygiene_cost', 'hygiene_muted', 'meetings', 'deals_in_pipeline', 'minutes_on_day', 'tasks_on_day', 'tasks_overdue', 'deals_without_task', 'actions')"))
         batch_op.drop_index('ix_contribution_day')

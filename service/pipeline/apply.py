@@ -116,10 +116,10 @@ def plan(
     folded, stored, settled = _fold_all(batch, first, may_be_settled=may_be_settled)
     mutes = _mutes(batch, list(folded))
     verdicts = {
-        key: derive(story, windows, mutes, stored[key] if key in settled else None)
+        key: derive(story, windows, mutes, stored[key].marks if key in settled else None)
         for key, story in folded.items()
     }
-    _measure(batch, verdicts, stored, whole=whole)
+    _compare(batch, verdicts, stored, whole=whole)
     for key, verdict in verdicts.items():
         batch.plan.failures += verdict.failures
         derived_store.differ(key, stored[key], verdict.derived, batch.plan.difference)
@@ -127,25 +127,26 @@ def plan(
     return batch.plan
 
 
-def _measure(
+def _compare(
     batch: _Batch,
     verdicts: Mapping[str, Verdict],
     stored: dict[str, derived_store.Derived],
     *,
     whole: bool,
 ) -> None:
-    """Rows of contributions, those that are stored and those that should be, where marks differ."""
-    of_all, of_violations = [], []
-    for key, verdict in verdicts.items():
-        now, before = verdict.derived.marks, stored[key].marks
-        if whole or now.facts != before.facts:
-            of_all.append(key)
-        elif now.violations != before.violations:
-            of_violations.append(key)
-    for keys, only in ((of_all, None), (of_violations, OF_VIOLATIONS)):
-        derived_store.load_contributions(batch.connection, batch.account_id, keys, stored, only)
-        for key in keys:
-            verdicts[key].measure(batch.windows[-1].config, facts=only is None)
+    """Where marks differ, the rows that are stored and those that should be."""
+    here, config = (batch.connection, batch.account_id), batch.windows[-1].config
+    marks = {key: (one.derived.marks, stored[key].marks) for key, one in verdicts.items()}
+    facts = {key for key, (now, old) in marks.items() if whole or now.facts != old.facts}
+    ruled = {key for key, (now, old) in marks.items() if whole or now.verdicts != old.verdicts}
+    derived_store.load_violations(*here, sorted(ruled), stored)
+    derived_store.load_contributions(*here, sorted(facts & ruled), stored)
+    derived_store.load_contributions(*here, sorted(facts - ruled), stored, but=OF_VIOLATIONS)
+    derived_store.load_contributions(*here, sorted(ruled - facts), stored, only=OF_VIOLATIONS)
+    for key in facts:
+        verdicts[key].write_facts(config)
+    for key in ruled:
+        verdicts[key].write_verdicts(config)
 
 
 def _mutes(batch: _Batch, keys: Sequence[str]) -> Mutes:
@@ -180,15 +181,18 @@ def _fold_all(batch: _Batch, first: Sequence[str], *, may_be_settled: bool) -> _
     may_settle = {*first}.difference(borrowers) if may_be_settled else set()
     settings = settings_mark(batch.windows)
     while wave:
-        stored = derived_store.load(batch.connection, batch.account_id, wave)
+        stored = derived_store.load_marks(batch.connection, batch.account_id, wave)
         fresh = _folded(batch, wave)
         found.settled.update(
             key for key in may_settle & fresh.keys() if stored[key].marks.settings == settings
         )
         found.stories.update(fresh)
         found.stored.update(stored)
-        unsettled = {key: story for key, story in fresh.items() if key not in found.settled}
-        reached = kin.moved(unsettled, stored)
+        open_ones = {key: story for key, story in fresh.items() if key not in found.settled}
+        derived_store.load_images(batch.connection, batch.account_id, list(open_ones), stored)
+        reached = kin.moved(open_ones, stored)
+        again = list(found.settled & reached)
+        derived_store.load_images(batch.connection, batch.account_id, again, found.stored)
         found.settled.difference_update(reached)
         wave = sorted(reached - found.stories.keys())
     kin.lend(found.stories)

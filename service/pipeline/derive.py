@@ -33,63 +33,75 @@ NO_MUTES = Mutes()
 class Verdict:
     """What a timeline gives, and rules that failed on it.
 
-    Contributions are in `derived` by their marks alone until `measure` puts their rows there.
+    Violations and contributions are in `derived` by their marks alone until their rows are wanted.
     """
 
+    key: str  # of the timeline
     derived: Derived
-    of_facts: list[Contribution] | None  # None = they are as they are stored
+    found: list[Found]
     of_violations: list[Contribution]
+    of_facts: list[Contribution]  # none of a settled timeline: they are as they are stored
     failures: list[Failure]
 
-    def measure(self, config: Config, *, facts: bool) -> None:
-        """Make the rows of the contributions; those of facts only if wanted."""
-        measured = self.of_violations + (self.of_facts or [] if facts else [])
-        self.derived.contributions = dict(contribution_row(one, config) for one in measured)
+    def write_verdicts(self, config: Config) -> None:
+        """Put rows of violations and of what they add to the figures into `derived`."""
+        rows = [violation_row(config.account_id, self.key, interval) for interval in self.found]
+        self.derived.violations.update((row["id"], row) for row in rows)
+        self._write(self.of_violations, config)
+
+    def write_facts(self, config: Config) -> None:
+        """Put rows of what facts add to the figures into `derived`."""
+        self._write(self.of_facts, config)
+
+    def _write(self, measured: Sequence[Contribution], config: Config) -> None:
+        self.derived.contributions.update(contribution_row(one, config) for one in measured)
 
 
 def derive(
     story: Story,
     windows: Sequence[Window],
     mutes: Mutes = NO_MUTES,
-    settled: Derived | None = None,
+    settled: Marks | None = None,
 ) -> Verdict:
     """Violations, contributions and present images of one timeline.
 
-    `settled`: what is stored of it, if its facts are as they were and were read with these
-    settings: then only what rules say is made anew.
+    `settled`: its marks, if its facts are as they were and were read with these settings: then
+    only what rules say is made.
     """
     config = windows[-1].config
     found, failures = judge(story, windows)
     derived = Derived()
     for interval in found:
         interval.muted = mutes.pieces(interval)
-        row = violation_row(config.account_id, story.key, interval)
-        derived.violations[row["id"]] = row
     of_violations = contributions.of_violations(story, found, config, windows[-1].levels)
-    mark = mark_of(of_violations, config)
+    verdicts = _mark_of_verdicts(found, of_violations, config)
     if settled is not None:
-        derived.deal, derived.tasks = settled.deal, settled.tasks
-        derived.marks = settled.marks._replace(violations=mark)
-        return Verdict(derived, None, of_violations, failures)
+        derived.marks = settled._replace(verdicts=verdicts)
+        return Verdict(story.key, derived, found, of_violations, [], failures)
     norm = partial(first_touch_norm, windows)
     of_facts = contributions.of_facts(story, config, windows[-1].levels, norm)
-    derived.marks = Marks(settings_mark(windows), mark_of(of_facts, config), mark)
+    derived.marks = Marks(settings_mark(windows), _mark_of_facts(of_facts, config), verdicts)
     if story.deal:
         derived.deal = _deal_row(story, config)
     for task_id, states in story.tasks.items():
         if not states[-1].deleted:
             derived.tasks[task_id] = _task_row(story, task_id, states)
-    return Verdict(derived, of_facts, of_violations, failures)
+    return Verdict(story.key, derived, found, of_violations, of_facts, failures)
 
 
 _KEPT = sorted(UNROLLED)
 
 
-def mark_of(measured: Sequence[Contribution], config: Config) -> int:
-    """A fingerprint of all that the rows of contributions are made of; 0 = there are none."""
-    if not measured:
-        return 0
-    return _fingerprint((measured, str(config.timezone), _KEPT))
+def _mark_of_facts(of_facts: Sequence[Contribution], config: Config) -> int:
+    """A fingerprint of all that their rows are made of."""
+    return _fingerprint((of_facts, str(config.timezone), _KEPT)) if of_facts else 0
+
+
+def _mark_of_verdicts(
+    found: Sequence[Found], of_violations: Sequence[Contribution], config: Config
+) -> int:
+    """A fingerprint of all that their rows are made of."""
+    return _fingerprint((found, of_violations, config.base_digest, _KEPT)) if found else 0
 
 
 def _fingerprint(what: object) -> int:

@@ -216,7 +216,7 @@ def _drifts(account_id: str, difference: Difference) -> list[Drift]:
         found += [
             Drift(account_id, "mark", key, "different")
             for key, old, new in difference.marks
-            if (old.facts, old.violations) != (new.facts, new.violations)
+            if (old.facts, old.verdicts) != (new.facts, new.verdicts)
         ]
     found += [Drift(account_id, "deal", f"deal:{r['id']}", "different") for r in difference.deals]
     found += [Drift(account_id, "task", f"task:{r['id']}", "different") for r in difference.tasks]

@@ -3,8 +3,8 @@
 `Derived` is everything that one timeline gives. `differ` compares it with what is stored, `write`
 applies the difference and moves the rollups by the same amounts. Nothing else writes these tables.
 
-Contributions are many and seldom change when rules do: a timeline's marks say whether they are as
-they were, and only where one differs are they read and compared.
+Most of it stays as it is: a timeline's marks say whether violations and contributions are as they
+were, and only where one differs are they read and compared.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, select, updat
 from service.store import revisions, rollups
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
-from service.store.tables import Contribution, ContributionMark, Deal, Task, Violation
+from service.store.tables import Contribution, Deal, Task, TimelineMark, Violation
 
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
-_MARK: Table = ContributionMark.__table__  # type: ignore[attr-defined]
+_MARK: Table = TimelineMark.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _TASK: Table = Task.__table__  # type: ignore[attr-defined]
 
@@ -42,11 +42,11 @@ _VIOLATION_COLUMNS, _DEAL_COLUMNS, _TASK_COLUMNS = map(_own_columns, (_VIOLATION
 
 
 class Marks(NamedTuple):
-    """Fingerprints of a timeline's contributions."""
+    """Fingerprints of what is derived from a timeline; 0 = there is nothing of it."""
 
-    settings: int = 0  # of all but the facts that those of facts were made with
-    facts: int = 0  # of those that facts make; 0 = there are none
-    violations: int = 0  # of those that violations make; 0 = there are none
+    settings: int = 0  # of all but the facts that images and contributions of facts depend on
+    facts: int = 0  # of the contributions of facts
+    verdicts: int = 0  # of violations and their contributions
 
 
 NO_MARKS = Marks()
@@ -58,7 +58,7 @@ class Derived:
 
     violations: dict[str, Row] = field(default_factory=dict)  # by id
     contributions: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
-    marks: Marks = NO_MARKS  # of the contributions
+    marks: Marks = NO_MARKS
     deal: Row | None = None
     tasks: dict[str, Row] = field(default_factory=dict)  # by id
 
@@ -88,13 +88,17 @@ class Difference:
         return sum(len(getattr(self, name)) for name in self.__slots__)
 
 
-def load(connection: Connection, account_id: str, timelines: Sequence[str]) -> dict[str, Derived]:
-    """What is stored for these timelines; of contributions their marks (`load_contributions`)."""
+def load_marks(
+    connection: Connection, account_id: str, timelines: Sequence[str]
+) -> dict[str, Derived]:
+    """What is stored for these timelines, but of it the marks alone."""
     found = {timeline: Derived() for timeline in timelines}
     for part in chunks(timelines):
-        _load_violations(connection, account_id, part, found)
-        _load_marks(connection, account_id, part, found)
-        _load_images(connection, account_id, part, found)
+        query = select(_MARK.c.timeline, *(_MARK.c[name] for name in Marks._fields)).where(
+            _MARK.c.account_id == account_id, _MARK.c.timeline.in_(part)
+        )
+        for timeline, *marks in connection.execute(query).all():
+            found[timeline].marks = Marks(*marks)
     return found
 
 
@@ -103,53 +107,53 @@ def load_contributions(
     account_id: str,
     timelines: Sequence[str],
     into: dict[str, Derived],
-    only: Iterable[str] | None = None,
+    *,
+    only: Iterable[str] = (),
+    but: Iterable[str] = (),
 ) -> None:
-    """The stored contributions of these timelines; `only`: to these metrics."""
+    """The stored contributions of these timelines; `only` to these metrics, `but` not to these."""
     columns = [_CONTRIBUTION.c[name] for name in (*_CONTRIBUTION_KEY, *_CONTRIBUTION_REST)]
     query = select(_CONTRIBUTION.c.timeline, *columns).where(
         _CONTRIBUTION.c.account_id == account_id
     )
-    if only is not None:
+    if only:
         query = query.where(_CONTRIBUTION.c.metric.in_(sorted(only)))
+    if but:
+        query = query.where(_CONTRIBUTION.c.metric.not_in(sorted(but)))
     for part in chunks(timelines):
         of_these = query.where(_CONTRIBUTION.c.timeline.in_(part))
         for row in connection.execute(of_these).all():
             into[row[0]].contributions[tuple(row[1:5])] = tuple(row[5:])
 
 
-def _load_violations(
-    connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
+def load_violations(
+    connection: Connection, account_id: str, timelines: Sequence[str], into: dict[str, Derived]
 ) -> None:
-    query = select(*_VIOLATION_COLUMNS).where(
-        _VIOLATION.c.account_id == account_id, _VIOLATION.c.timeline.in_(part)
-    )
-    for plain in _plain(connection, query, _VIOLATION_COLUMNS):
-        found[plain["timeline"]].violations[plain["id"]] = plain
+    """The stored violations of these timelines."""
+    for part in chunks(timelines):
+        query = select(*_VIOLATION_COLUMNS).where(
+            _VIOLATION.c.account_id == account_id, _VIOLATION.c.timeline.in_(part)
+        )
+        for plain in _plain(connection, query, _VIOLATION_COLUMNS):
+            into[plain["timeline"]].violations[plain["id"]] = plain
 
 
-def _load_marks(
-    connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
+def load_images(
+    connection: Connection, account_id: str, timelines: Sequence[str], into: dict[str, Derived]
 ) -> None:
-    query = select(_MARK.c.timeline, *(_MARK.c[name] for name in Marks._fields)).where(
-        _MARK.c.account_id == account_id, _MARK.c.timeline.in_(part)
-    )
-    for timeline, *marks in connection.execute(query).all():
-        found[timeline].marks = Marks(*marks)
-
-
-def _load_images(
-    connection: Connection, account_id: str, part: list[str], found: dict[str, Derived]
-) -> None:
-    deals = [key.partition(":")[2] for key in part if key.startswith("deal:")]
-    query = select(*_DEAL_COLUMNS).where(_DEAL.c.account_id == account_id, _DEAL.c.id.in_(deals))
-    for plain in _plain(connection, query, _DEAL_COLUMNS):
-        found[f"deal:{plain['id']}"].deal = plain
-    query = select(*_TASK_COLUMNS).where(
-        _TASK.c.account_id == account_id, _TASK.c.timeline.in_(part)
-    )
-    for plain in _plain(connection, query, _TASK_COLUMNS):
-        found[plain["timeline"]].tasks[plain["id"]] = plain
+    """The stored images of these timelines."""
+    for part in chunks(timelines):
+        deals = [key.partition(":")[2] for key in part if key.startswith("deal:")]
+        query = select(*_DEAL_COLUMNS).where(
+            _DEAL.c.account_id == account_id, _DEAL.c.id.in_(deals)
+        )
+        for plain in _plain(connection, query, _DEAL_COLUMNS):
+            into[f"deal:{plain['id']}"].deal = plain
+        query = select(*_TASK_COLUMNS).where(
+            _TASK.c.account_id == account_id, _TASK.c.timeline.in_(part)
+        )
+        for plain in _plain(connection, query, _TASK_COLUMNS):
+            into[plain["timeline"]].tasks[plain["id"]] = plain
 
 
 def _plain(connection: Connection, query: Any, columns: Sequence[Any]) -> Iterator[Row]:
@@ -169,7 +173,7 @@ def _same(row: Row, known: Row) -> bool:
 
 
 def differ(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
-    """Add the difference of one timeline to `into`."""
+    """Add the difference of one timeline to `into`; what neither side has is as it was."""
     for violation_id, row in new.violations.items():
         known = old.violations.get(violation_id)
         if known is None:

@@ -338,15 +338,15 @@ class Contribution(SQLModel, table=True):
     )  # fmt: skip
 
 
-class ContributionMark(SQLModel, table=True):
-    """Fingerprints of a timeline's contributions (derived): what differs is looked at."""
+class TimelineMark(SQLModel, table=True):
+    """Fingerprints of what is derived from a timeline: what differs is looked at."""
 
-    __tablename__ = "contribution_mark"
+    __tablename__ = "timeline_mark"
     account_id: str = account_column()
     timeline: str = key_column(80)
     settings: int = number()
     facts: int = number()
-    violations: int = number()
+    verdicts: int = number()
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 

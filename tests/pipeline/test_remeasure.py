@@ -24,7 +24,7 @@ from tests import world
 from tests.pipeline.test_convergence import department
 
 CONTRIBUTION = tables.Contribution.__table__  # type: ignore[attr-defined]
-MARK = tables.ContributionMark.__table__  # type: ignore[attr-defined]
+MARK = tables.TimelineMark.__table__  # type: ignore[attr-defined]
 FIRST_TOUCH = {"rules": {"deal-no-first-touch": {"for": "1m"}}}
 STUCK = {"rules": {"deal-stuck": {"for": "1wh"}}}
 NO_OVERDUE = {"rules": {"task-overdue": {"off": True}}}

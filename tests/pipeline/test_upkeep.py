@@ -12,13 +12,13 @@ from service.pipeline.upkeep import Upkeep
 from service.store import accounts, inbox
 from service.store.engine import reading, transaction
 from service.store.records import Idempotency
-from service.store.tables import Contribution, ContributionMark, Inbox, RollupMonth, Violation
+from service.store.tables import Contribution, Inbox, RollupMonth, TimelineMark, Violation
 from tests import world
 
 VIOLATION = Violation.__table__  # type: ignore[attr-defined]
 INBOX = Inbox.__table__  # type: ignore[attr-defined]
 CONTRIBUTION = Contribution.__table__  # type: ignore[attr-defined]
-MARK = ContributionMark.__table__  # type: ignore[attr-defined]
+MARK = TimelineMark.__table__  # type: ignore[attr-defined]
 MONTH = RollupMonth.__table__  # type: ignore[attr-defined]
 ANSWERS = Idempotency.__table__  # type: ignore[attr-defined]
 DAY = 86400
@@ -67,8 +67,8 @@ def test_patrol_sees_and_mends_what_is_stored_otherwise_than_derived(office: Off
 
 @pytest.mark.parametrize(
     ("table", "wrong"),
-    [(CONTRIBUTION, {"value": 7}), (MARK, {"facts": 7}), (MARK, {"violations": 7})],
-    ids=["row", "mark of facts", "mark of violations"],
+    [(CONTRIBUTION, {"value": 7}), (MARK, {"facts": 7}), (MARK, {"verdicts": 7})],
+    ids=["row", "mark of facts", "mark of verdicts"],
 )
 def test_a_contribution_is_proven_though_its_mark_says_that_all_is_well(
     office: Office, table: Table, wrong: dict[str, int]
@@ -77,7 +77,7 @@ def test_a_contribution_is_proven_though_its_mark_says_that_all_is_well(
         mine = table.c.timeline == "deal:3"
         assert connection.execute(update(table).where(mine).values(**wrong)).rowcount > 0
     whats = {drift.what for drift in verify.verify(office, world.ACCOUNT)}
-    assert table.name.removeprefix("contribution_") in whats
+    assert table.name.removeprefix("timeline_") in whats
     verify.mend(office, world.ACCOUNT, ["deal:3"])
     left = {drift.what for drift in verify.verify(office, world.ACCOUNT)}
     assert left <= {"rollup"}  # those are proven and mended apart
