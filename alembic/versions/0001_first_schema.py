@@ -449,13 +449,14 @@ def upgrade() -> None:
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('metric', sa.String(length=32), nullable=False),
     sa.Column('day', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('currency', sa.String(length=3), nullable=False),
     sa.Column('seller', sa.String(length=64), nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
     sa.Column('pipeline', sa.String(length=64), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.Column('moment', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
-    sa.PrimaryKeyConstraint('account_id', 'metric', 'day', 'currency', 'seller', 'pipeline'),
+    sa.PrimaryKeyConstraint('account_id', 'metric', 'day', 'seller', 'currency', 'pipeline'),
     sqlite_with_rowid=False
     )
     op.create_table('rollup_month',
@@ -569,11 +570,16 @@ def upgrade() -> None:
     sa.Column('muted', service.store.types.Json(), nullable=False),
     sa.Column('due_at', sa.BigInteger(), nullable=True),
     sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('breach_day', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('breach_worked', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('resolved_day', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('resolved_worked', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('violation', schema=None) as batch_op:
         batch_op.create_index('ix_violation_breach', ['account_id', 'breach_at'], unique=False)
         batch_op.create_index('ix_violation_due', ['account_id', 'due_at'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
+        batch_op.create_index('ix_violation_muted', ['account_id', 'breach_at'], unique=False, sqlite_where=sa.text("muted <> '[]'"), postgresql_where=sa.text("muted <> '[]'"))
         batch_op.create_index('ix_violation_open', ['account_id', 'breach_at'], unique=False, sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
         batch_op.create_index('ix_violation_past', ['account_id', 'resolved_at', 'breach_at'], unique=False)
         batch_op.create_index('ix_violation_subject', ['account_id', 'rule', 'subject_kind', 'subject_id'], unique=False)
@@ -624,6 +630,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_violation_timeline')
         batch_op.drop_index('ix_violation_subject')
         batch_op.drop_index('ix_violation_past')
+        batch_op.drop_index('ix_violation_muted', sqlite_where=sa.text("muted <> '[]'"), postgresql_where=sa.text("muted <> '[]'"))
         batch_op.drop_index('ix_violation_open', sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
         batch_op.drop_index('ix_violation_breach')
         batch_op.drop_index('ix_violation_due', sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))

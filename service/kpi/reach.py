@@ -20,6 +20,7 @@ from service.domain.period import day_start, to_day
 from service.kpi import stays
 from service.kpi.question import Filter
 from service.kpi.sums import Cut
+from service.store.levels import is_settled
 
 
 class Piece(NamedTuple):
@@ -57,7 +58,8 @@ class Reach:
     """One account, the periods asked about, and the instant that the answer knows of.
 
     `by_day`: whether days inside a period are told apart (weekdays are asked for). `spans` are the
-    periods, or pieces of them: then `periods` tells which period each one is of.
+    periods, or pieces of them: then `periods` tells which period each one is of. `apart`: by which
+    columns of a place it is told apart or chosen (sellers always are).
     """
 
     connection: Connection
@@ -67,6 +69,7 @@ class Reach:
     cut: Cut
     by_day: bool = False
     periods: Sequence[int] = ()
+    apart: frozenset[str] = frozenset()
     _worked: dict[tuple[int, int], Worked] = field(default_factory=dict)
 
     @property
@@ -117,8 +120,23 @@ class Reach:
         period = self.periods[number]
         return self.ends[bisect_right(self.periods, period) - 1]
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The columns of rollups that tell places apart."""
+        return ("seller", "pipeline") if "pipeline" in self.apart else ("seller",)
+
+    @cached_property
+    def is_settled(self) -> bool:
+        """Whether all that is derived is so by the settings in force."""
+        return is_settled(self.connection, self.config.account_id)
+
     def _start(self, on: date) -> Instant:
         return day_start(to_day(on), self.config.timezone)
+
+    def elapsed(self, number: int) -> Worked:
+        """All time of a period, as far as the cut."""
+        start, end = self.edges[number]
+        return Worked([(start, end)] if start < end else [])
 
     def worked(self, seller: str, number: int) -> Worked:
         """A seller's working time in a period, as far as the cut."""

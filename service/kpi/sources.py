@@ -37,7 +37,9 @@ def reach_of(
 ) -> Reach:
     """One account as a question looks at it."""
     by_day = "weekday" in question.dimensions
-    return Reach(connection, config, question.spans(), filters, question.cut(config), by_day)
+    apart = frozenset([*question.dimensions, *(column for column, _, _ in filters)])
+    spans, cut = question.spans(), question.cut(config)
+    return Reach(connection, config, spans, filters, cut, by_day, apart=apart)
 
 
 def gather(reach: Reach, question: Question, terms: Iterable[Term], cells: Cells) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from service.domain.config import Config
+from service.domain.daytime import into
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
@@ -50,7 +51,7 @@ def derive(story: Story, windows: Sequence[Window], mutes: Mutes = NO_MUTES) -> 
     derived = Derived()
     for interval in found:
         interval.muted = mutes.pieces(interval)
-        row = violation_row(config.account_id, story.key, interval)
+        row = violation_row(config, story.key, interval)
         derived.violations[row["id"]] = row
     norm = partial(first_touch_norm, windows)
     measured = contribute(story, found, config, windows[-1].levels, norm)
@@ -86,10 +87,11 @@ def first_touch_norm(
     return None
 
 
-def violation_row(account_id: str, timeline: str, found: Found) -> Row:
+def violation_row(config: Config, timeline: str, found: Found) -> Row:
     """A violation as the table wants it. The tick looks at it when its next instant comes."""
+    begun, ended, seller = found.breach_at, found.resolved_at, found.seller
     return {
-        "id": found.violation_id(account_id),
+        "id": found.violation_id(config.account_id),
         "timeline": timeline,
         "rule": found.rule,
         "rule_version": found.rule_version,
@@ -113,6 +115,10 @@ def violation_row(account_id: str, timeline: str, found: Found) -> Row:
         "values": found.values,
         "muted": [list(piece) for piece in found.muted],
         "due_at": found.breach_at,
+        "breach_day": local_day(begun, config.timezone),
+        "breach_worked": into(config, seller, begun),
+        "resolved_day": 0 if ended is None else local_day(ended, config.timezone),
+        "resolved_worked": 0 if ended is None else into(config, seller, ended),
     }
 
 
