@@ -54,7 +54,7 @@ Courses = dict[tuple[str, Place], Course]
 def courses(reach: Reach, parts: Sequence[str]) -> Courses:
     """The levels of parts, as far as the cut."""
     ask = Ask(reach.config.account_id, tuple(parts), reach.places, stays.ever(reach.filters))
-    if not (ask.by_rollup(reach.cut) and reach.is_settled):
+    if not reach.is_kept:
         return _gathered(reach, ask, _steps(reach, ask))
     return _gathered(reach, ask, chain(_days(reach, ask), _late(reach, ask)))
 

@@ -69,7 +69,7 @@ def sums(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     Else (rules or stages are told apart) those opened are counted by the database.
     """
     kept = [part for part in parts if part in {OPENED, OPEN, HOURS}]
-    if kept and reach.is_settled and reach.apart.isdisjoint(_FINE):
+    if kept and reach.is_kept and reach.apart.isdisjoint(_FINE):
         yield from _kept(reach, kept)
         yield from _made(reach, kept, [_EVER_MUTED])
         parts = [part for part in parts if part not in kept]

@@ -15,12 +15,14 @@ from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.integrals import Worked
+from service.domain.integrals import Pieces, Worked
 from service.domain.period import day_start, to_day
 from service.kpi import stays
 from service.kpi.question import Filter
 from service.kpi.sums import Cut
 from service.store.levels import is_settled
+
+_KEPT = frozenset({"seller", "pipeline", stays.STAY})
 
 
 class Piece(NamedTuple):
@@ -126,9 +128,10 @@ class Reach:
         return ("seller", "pipeline") if "pipeline" in self.apart else ("seller",)
 
     @cached_property
-    def is_settled(self) -> bool:
-        """Whether all that is derived is so by the settings in force."""
-        return is_settled(self.connection, self.config.account_id)
+    def is_kept(self) -> bool:
+        """Whether what is kept by day answers: it knows the columns, and the settings in force."""
+        known = all(column in _KEPT for column, _, _ in self.filters)
+        return known and is_settled(self.connection, self.config.account_id)
 
     def _start(self, on: date) -> Instant:
         return day_start(to_day(on), self.config.timezone)
@@ -144,17 +147,21 @@ class Reach:
         key = (id(calendar), number)
         found = self._worked.get(key)
         if found is None:
-            first, last = self.spans[number]
-            days = (first + timedelta(days=n) for n in range((last - first).days + 1))
-            at = self.cut.at
-            pieces = [
-                (left, min(right, at))
-                for on in days
-                for left, right in calendar.day_pieces(on)
-                if left < at
-            ]
-            found = self._worked[key] = Worked(pieces)
+            found = self._worked[key] = Worked(self.pieces(seller, number))
         return found
+
+    def pieces(self, seller: str, number: int) -> Pieces:
+        """The pieces of a seller's working time in a period, as far as the cut."""
+        calendar = self.config.calendar(seller or None)
+        first, last = self.spans[number]
+        days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+        at = self.cut.at
+        return [
+            (left, min(right, at))
+            for on in days
+            for left, right in calendar.day_pieces(on)
+            if left < at
+        ]
 
     def admits(self, place: Mapping[str, str]) -> bool:
         """Whether the filters let something through on some day."""

@@ -18,12 +18,13 @@ _FIGURES: tuple[tuple[frozenset[str], Source], ...] = (
     (times.TIMES, times.integrals),
     (neglect.PARTS, neglect.sums),
     (crew.PARTS, crew.pieces),
-    (kept.PARTS, kept.pieces),
+    (kept.PARTS, kept.sums),
 )
 _SUBJECTS = (  # sums open subject by subject
     (times.TIMES, times.pieces),
     (neglect.PARTS, neglect.pieces),
-    *_FIGURES[2:],
+    (crew.PARTS, crew.pieces),
+    (kept.PARTS, kept.pieces),
 )
 COMPUTED: frozenset[str] = frozenset().union(*(parts for parts, _ in _FIGURES))
 

@@ -61,7 +61,7 @@ def _addends(account_id: str) -> Any:
     query = select(*told, columns.currency, columns.value, columns.age).where(
         columns.account_id == account_id, columns.slot == ""
     )
-    loud = [ends.account_id == account_id, text(NEVER_MUTED)]
+    loud: list[Any] = [ends.account_id == account_id, text(NEVER_MUTED)]
     loud.append(or_(ends.resolved_day == 0, ends.resolved_at > ends.breach_at))
     counts = [
         select(ends.account_id, literal(name), day, ends.seller, ends.pipeline, literal(""),
