@@ -17,7 +17,7 @@ from service.domain.instant import Instant
 from service.domain.period import day_start, to_date, to_day
 from service.kpi import stays
 from service.kpi.reach import Reach
-from service.kpi.sums import Ask, bases
+from service.kpi.sums import Ask, bases, summed, sums
 from service.store.rollups import CLOSED, OPENED
 from service.store.tables import NEVER_MUTED, Contribution, RollupDay, Violation
 
@@ -59,6 +59,20 @@ def courses(reach: Reach, parts: Sequence[str]) -> Courses:
     return _gathered(reach, ask, chain(_days(reach, ask), _late(reach, ask)))
 
 
+def opened(reach: Reach) -> Iterator[tuple[Place, Course]]:
+    """How many violations that nobody ever muted began in the periods, and when."""
+    ask = Ask(reach.config.account_id, (OPENED,), reach.places, stays.ever(reach.filters))
+    if len(reach.spans) == 1 and not reach.by_day:
+        at, cut = reach.edges[0][0], reach.cut
+        for one in sums(reach.connection, ask, reach.first, reach.last, cut, "span"):
+            yield one.group, Course(moves=[Move(at, one.value)])
+    else:
+        for _, place, move in _days(reach, ask):
+            yield place, Course(moves=[move])
+    for _, place, move in _late_ends(reach, ask):
+        yield place, Course(moves=[move])
+
+
 def ends_of_violations(reach: Reach) -> Courses:
     """How many violations that nobody ever muted had begun (`OPENED`) and ended (`CLOSED`)."""
     ask = Ask(reach.config.account_id, (OPENED, CLOSED), reach.places, stays.ever(reach.filters))
@@ -83,9 +97,7 @@ def _days(reach: Reach, ask: Ask) -> _Told:
     zone, columns = reach.config.timezone, _DAY.c
     keys = [columns[name] for name in ask.columns]
     query = (
-        select(
-            columns.metric, columns.day, func.sum(columns.value), func.sum(columns.moment), *keys
-        )
+        select(columns.metric, columns.day, summed(columns.value), summed(columns.moment), *keys)
         .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
         .where(columns.day >= to_day(reach.first), columns.day <= to_day(reach.last))
         .where(columns.day < reach.cut.day)
@@ -93,8 +105,9 @@ def _days(reach: Reach, ask: Ask) -> _Told:
         .group_by(columns.metric, columns.day, *keys)
         .order_by(columns.day)
     )
-    for part, day, value, moment, *place in reach.connection.execute(query).all():
-        yield part, tuple(place), Move(day_start(day, zone), int(value), int(moment))
+    for row in reach.connection.execute(query).all():
+        part, day, value, moment = row[:4]
+        yield part, row[4:], Move(day_start(day, zone), value, moment)
 
 
 def _late(reach: Reach, ask: Ask) -> _Told:
@@ -113,7 +126,7 @@ def _read(reach: Reach, ask: Ask, days: Any) -> _Told:
     """Steps one by one. Index: ix_contribution_day."""
     keys = [_C.c[name] for name in ask.columns]
     query = (
-        select(_C.c.metric, _C.c.at, func.sum(_C.c.value), *keys)
+        select(_C.c.metric, _C.c.at, summed(_C.c.value), *keys)
         .where(_C.c.account_id == ask.account_id, _C.c.metric.in_(ask.parts), _C.c.slot == "")
         .where(days, _C.c.at <= reach.cut.at)
         .where(*(stays.condition(_C.c, told) for told in ask.filters))
@@ -121,7 +134,7 @@ def _read(reach: Reach, ask: Ask, days: Any) -> _Told:
         .order_by(_C.c.at)
     )
     for part, at, value, *place in reach.connection.execute(query).all():
-        yield part, tuple(place), Move(int(at), int(value))
+        yield part, tuple(place), Move(at, value)
 
 
 def _late_ends(reach: Reach, ask: Ask) -> _Told:
@@ -130,7 +143,8 @@ def _late_ends(reach: Reach, ask: Ask) -> _Told:
         return
     begun = day_start(reach.cut.day, reach.config.timezone)
     keys = [_V.c[name] for name in ask.columns]
-    for name, at in ((OPENED, _V.c.breach_at), (CLOSED, _V.c.resolved_at)):
+    ends = ((OPENED, _V.c.breach_at), (CLOSED, _V.c.resolved_at))
+    for name, at in (end for end in ends if end[0] in ask.parts):
         query = (
             select(literal(name), at, func.count(), *keys)
             .where(_V.c.account_id == ask.account_id, at.between(begun, reach.cut.at), LOUD)
@@ -139,7 +153,7 @@ def _late_ends(reach: Reach, ask: Ask) -> _Told:
             .order_by(at)
         )
         for part, when, value, *place in reach.connection.execute(query).all():
-            yield part, tuple(place), Move(int(when), int(value))
+            yield part, tuple(place), Move(when, value)
 
 
 # --- over periods ---------------------------------------------------------------------------------

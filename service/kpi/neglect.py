@@ -15,7 +15,7 @@ from sqlalchemy import Integer, Table, and_, false, func, literal, literal_colum
 from service.domain.calendar import WorkCalendar
 from service.domain.instant import FOREVER, Instant
 from service.domain.violation import unmuted
-from service.kpi.courses import Course, ends_of_violations, over
+from service.kpi.courses import Place, ends_of_violations, opened, over
 from service.kpi.reach import Piece, Reach
 from service.store.bi.scene import local_day
 from service.store.tables import EVER_MUTED, Violation
@@ -82,36 +82,32 @@ def sums(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
 
 def _kept(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """The same of violations that nobody ever muted, from how many began and ended on each day."""
+    if OPENED in parts:
+        yield from _begun(reach)
+    if parts == [OPENED]:
+        return
     for (end, place), course in ends_of_violations(reach).items():
-        sign = 1 if end == OPENED else -1
-        seller, pipeline = place[0], place[1] if len(place) > 1 else ""
-        if end == OPENED and OPENED in parts:
-            for number, at, count in _begun(reach, course):
-                yield Piece(OPENED, number, at, at, count, seller, pipeline=pipeline)
-        if parts == [OPENED]:
-            continue
-        for stood in over(reach, course, seller):
+        sign, where = 1 if end == OPENED else -1, _place_of(place)
+        for stood in over(reach, course, place[0]):
             start, stop = reach.edges[stood.number]
             if OPEN in parts and stood.level:
                 at = reach.ends[stood.number]
-                yield Piece(OPEN, stood.number, at, at, sign * stood.level, seller,
-                            pipeline=pipeline)  # fmt: skip
+                yield Piece(OPEN, stood.number, at, at, sign * stood.level, **where)
             if HOURS in parts and stood.seconds:
-                yield Piece(HOURS, stood.number, start, stop, sign * stood.seconds, seller,
-                            pipeline=pipeline)  # fmt: skip
+                yield Piece(HOURS, stood.number, start, stop, sign * stood.seconds, **where)
 
 
-def _begun(reach: Reach, course: Course) -> Iterator[tuple[int, Instant, int]]:
-    """(period, instant, how many) of a day's beginnings, or of all those of a period."""
+def _begun(reach: Reach) -> Iterator[Piece]:
     starts = [start for start, _ in reach.edges]
-    found: dict[tuple[int, Instant], int] = {}
-    for move in course.moves:
-        number = bisect_right(starts, move.at) - 1
-        if number >= 0:
-            key = number, move.at if reach.by_day else starts[number]
-            found[key] = found.get(key, 0) + move.delta
-    for (number, at), count in found.items():
-        yield number, at, count
+    for place, course in opened(reach):
+        for move in course.moves:
+            number = bisect_right(starts, move.at) - 1
+            if number >= 0:
+                yield Piece(OPENED, number, move.at, move.at, move.delta, **_place_of(place))
+
+
+def _place_of(place: Place) -> dict[str, str]:
+    return dict(zip(("seller", "pipeline"), place, strict=False))
 
 
 def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
