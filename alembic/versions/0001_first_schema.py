@@ -449,14 +449,14 @@ def upgrade() -> None:
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('metric', sa.String(length=32), nullable=False),
     sa.Column('day', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('seller', sa.String(length=64), nullable=False),
     sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('seller', sa.String(length=64), nullable=False),
     sa.Column('pipeline', sa.String(length=64), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('n', sa.BigInteger(), nullable=False),
     sa.Column('moment', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
-    sa.PrimaryKeyConstraint('account_id', 'metric', 'day', 'seller', 'currency', 'pipeline'),
+    sa.PrimaryKeyConstraint('account_id', 'metric', 'day', 'currency', 'seller', 'pipeline'),
     sqlite_with_rowid=False
     )
     op.create_table('rollup_month',

@@ -97,8 +97,7 @@ class Ask:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """A sum: part, first day of its bucket, group (in the order of `columns`), currency."""
 
     part: str
@@ -186,11 +185,12 @@ def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) 
         .group_by(*keys)
     )
     width = 3 + len(ask.columns)
-    for row in connection.execute(query):
-        value, n, part, *group = row[:width]
-        bucket = stretch.begin if stretch.whole else int(row[-1])
-        on = to_date(bucket * 100 + 1 if name == "month" else bucket)
-        yield Sum(part, on, tuple(group), row[width], value, n)
+    dates: dict[int, date] = {}
+    for row in connection.execute(query).all():  # one by one costs twice as much
+        bucket = stretch.begin if stretch.whole else row[-1]
+        if bucket not in dates:
+            dates[bucket] = to_date(bucket * 100 + 1 if name == "month" else bucket)
+        yield Sum(row[2], dates[bucket], row[3:width], row[width], row[0], row[1])
 
 
 def summed(column: Any) -> Any:

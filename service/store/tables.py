@@ -359,8 +359,8 @@ class RollupDay(SQLModel, table=True):
     account_id: str = account_column()
     metric: str = key_column(32)
     day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    seller: str = key_column()  # before the currency: a seller's days are found one by one
-    currency: str = key_column(3)
+    currency: str = key_column(3)  # before the seller: totals by period are read in key order
+    seller: str = key_column()
     pipeline: str = key_column()
     value: int = number()
     n: int = number()
