@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table, and_, false, or_, select, text, union_all
 
-from service.domain.hygiene import SHORT_SECONDS, WHOLE, Change, Taken, short_deals
+from service.domain.hygiene import MUTED, SHORT_SECONDS, WHOLE, Change, Taken, short_deals
 from service.domain.instant import Instant
 from service.domain.integrals import Pieces
 from service.domain.period import local_day, to_day
@@ -37,7 +37,8 @@ def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     for seller, ledger in found.items():
         told = ledger.over(reach.spans_of_periods, reach.cut.at)
         for number, cells in enumerate(one for taken, _ in told for one in taken):
-            for (rule, pipeline), value in sorted(cells.cells.items()):
+            costing = {key: value for key, value in cells.cells.items() if key[0] != MUTED}
+            for (rule, pipeline), value in sorted(costing.items()):
                 yield from _piece(reach, parts, number, (seller, pipeline, rule), value)
 
 
