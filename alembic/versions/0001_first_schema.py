@@ -237,6 +237,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
         batch_op.create_index('ix_deal_closed', ['account_id', 'closed_at', 'born_at', 'id'], unique=False)
+        batch_op.create_index('ix_deal_long', ['account_id', 'closed_at', 'born_at', 'id'], unique=False, sqlite_where=sa.text('closed_at - born_at > 7948800'), postgresql_where=sa.text('closed_at - born_at > 7948800'))
         batch_op.create_index('ix_deal_created', ['account_id', 'created_at'], unique=False)
         batch_op.create_index('ix_deal_seller', ['account_id', 'seller', 'status'], unique=False)
 
@@ -688,6 +689,7 @@ def downgrade() -> None:
     with op.batch_alter_table('deal', schema=None) as batch_op:
         batch_op.drop_index('ix_deal_seller')
         batch_op.drop_index('ix_deal_created')
+        batch_op.drop_index('ix_deal_long', sqlite_where=sa.text('closed_at - born_at > 7948800'), postgresql_where=sa.text('closed_at - born_at > 7948800'))
         batch_op.drop_index('ix_deal_closed')
 
     op.drop_table('deal')

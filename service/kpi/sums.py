@@ -32,6 +32,8 @@ from service.kpi import stays
 from service.kpi.parts import AGED, DEAL_LEVELS, UNROLLED
 from service.store.tables import (
     IS_APART,
+    IS_LONG,
+    LONG_SECONDS,
     Contribution,
     Deal,
     RollupDay,
@@ -284,7 +286,7 @@ def steps(
 def unsettled(account_id: str, on: date, cut: Cut) -> Any:
     """Deals that had begun and were not closed for good before the end of a day: timeline, birth.
 
-    A day of slack, so that no time zone has to be known. Index: ix_deal_closed.
+    A day of slack, so that no time zone has to be known. Indexes: ix_deal_closed, ix_deal_long.
     """
     midnight = int(datetime.combine(on, time(), UTC).timestamp())
     since, until = min(midnight - 86_400, cut.at), min(midnight + 2 * 86_400, cut.at)
@@ -292,7 +294,13 @@ def unsettled(account_id: str, on: date, cut: Cut) -> Any:
     begun = select(literal("deal:").concat(columns.id).label("timeline"), columns.born_at).where(
         columns.account_id == account_id, columns.born_at <= until
     )
-    ways = (columns.closed_at.is_(None), columns.closed_at >= since)
+    soon = columns.closed_at.between(since, until + LONG_SECONDS)  # all but those of a long life
+    lived = columns.closed_at - columns.born_at
+    ways = (
+        columns.closed_at.is_(None),
+        and_(soon, lived <= LONG_SECONDS),
+        and_(columns.closed_at >= since, text(IS_LONG)),
+    )
     return union_all(*(begun.where(way) for way in ways)).subquery("unsettled")
 
 

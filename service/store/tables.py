@@ -26,6 +26,8 @@ IS_OPEN = "state IN ('pending', 'parked')"  # of ix_inbox_open; the many done ro
 IS_APART = f"slot = '{APART}' AND metric NOT IN ('stage_open', 'pipeline_value')"
 """Of ix_contribution_apart: values and cohorts, without the many steps that are read by deal."""
 NEVER_MUTED, EVER_MUTED = "muted = '[]'", "muted <> '[]'"  # rollups count the former
+LONG_SECONDS = 92 * 86_400
+IS_LONG = f"closed_at - born_at > {LONG_SECONDS}"  # of ix_deal_long
 STEPPED = (*LEVELS, ACTIONS)
 _PLACE = ("seller", "pipeline")
 IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in STEPPED)})"  # of ix_contribution_level
@@ -116,13 +118,9 @@ class Inbox(SQLModel, table=True):
 
 
 Index(
-    "ix_inbox_open",
-    Inbox.__table__.c.account_id,  # type: ignore[attr-defined]
-    Inbox.__table__.c.state,  # type: ignore[attr-defined]
-    Inbox.__table__.c.id,  # type: ignore[attr-defined]
-    sqlite_where=sql(IS_OPEN),
-    postgresql_where=sql(IS_OPEN),
-)
+    "ix_inbox_open", *(Inbox.__table__.c[name] for name in ("account_id", "state", "id")),  # type: ignore[attr-defined]
+    sqlite_where=sql(IS_OPEN), postgresql_where=sql(IS_OPEN),
+)  # fmt: skip
 
 
 class TouchedRow(SQLModel, table=True):
@@ -203,7 +201,9 @@ class Deal(SQLModel, table=True):
         Index("ix_deal_created", "account_id", "created_at"),
         Index("ix_deal_revision", "account_id", "revision", "id"),
         Index("ix_deal_closed", "account_id", "closed_at", "born_at", "id"),
-    )
+        Index("ix_deal_long", "account_id", "closed_at", "born_at", "id",
+              sqlite_where=sql(IS_LONG), postgresql_where=sql(IS_LONG)),
+    )  # fmt: skip
 
 
 class Task(SQLModel, table=True):
