@@ -239,6 +239,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
         batch_op.create_index('ix_deal_closed', ['account_id', 'closed_at', 'born_at', 'id'], unique=False)
+        batch_op.create_index('ix_deal_long', ['account_id', 'closed_at', 'born_at', 'id'], unique=False, sqlite_where=sa.text('closed_at - born_at > 7948800'), postgresql_where=sa.text('closed_at - born_at > 7948800'))
         batch_op.create_index('ix_deal_created', ['account_id', 'created_at'], unique=False)
         batch_op.create_index('ix_deal_seller', ['account_id', 'seller', 'status'], unique=False)
 
@@ -456,6 +457,7 @@ def upgrade() -> None:
     sa.Column('pipeline', sa.String(length=64), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.Column('moment', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'metric', 'day', 'currency', 'seller', 'pipeline'),
     sqlite_with_rowid=False
@@ -571,11 +573,16 @@ def upgrade() -> None:
     sa.Column('muted', service.store.types.Json(), nullable=False),
     sa.Column('due_at', sa.BigInteger(), nullable=True),
     sa.Column('revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('breach_day', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('breach_worked', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('resolved_day', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('resolved_worked', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('violation', schema=None) as batch_op:
         batch_op.create_index('ix_violation_breach', ['account_id', 'breach_at'], unique=False)
         batch_op.create_index('ix_violation_due', ['account_id', 'due_at'], unique=False, sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
+        batch_op.create_index('ix_violation_muted', ['account_id', 'breach_at'], unique=False, sqlite_where=sa.text("muted <> '[]'"), postgresql_where=sa.text("muted <> '[]'"))
         batch_op.create_index('ix_violation_open', ['account_id', 'breach_at'], unique=False, sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
         batch_op.create_index('ix_violation_past', ['account_id', 'resolved_at', 'breach_at'], unique=False)
         batch_op.create_index('ix_violation_subject', ['account_id', 'rule', 'subject_kind', 'subject_id'], unique=False)
@@ -626,6 +633,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_violation_timeline')
         batch_op.drop_index('ix_violation_subject')
         batch_op.drop_index('ix_violation_past')
+        batch_op.drop_index('ix_violation_muted', sqlite_where=sa.text("muted <> '[]'"), postgresql_where=sa.text("muted <> '[]'"))
         batch_op.drop_index('ix_violation_open', sqlite_where=sa.text('resolved_at IS NULL'), postgresql_where=sa.text('resolved_at IS NULL'))
         batch_op.drop_index('ix_violation_breach')
         batch_op.drop_index('ix_violation_due', sqlite_where=sa.text('due_at IS NOT NULL'), postgresql_where=sa.text('due_at IS NOT NULL'))
@@ -683,6 +691,7 @@ def downgrade() -> None:
     with op.batch_alter_table('deal', schema=None) as batch_op:
         batch_op.drop_index('ix_deal_seller')
         batch_op.drop_index('ix_deal_created')
+        batch_op.drop_index('ix_deal_long', sqlite_where=sa.text('closed_at - born_at > 7948800'), postgresql_where=sa.text('closed_at - born_at > 7948800'))
         batch_op.drop_index('ix_deal_closed')
 
     op.drop_table('deal')

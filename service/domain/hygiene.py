@@ -7,12 +7,13 @@ kept in tenths, so all of it is whole numbers until the last division. What a de
 down to its gravest rule; of equally grave ones to the first by name.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple
 
+from service.domain.calendar import WorkCalendar
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
 from service.domain.integrals import Integrator, Pieces, Worked, sum_up
@@ -139,6 +140,26 @@ def _open_stretches(story: Story) -> list[tuple[Instant, Instant, str, str]]:
     return found
 
 
+def brief_stays(
+    steps: Iterable[tuple[Instant, int, str]], calendar_of: Callable[[str], WorkCalendar]
+) -> Iterator[tuple[Instant, str, int]]:
+    """(end, seller, working seconds) of a deal's stays with a seller that were under an hour.
+
+    Only deals that came or went in the first or last hour of a period, or had such a stay in it,
+    can have been open for under an hour of it. `steps`: (instant, change, seller) of its level.
+    """
+    nets: dict[str, dict[Instant, int]] = {}
+    for at, delta, seller in steps:
+        own = nets.setdefault(seller, {})
+        own[at] = own.get(at, 0) + delta
+    for seller, moves in nets.items():
+        turns = [at for at in sorted(moves) if moves[at]]
+        for start, end in zip(turns[::2], turns[1::2], strict=False):
+            seconds = calendar_of(seller).working_seconds(start, end)
+            if 0 < seconds < SHORT_SECONDS:
+                yield end, seller, seconds
+
+
 # --- the index ------------------------------------------------------------------------------------
 
 
@@ -246,14 +267,20 @@ class Meter:
             found.append(Taken(self._levels.take(pieces)))
             now = self._levels.inside
             inside = slice(inside.start if number else now.start, now.stop)
-        for short in _short(self._changes[inside], parts):
+        for short in short_deals(self._changes[inside], parts):
             for taken, own in zip(found, short, strict=True):
                 sum_up(taken.cells, ((key, -value) for key, value in own.cells.items()))
         return found
 
 
-def _short(changes: Sequence[Change], parts: Sequence[Pieces]) -> Iterator[list[Taken]]:
-    """Deals that were open for less than an hour of all parts."""
+def short_deals(changes: Sequence[Change], parts: Sequence[Pieces]) -> Iterator[list[Taken]]:
+    """Deals that were open for less than an hour of all parts, with what they take in each.
+
+    Args:
+        changes: all steps of deals from the beginning of the first piece on (a step at it is none)
+            up to the end of the last one, and with it, in order.
+        parts: pieces of working time, none of them without any.
+    """
     by_deal: dict[str, list[Change]] = {}
     for change in changes:
         by_deal.setdefault(change.deal, []).append(change)

@@ -31,6 +31,12 @@ ALWAYS = frozenset({
 })  # fmt: skip
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
 SHOWN_OF_VIOLATIONS = {"deals_stuck": "deal-stuck"}  # no rule watches this level
+LASTING = frozenset({"meetings"})  # levels that last as long as they last
+INTEGRATED = frozenset({
+    "deals_open", "deals_uncovered", "tasks_overdue", "card_required", "card_missing",
+    "hygiene_cost",
+})  # fmt: skip
+"""Levels that count in working time."""
 APART = "-"  # the slot of what is read from the contributions alone; in no rollup
 BY_SLOT = frozenset({"tasks_on_day", "minutes_on_day", "deals_in_pipeline"})
 """Levels that are counted apart by `slot`; in no rollup."""

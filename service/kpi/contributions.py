@@ -12,17 +12,19 @@ from operator import attrgetter
 
 from service.domain import steps
 from service.domain.config import Config
+from service.domain.daytime import into_of
 from service.domain.directory import StageKind
+from service.domain.hygiene import brief_stays
 from service.domain.instant import FOREVER
 from service.domain.step import Step
 from service.domain.story import Story, deal_is_judged, turning
 from service.domain.violation import Found
 from service.kpi.asking import Norm, inquiry_of_deal, inquiry_of_lead, no_norm
 from service.kpi.callparts import of_calls, of_messages, of_notes
-from service.kpi.contribution import Contribution, of_deal, state_at
+from service.kpi.contribution import Contribution, of_deal, place_at, state_at
 from service.kpi.efforts import of_cohort, of_efforts
 from service.kpi.outcomes import cohort, outcomes, payments
-from service.kpi.parts import RANKED
+from service.kpi.parts import BRIEF, RANKED
 from service.kpi.stages import stages
 from service.kpi.taskparts import of_tasks
 
@@ -56,7 +58,9 @@ def of_facts(
     rows += of_calls(story, config)
     rows += of_notes(story, config)
     rows += of_messages(story, config)
-    rows += map(_of_step, steps.steps_of_facts(story, config, levels))
+    moves = list(steps.steps_of_facts(story, config, levels))
+    rows += _brief(story, moves, config)
+    rows += [_of_step(step, config) for step in moves]
     return [row for row in rows if row.value or row.metric in RANKED]
 
 
@@ -67,14 +71,16 @@ def of_violations(
     levels: frozenset[str] = steps.ALWAYS,
 ) -> list[Contribution]:
     """What the violations of a timeline add."""
-    rows = list(map(_of_step, steps.steps_of_violations(story, found, config, levels)))
-    return [row for row in (*_overdue(found), *rows) if row.value]
+    moves = steps.steps_of_violations(story, found, config, levels)
+    rows = [*_overdue(found), *(_of_step(step, config) for step in moves)]
+    return [row for row in rows if row.value]
 
 
-def _of_step(step: Step) -> Contribution:
+def _of_step(step: Step, config: Config) -> Contribution:
     return Contribution(
         step.metric, step.kind, step.subject, step.key, step.at, step.seller, step.pipeline,
         step.stage, step.source, step.delta, step.currency, step.slot,
+        age=into_of(config, step.metric, step.seller, step.at),
     )  # fmt: skip
 
 
@@ -102,6 +108,15 @@ def _deal(story: Story, config: Config, norm: Norm) -> Iterator[Contribution]:
     if any(s.is_closed for s in states):
         yield from outcomes(story, states, config)
         yield from cohort(story, states, first, born, config)
+
+
+def _brief(story: Story, moves: Sequence[Step], config: Config) -> Iterator[Contribution]:
+    """Short stays of the deal with a seller, for the hygiene index (`hygiene.brief_stays`)."""
+    opened = [(one.at, one.delta, one.seller) for one in moves if one.metric == "deals_open"]
+    for end, seller, seconds in brief_stays(opened, config.calendar):
+        place = place_at(story, end)
+        yield Contribution(BRIEF, "deal", story.id, f"{end}", end, seller, *place, seconds,
+                           slot=steps.APART)  # fmt: skip
 
 
 # --- overdue tasks --------------------------------------------------------------------------------

@@ -88,13 +88,23 @@ class _Reading(NamedTuple):
     def _key(self, number: int, group: tuple[str, ...], on: date, currency: str) -> Key:
         return number, self.grouper.group(group, on), self.grouper.currency(currency)
 
+    def _keys(self, found: Iterable[Sum]) -> Iterator[tuple[Sum, Key]]:
+        """Each sum with its key; what lies together is looked up once."""
+        known: dict[tuple[date, tuple[str, ...], str], Key] = {}
+        for one in found:
+            place = one.on, one.group, one.currency
+            key = known.get(place)
+            if key is None:
+                number = self.grouper.period_of(one.on)
+                key = known[place] = self._key(number, one.group, one.on, one.currency)
+            yield one, key
+
     def flows(self) -> Iterator[tuple[str, Key, int]]:
         """Sums inside each period."""
         question = self.question
         whole = question.grain in WHOLE_MONTHS and "weekday" not in question.dimensions
-        for one in self._sums(self.ask, "month" if whole else "day"):
-            number = self.grouper.period_of(one.on)
-            yield one.part, self._key(number, one.group, one.on, one.currency), one.value
+        for one, key in self._keys(self._sums(self.ask, "month" if whole else "day")):
+            yield one.part, key, one.value
         yield from self._corrections()
 
     def _corrections(self) -> Iterator[tuple[str, Key, int]]:

@@ -1,30 +1,200 @@
-"""The two sums of the hygiene index as parts (kpis.md 6), and what it takes to tell it."""
+"""The two sums of the hygiene index as parts (kpis.md 6).
+
+Both are integrals of levels, less what deals took that were open for under a working hour of the
+period. Such deals are few, and known where to be looked for: a stay that touches the period's first
+or last working hour, or one that was under an hour long itself.
+"""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-from service.domain.hygiene import WHOLE
+from sqlalchemy import Table, and_, false, or_, select, text, union_all
+
+from service.domain.hygiene import MUTED, SHORT_SECONDS, WHOLE, Change, Taken, short_deals
+from service.domain.instant import Instant
+from service.domain.integrals import Pieces
+from service.domain.period import local_day, to_day
+from service.kpi import stays
+from service.kpi.courses import courses, over
 from service.kpi.hygiene import ledgers
+from service.kpi.parts import BRIEF
 from service.kpi.reach import Piece, Reach
+from service.store.chunks import chunks
+from service.store.tables import IS_APART, Contribution
 
+_C: Table = Contribution.__table__  # type: ignore[attr-defined]
 WEIGHT, COST = "hygiene_weight", "hygiene_cost_time"
 PARTS = frozenset({WEIGHT, COST})
+_OPEN, _COST = "deals_open", "hygiene_cost"
+_PART = {_OPEN: WEIGHT, _COST: COST}
+_ALL = "*"  # in a rule's stead: all together
+_FEW = 31  # periods: of more the hours at their edges are much of all time
 
 
 def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """Tenths of deal-seconds by seller, pipeline, period (and rule, of the cost)."""
     found = ledgers(reach.connection, reach.config, reach.first, reach.last, reach.cut.at)
     for seller, ledger in found.items():
-        over = ledger.over(reach.spans_of_periods, reach.cut.at)
-        for number, cells in enumerate(one for taken, _ in over for one in taken):
-            start, end = reach.edges[number]
-            for (rule, pipeline), value in sorted(cells.cells.items()):
-                part = COST if rule else WEIGHT
-                whole = value if rule else value * WHOLE
-                if (
-                    part in parts
-                    and whole
-                    and reach.admits({"seller": seller, "pipeline": pipeline})
-                ):
-                    yield Piece(
-                        part, number, start, end, whole, seller, pipeline=pipeline, rule=rule
-                    )
+        told = ledger.over(reach.spans_of_periods, reach.cut.at)
+        for number, cells in enumerate(one for taken, _ in told for one in taken):
+            costing = {key: value for key, value in cells.cells.items() if key[0] != MUTED}
+            for (rule, pipeline), value in sorted(costing.items()):
+                yield from _piece(reach, parts, number, (seller, pipeline, rule), value)
+
+
+def _piece(
+    reach: Reach, parts: Sequence[str], number: int, place: tuple[str, str, str], value: int
+) -> Iterator[Piece]:
+    """`place`: seller, pipeline, rule; without a rule `value` is seconds of open deals."""
+    seller, pipeline, rule = place
+    part = COST if rule else WEIGHT
+    whole = value if rule else value * WHOLE
+    if part in parts and whole and reach.admits({"seller": seller, "pipeline": pipeline}):
+        start, end = reach.edges[number]
+        yield Piece(part, number, start, end, whole, seller, pipeline=pipeline, rule=rule)
+
+
+def sums(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
+    """The same, rules together, from what is kept by day."""
+    if len(reach.spans) > _FEW or not reach.is_kept:
+        yield from pieces(reach, parts)
+        return
+    levels = [level for level, part in _PART.items() if part in parts]
+    for (level, (seller, *rest)), course in courses(reach, levels).items():
+        where = (seller, rest[0] if rest else "", "" if level == _OPEN else _ALL)
+        for stood in over(reach, course, seller) if seller else ():
+            yield from _summed(reach, parts, stood.number, where, stood.seconds)
+    for number, seller, taken in _short(reach):
+        for (rule, pipeline), value in taken.cells.items():
+            yield from _summed(reach, parts, number, (seller, pipeline, rule and _ALL), -value)
+
+
+def _summed(
+    reach: Reach, parts: Sequence[str], number: int, place: tuple[str, str, str], value: int
+) -> Iterator[Piece]:
+    return (piece._replace(rule="") for piece in _piece(reach, parts, number, place, value))
+
+
+# --- deals that were open for under an hour -------------------------------------------------------
+
+
+class _Period(NamedTuple):
+    """A period as sellers of one calendar work in it: its spans with working time, their pieces."""
+
+    numbers: Sequence[int]
+    parts: Sequence[Pieces]
+
+    @property
+    def begin(self) -> Instant:
+        """When work begins."""
+        return self.parts[0][0][0]
+
+    @property
+    def end(self) -> Instant:
+        """When it ends for good."""
+        return self.parts[-1][-1][1]
+
+    def edges(self) -> Iterator[tuple[Instant, Instant]]:
+        """Its first and its last working hour, with what lies between their pieces."""
+        flat = [piece for part in self.parts for piece in part]
+        yield self.begin, _spent(flat)
+        yield -_spent([(-right, -left) for left, right in reversed(flat)]), self.end
+
+
+def _spent(pieces: Pieces) -> Instant:
+    """Where an hour of pieces is used up, or their end."""
+    left = SHORT_SECONDS
+    for start, end in pieces:
+        if end - start >= left:
+            return start + left
+        left -= end - start
+    return pieces[-1][1]
+
+
+def _short(reach: Reach) -> Iterator[tuple[int, str, Taken]]:
+    """(number of the span, seller, what a deal took in it) of deals that were open too shortly."""
+    periods = _Periods(reach)
+    for seller, changes in _changes(reach, periods).items():
+        for period in periods.of(seller):
+            inside = [one for one in changes if period.begin < one.at <= period.end]
+            for told in short_deals(inside, period.parts):
+                for number, taken in zip(period.numbers, told, strict=True):
+                    yield number, seller, taken
+
+
+class _Periods:
+    """The periods of all calendars."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._known: dict[int, list[_Period]] = {}
+
+    def of(self, seller: str) -> list[_Period]:
+        """The periods as a seller works in them; those without work are left out."""
+        calendar = self._reach.config.calendar(seller)
+        found = self._known.get(id(calendar))
+        if found is None:
+            found = self._known[id(calendar)] = list(self._made(seller))
+        return found
+
+    def _made(self, seller: str) -> Iterator[_Period]:
+        number = 0
+        for spans in self._reach.spans_of_periods:
+            told = {n: self._reach.pieces(seller, n) for n in range(number, number + len(spans))}
+            number += len(spans)
+            worked = {n: pieces for n, pieces in told.items() if pieces}
+            if worked:
+                yield _Period(list(worked), list(worked.values()))
+
+    def edges(self) -> list[tuple[Instant, Instant]]:
+        """The first and last working hours of all periods, by any calendar."""
+        sellers = ["", *self._reach.config.sellers]
+        periods = (period for seller in sellers for period in self.of(seller))
+        return sorted({edge for period in periods for edge in period.edges()})
+
+
+def _changes(reach: Reach, periods: _Periods) -> dict[str, list[Change]]:
+    """By seller all steps in the periods of deals that may have been open too shortly."""
+    found: dict[str, list[Change]] = {}
+    columns = [_C.c.seller, _C.c.at, _C.c.metric, _C.c.value, _C.c.subject_id, _C.c.pipeline]
+    for part in chunks(_suspects(reach, periods)):
+        query = (
+            select(*columns)
+            .where(*_mine(reach), _C.c.timeline.in_(part), _C.c.metric.in_((_OPEN, _COST)))
+            .where(_C.c.slot == "", _C.c.at <= reach.cut.at)
+            .where(_C.c.day.between(to_day(reach.first), to_day(reach.last)))
+            .order_by(_C.c.at, _C.c.metric, _C.c.subject_id, _C.c.key)
+        )
+        for seller, at, metric, value, deal, pipeline in reach.connection.execute(query).all():
+            rule = "" if metric == _OPEN else _ALL
+            found.setdefault(seller, []).append(Change(int(at), rule, int(value), deal, pipeline))
+    found.pop("", None)
+    return found
+
+
+def _suspects(reach: Reach, periods: _Periods) -> list[str]:
+    """Timelines of deals that came or went at an edge, or had a short stay in a period.
+
+    Indexes: ix_contribution_day, ix_contribution_apart.
+    """
+    zone = reach.config.timezone
+    at_edges = [
+        and_(_C.c.day.between(local_day(left, zone), local_day(right, zone)),
+             _C.c.at.between(left, right))
+        for left, right in periods.edges()
+    ]  # fmt: skip
+    edged = select(_C.c.timeline).where(
+        *_mine(reach), _C.c.metric == _OPEN, _C.c.slot == "", or_(false(), *at_edges)
+    )
+    brief = select(_C.c.timeline).where(
+        *_mine(reach), _C.c.metric == BRIEF, text(IS_APART),
+        _C.c.day.between(to_day(reach.first), to_day(reach.last)),
+    )  # fmt: skip
+    return sorted(set(reach.connection.execute(union_all(edged, brief)).scalars()))
+
+
+def _mine(reach: Reach) -> list[Any]:
+    """The account, and the sellers who are asked for."""
+    told = [one for one in stays.ever(reach.filters) if one[0] == "seller"]
+    conditions = [stays.condition(_C.c, one) for one in told]
+    return [_C.c.account_id == reach.config.account_id, *conditions]

@@ -15,9 +15,10 @@ from sqlalchemy import Integer, Table, and_, false, func, literal, literal_colum
 from service.domain.calendar import WorkCalendar
 from service.domain.instant import FOREVER, Instant
 from service.domain.violation import unmuted
+from service.kpi.courses import Place, ends_of_violations, opened, over
 from service.kpi.reach import Piece, Reach
 from service.store.bi.scene import local_day
-from service.store.tables import Violation
+from service.store.tables import EVER_MUTED, Violation
 
 _V: Table = Violation.__table__  # type: ignore[attr-defined]
 OPENED, OPEN, HOURS = "violations_opened", "violations_open", "violation_hours"
@@ -26,9 +27,11 @@ PARTS = frozenset({OPENED, OPEN, HOURS, FIXED, OVERLOAD})
 OVERLOAD_RULE = "seller-too-many-deals"
 EPOCH = date(1970, 1, 1)
 PUT_RIGHT = frozenset({"fixed", "moved"})
+_FINE = frozenset({"stage", "rule", "severity", "source", "reason"})
+"""What is kept by day does not know these."""
 _PLACE = ("seller", "pipeline", "stage", "rule", "severity")
 _NEVER_MUTED: Any = literal_column("violation.muted = '[]'")
-_EVER_MUTED = text("violation.muted <> '[]'")
+_EVER_MUTED = text(EVER_MUTED)
 _COLUMNS = (
     "rule", "severity", "subject_kind", "subject_id", "deal", "seller", "pipeline", "stage",
     "breach_at", "resolved_at", "resolution", "muted",
@@ -61,12 +64,50 @@ class Breach(NamedTuple):
 
 
 def sums(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
-    """What figures add up: those opened that nobody ever muted are counted by the database."""
+    """What figures add up: of those that nobody ever muted, what is kept by day where that does.
+
+    Else (rules or stages are told apart) those opened are counted by the database.
+    """
+    kept = [part for part in parts if part in {OPENED, OPEN, HOURS}]
+    if kept and reach.is_kept and reach.apart.isdisjoint(_FINE):
+        yield from _kept(reach, kept)
+        yield from _made(reach, kept, [_EVER_MUTED])
+        parts = [part for part in parts if part not in kept]
     if OPENED in parts:
         yield from _counted(reach)
     others = [part for part in parts if part != OPENED]
     if others:
         yield from pieces(reach, others)
+
+
+def _kept(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
+    """The same of violations that nobody ever muted, from how many began and ended on each day."""
+    if OPENED in parts:
+        yield from _begun(reach)
+    if parts == [OPENED]:
+        return
+    for (end, place), course in ends_of_violations(reach).items():
+        sign, where = 1 if end == OPENED else -1, _place_of(place)
+        for stood in over(reach, course, place[0]):
+            start, stop = reach.edges[stood.number]
+            if OPEN in parts and stood.level:
+                at = reach.ends[stood.number]
+                yield Piece(OPEN, stood.number, at, at, sign * stood.level, **where)
+            if HOURS in parts and stood.seconds:
+                yield Piece(HOURS, stood.number, start, stop, sign * stood.seconds, **where)
+
+
+def _begun(reach: Reach) -> Iterator[Piece]:
+    starts = [start for start, _ in reach.edges]
+    for place, course in opened(reach):
+        for move in course.moves:
+            number = bisect_right(starts, move.at) - 1
+            if number >= 0:
+                yield Piece(OPENED, number, move.at, move.at, move.delta, **_place_of(place))
+
+
+def _place_of(place: Place) -> dict[str, str]:
+    return dict(zip(("seller", "pipeline"), place, strict=False))
 
 
 def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:

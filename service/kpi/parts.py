@@ -5,6 +5,9 @@ from service.domain.steps import APART
 RANKED = frozenset({"cycle", "check_value", "response", "time_in_stage"})
 """Values that are ranked: a 0 is a value too."""
 
+BRIEF = "hygiene_brief"
+"""Stays of a deal with a seller for under a working hour, dated at their ends; in no rollup."""
+
 DEAL_LEVELS = frozenset({"stage_open", "pipeline_value"})
 """Levels whose steps are deals' own, each deal's adding up to nothing once it is closed."""
 
@@ -66,6 +69,7 @@ NOT_DAILY = UNROLLED | {"calls_unreturned"}
 __all__ = [
     "AGED",
     "APART",
+    "BRIEF",
     "CORRECTED",
     "CORRECTING",
     "DEAL_LEVELS",

@@ -7,6 +7,7 @@ anew, at every level.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
@@ -20,7 +21,7 @@ from service.kpi.question import Cells, Key, Question, Term, own_filters
 from service.kpi.reach import Reach
 from service.kpi.spreads import gather_spread
 from service.kpi.sums import ever
-from service.kpi.terms import Get, Told, added, all_terms, notes_of, ranked, ratio
+from service.kpi.terms import Get, Teller, Told, all_terms, notes_of, ranked, teller
 
 __all__ = ["Question", "Table", "answer"]
 
@@ -44,6 +45,17 @@ class _Scene:
     configs: Mapping[str, Config]
     cells: Cells
     made: Mapping[str, Made]
+
+    @cached_property
+    def tellers(self) -> Mapping[str, Teller]:
+        """How figures that are added up, divided or unknown throughout are told of any row."""
+        found: dict[str, Teller] = {}
+        for metric in self.question.needed:
+            if _is_silent(metric, self):
+                found[metric.slug] = lambda _: Told(None, {})
+            elif metric.kind not in {"percentile", "derived"}:
+                found[metric.slug] = teller(metric, self.question)
+        return found
 
 
 def answer(connection: Connection, configs: Mapping[str, Config], question: Question) -> Table:
@@ -137,34 +149,33 @@ class _Figure:
     def told(self, metric: Metric) -> Told:
         """A figure with what stands beside it, of its own."""
         scene = self._scene
-        if _is_silent(metric, scene):
-            return Told(None, {})
-        if metric.kind == "ratio":
-            return ratio(metric, scene.question, self._get)
+        teller = scene.tellers.get(metric.slug)
+        if teller is not None:
+            return teller(self._get)
         if metric.kind == "percentile":
             if self._key is None:
                 return ranked(metric, scene.cells.wholes.get((metric.slug, self._currency)))
             return ranked(metric, scene.cells.spreads.get((metric.slug, self._key)))
-        if metric.kind == "derived":
-            made = scene.made[metric.slug]
-            found = made.wholes.get(self._currency)
-            if self._key is not None:
-                found = made.rows.get(self._key)
-            return found or Told(made.missing, dict.fromkeys(notes_of(metric, scene.question)))
-        return Told(added(metric, scene.question, self._get), {})
+        made = scene.made[metric.slug]
+        found = made.wholes.get(self._currency)
+        if self._key is not None:
+            found = made.rows.get(self._key)
+        return found or Told(made.missing, dict.fromkeys(notes_of(metric, scene.question)))
 
 
 def _row_figure(scene: _Scene, key: Key) -> _Figure:
-    return _Figure(scene, lambda term: scene.cells.sums.get((term, key), 0), key, key[2])
+    own = scene.cells.sums.get(key, {})
+    return _Figure(scene, lambda term: own.get(term, 0), key, key[2])
 
 
 def _whole_figure(scene: _Scene, currency: str) -> _Figure:
     """From sums: flows over all periods, levels at the last period's end."""
     last = len(scene.question.spans()) - 1
     sums: dict[Term, int] = {}
-    for (term, (number, _, own)), value in scene.cells.sums.items():
-        if own == currency and (number == last or not term.level):
-            sums[term] = sums.get(term, 0) + value
+    for (number, _, own), cell in scene.cells.sums.items():
+        for term, value in cell.items() if own == currency else ():
+            if number == last or not term.level:
+                sums[term] = sums.get(term, 0) + value
     return _Figure(scene, lambda term: sums.get(term, 0), None, currency)
 
 

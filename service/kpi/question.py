@@ -86,6 +86,10 @@ class Question:
 
     def spans(self) -> list[tuple[date, date]]:
         """First and last day of each period, cut by the question's span."""
+        return self._spans
+
+    @cached_property
+    def _spans(self) -> list[tuple[date, date]]:
         if self.grain is None:
             return [(self.first, self.last)]
         return [
@@ -131,9 +135,9 @@ class Term(NamedTuple):
 
 @dataclass
 class Cells:
-    """Sums of terms by (term, key); ranked values by (slug, key). Levels are stored as values."""
+    """Sums of terms by key; ranked values by (slug, key). Levels are stored as values."""
 
-    sums: dict[tuple[Term, Key], int] = field(default_factory=dict)
+    sums: dict[Key, dict[Term, int]] = field(default_factory=dict)
     spreads: dict[tuple[str, Key], "Spread"] = field(default_factory=dict)
     wholes: dict[tuple[str, str], "Spread"] = field(default_factory=dict)  # by (slug, currency)
     groups: dict[tuple[Group, str], None] = field(default_factory=dict)
@@ -142,8 +146,11 @@ class Cells:
 
     def add(self, term: Term, key: Key, value: int) -> None:
         """Add to a cell."""
-        self.sums[term, key] = self.sums.get((term, key), 0) + value
-        self.groups.setdefault((key[1], key[2]))
+        own = self.sums.get(key)
+        if own is None:
+            own = self.sums[key] = {}
+            self.groups.setdefault(key[1:])
+        own[term] = own.get(term, 0) + value
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,14 @@ from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.integrals import Worked
+from service.domain.integrals import Pieces, Worked
 from service.domain.period import day_start, to_day
 from service.kpi import stays
 from service.kpi.question import Filter
 from service.kpi.sums import Cut
+from service.store.levels import is_settled
+
+_KEPT = frozenset({"seller", "pipeline", stays.STAY})
 
 
 class Piece(NamedTuple):
@@ -57,7 +60,8 @@ class Reach:
     """One account, the periods asked about, and the instant that the answer knows of.
 
     `by_day`: whether days inside a period are told apart (weekdays are asked for). `spans` are the
-    periods, or pieces of them: then `periods` tells which period each one is of.
+    periods, or pieces of them: then `periods` tells which period each one is of. `apart`: by which
+    columns of a place it is told apart or chosen (sellers always are).
     """
 
     connection: Connection
@@ -67,6 +71,7 @@ class Reach:
     cut: Cut
     by_day: bool = False
     periods: Sequence[int] = ()
+    apart: frozenset[str] = frozenset()
     _worked: dict[tuple[int, int], Worked] = field(default_factory=dict)
 
     @property
@@ -117,8 +122,24 @@ class Reach:
         period = self.periods[number]
         return self.ends[bisect_right(self.periods, period) - 1]
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The columns of rollups that tell places apart."""
+        return ("seller", "pipeline") if "pipeline" in self.apart else ("seller",)
+
+    @cached_property
+    def is_kept(self) -> bool:
+        """Whether what is kept by day answers: it knows the columns, and the settings in force."""
+        known = all(column in _KEPT for column, _, _ in self.filters)
+        return known and is_settled(self.connection, self.config.account_id)
+
     def _start(self, on: date) -> Instant:
         return day_start(to_day(on), self.config.timezone)
+
+    def elapsed(self, number: int) -> Worked:
+        """All time of a period, as far as the cut."""
+        start, end = self.edges[number]
+        return Worked([(start, end)] if start < end else [])
 
     def worked(self, seller: str, number: int) -> Worked:
         """A seller's working time in a period, as far as the cut."""
@@ -126,17 +147,21 @@ class Reach:
         key = (id(calendar), number)
         found = self._worked.get(key)
         if found is None:
-            first, last = self.spans[number]
-            days = (first + timedelta(days=n) for n in range((last - first).days + 1))
-            at = self.cut.at
-            pieces = [
-                (left, min(right, at))
-                for on in days
-                for left, right in calendar.day_pieces(on)
-                if left < at
-            ]
-            found = self._worked[key] = Worked(pieces)
+            found = self._worked[key] = Worked(self.pieces(seller, number))
         return found
+
+    def pieces(self, seller: str, number: int) -> Pieces:
+        """The pieces of a seller's working time in a period, as far as the cut."""
+        calendar = self.config.calendar(seller or None)
+        first, last = self.spans[number]
+        days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+        at = self.cut.at
+        return [
+            (left, min(right, at))
+            for on in days
+            for left, right in calendar.day_pieces(on)
+            if left < at
+        ]
 
     def admits(self, place: Mapping[str, str]) -> bool:
         """Whether the filters let something through on some day."""

@@ -18,12 +18,13 @@ _FIGURES: tuple[tuple[frozenset[str], Source], ...] = (
     (times.TIMES, times.integrals),
     (neglect.PARTS, neglect.sums),
     (crew.PARTS, crew.pieces),
-    (kept.PARTS, kept.pieces),
+    (kept.PARTS, kept.sums),
 )
 _SUBJECTS = (  # sums open subject by subject
     (times.TIMES, times.pieces),
     (neglect.PARTS, neglect.pieces),
-    *_FIGURES[2:],
+    (crew.PARTS, crew.pieces),
+    (kept.PARTS, kept.pieces),
 )
 COMPUTED: frozenset[str] = frozenset().union(*(parts for parts, _ in _FIGURES))
 
@@ -37,7 +38,9 @@ def reach_of(
 ) -> Reach:
     """One account as a question looks at it."""
     by_day = "weekday" in question.dimensions
-    return Reach(connection, config, question.spans(), filters, question.cut(config), by_day)
+    apart = frozenset([*question.dimensions, *(column for column, _, _ in filters)])
+    spans, cut = question.spans(), question.cut(config)
+    return Reach(connection, config, spans, filters, cut, by_day, apart=apart)
 
 
 def gather(reach: Reach, question: Question, terms: Iterable[Term], cells: Cells) -> None:

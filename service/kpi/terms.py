@@ -101,19 +101,34 @@ class Told(NamedTuple):
     below: Number = None
 
 
-def ratio(metric: Metric, question: Question, get: Get) -> Told:
+Teller = Callable[[Get], Told]
+"""Tells a figure of one row or another."""
+
+
+def teller(metric: Metric, question: Question) -> Teller:
+    """How a sum, level or ratio is told: its terms are looked up once for all rows."""
+    if metric.kind == "ratio":
+        return _of_ratio(metric, question)
+    terms = plain_of(metric, question)
+    return lambda get: Told(scaled(metric, _sum(get, terms)), {})
+
+
+def _of_ratio(metric: Metric, question: Question) -> Teller:
     """A ratio from its sums; a denominator of 0 gives null."""
-    above = _sum(get, above_of(metric, question))
-    below = _sum(get, below_of(metric, question))
-    notes: dict[str, Number] = {}
-    if horizon_of(metric, question):
-        known = _sum(get, [term._replace(horizon=0) for term in below_of(metric, question)])
-        notes["immature"] = known - below
-    value = divided(metric, above, below)
-    if metric.least and _sum(get, _least(metric)) < metric.least[1]:
-        value = None
-    shown = scaled(numerator_of(metric, question), above)
-    return Told(value, notes, shown, scaled(denominator_of(metric, question)[0], below))
+    over, under = above_of(metric, question), below_of(metric, question)
+    whole = tuple(term._replace(horizon=0) for term in under)
+    is_aged, least = bool(horizon_of(metric, question)), _least(metric)
+    of_above, of_below = numerator_of(metric, question), denominator_of(metric, question)[0]
+
+    def tell(get: Get) -> Told:
+        above, below = _sum(get, over), _sum(get, under)
+        notes: dict[str, Number] = {"immature": _sum(get, whole) - below} if is_aged else {}
+        value = divided(metric, above, below)
+        if metric.least and _sum(get, least) < metric.least[1]:
+            value = None
+        return Told(value, notes, scaled(of_above, above), scaled(of_below, below))
+
+    return tell
 
 
 def divided(metric: Metric, above: int, below: int) -> Number:
@@ -131,11 +146,6 @@ def scaled(metric: Metric, total: int) -> int | float:
     if metric.scale == 1:
         return total
     return float(round(Decimal(total * metric.scale.numerator) / metric.scale.denominator, 6))
-
-
-def added(metric: Metric, question: Question, get: Get) -> int | float:
-    """A sum or level from its terms."""
-    return scaled(metric, _sum(get, plain_of(metric, question)))
 
 
 def ranked(metric: Metric, spread: Spread | None) -> Told:

@@ -6,6 +6,7 @@ each subject. The pieces of a subject are the stretches in which its level stood
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Table, func, select
@@ -14,8 +15,8 @@ from service.domain.instant import Instant
 from service.domain.integrals import Worked
 from service.domain.period import to_day
 from service.kpi import stays
+from service.kpi.courses import courses, over
 from service.kpi.reach import Piece, Reach
-from service.kpi.sums import Ask, bases
 from service.store.tables import Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
@@ -30,80 +31,29 @@ _LEVELS = {
     MEETINGS: "meetings",
 }
 TIMES = frozenset(_LEVELS)
-_Place = tuple[str, str]  # seller, pipeline
 
 
 def integrals(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
-    """One piece for each part, seller, pipeline and period."""
-    for part in parts:
-        level = _LEVELS[part]
-        ask = Ask(
-            reach.config.account_id, (level,), ("seller", "pipeline"), stays.ever(reach.filters)
-        )
-        running = {
-            (group[0], group[1]): value
-            for (_, group, _), value in bases(reach.connection, ask, reach.first, reach.cut).items()
-        }
-        steps = _steps(reach, level)
-        for place in sorted(running.keys() | steps.keys()):
-            moves = steps.get(place, [])
-            yield from _of_place(reach, part, place, running.get(place, 0), moves)
-
-
-def _of_place(
-    reach: Reach,
-    part: str,
-    place: _Place,
-    level: int,
-    moves: Sequence[tuple[Instant, int]],
-) -> Iterator[Piece]:
-    seller, pipeline = place
-    at = 0
-    for number, (start, end) in enumerate(reach.edges):
-        worked = _time(reach, part, seller, number)
-        value = level * worked.seconds
-        while at < len(moves) and moves[at][0] < _after(reach, number):
-            value += moves[at][1] * worked.after(moves[at][0])
-            level += moves[at][1]
-            at += 1
-        if value:
-            yield Piece(part, number, start, end, value, seller, pipeline=pipeline)
-
-
-def _after(reach: Reach, number: int) -> Instant:
-    """Steps from here on belong to the next period."""
-    following = number + 1
-    return reach.edges[following][0] if following < len(reach.edges) else reach.cut.at + 1
+    """One piece for each part, seller, pipeline (where it is told apart) and period."""
+    told = {_LEVELS[part]: part for part in parts}
+    for (level, place), course in sorted(courses(reach, list(told)).items(), key=itemgetter(0)):
+        part, (seller, *pipeline) = told[level], place
+        for stood in over(reach, course, seller, lasting=part == MEETINGS):
+            if stood.seconds:
+                start, end = reach.edges[stood.number]
+                where = pipeline[0] if pipeline else ""
+                yield Piece(part, stood.number, start, end, stood.seconds, seller, pipeline=where)
 
 
 def _time(reach: Reach, part: str, seller: str, number: int) -> Worked:
     """Meetings last as long as they last; the rest counts in working time."""
-    if part == MEETINGS:
-        start, end = reach.edges[number]
-        return Worked([(start, end)] if start < end else [])
-    return reach.worked(seller, number)
+    return reach.elapsed(number) if part == MEETINGS else reach.worked(seller, number)
 
 
 def _where(reach: Reach, level: str) -> list[Any]:
     found = [_C.c.account_id == reach.config.account_id, _C.c.metric == level, _C.c.slot == ""]
     found += [stays.condition(_C.c, told) for told in stays.ever(reach.filters)]
     return [*found, _C.c.at <= reach.cut.at]
-
-
-def _steps(reach: Reach, level: str) -> Mapping[_Place, list[tuple[Instant, int]]]:
-    """The steps inside the periods, in order. Index: ix_contribution_day."""
-    keys = (_C.c.seller, _C.c.pipeline, _C.c.at)
-    query = (
-        select(*keys, func.sum(_C.c.value))
-        .where(*_where(reach, level))
-        .where(_C.c.day.between(to_day(reach.first), to_day(reach.last)))
-        .group_by(*keys)
-        .order_by(_C.c.at)
-    )
-    found: dict[_Place, list[tuple[Instant, int]]] = {}
-    for row in reach.connection.execute(query):
-        found.setdefault((row[0], row[1]), []).append((int(row[2]), int(row[3])))
-    return found
 
 
 # --- drill-down -----------------------------------------------------------------------------------

@@ -266,7 +266,7 @@ class Bench:
             track = _from(track, at)
         found = judge_second(rule, holder, track, self._windows, carried, at)
         for one in found:
-            row = violation_row(self._account_id, holder.timeline, one)
+            row = violation_row(self._windows[-1].config, holder.timeline, one)
             new.violations[row["id"]] = row
         return holder.timeline, old, new
 

@@ -11,6 +11,7 @@ import msgspec
 
 from service import __version__
 from service.domain.config import Config
+from service.domain.daytime import into
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
@@ -45,7 +46,7 @@ class Verdict:
 
     def write_verdicts(self, config: Config) -> None:
         """Put rows of violations and of what they add to the figures into `derived`."""
-        rows = [violation_row(config.account_id, self.key, interval) for interval in self.found]
+        rows = [violation_row(config, self.key, interval) for interval in self.found]
         self.derived.violations.update((row["id"], row) for row in rows)
         self._write(self.of_violations, config)
 
@@ -148,10 +149,11 @@ def first_touch_norm(
     return None
 
 
-def violation_row(account_id: str, timeline: str, found: Found) -> Row:
+def violation_row(config: Config, timeline: str, found: Found) -> Row:
     """A violation as the table wants it. The tick looks at it when its next instant comes."""
+    begun, ended, seller = found.breach_at, found.resolved_at, found.seller
     return {
-        "id": found.violation_id(account_id),
+        "id": found.violation_id(config.account_id),
         "timeline": timeline,
         "rule": found.rule,
         "rule_version": found.rule_version,
@@ -175,6 +177,10 @@ def violation_row(account_id: str, timeline: str, found: Found) -> Row:
         "values": found.values,
         "muted": [list(piece) for piece in found.muted],
         "due_at": found.breach_at,
+        "breach_day": local_day(begun, config.timezone),
+        "breach_worked": into(config, seller, begun),
+        "resolved_day": 0 if ended is None else local_day(ended, config.timezone),
+        "resolved_worked": 0 if ended is None else into(config, seller, ended),
     }
 
 

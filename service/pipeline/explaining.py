@@ -56,7 +56,7 @@ def explain(office: Office, account_id: str, deal: str, lang: str) -> Explained:
     violations, _ = judge(found, windows)
     told = []
     for one in sorted(violations, key=lambda v: v.breach_at):
-        values = violation_row(account_id, found.key, one)
+        values = violation_row(config, found.key, one)
         names = Names(name, str(one.values.get("text", {}).get("name") or name))
         model = book.known(one.rule)
         title = render_title(model, values, names, config, now, lang)

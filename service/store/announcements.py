@@ -17,6 +17,10 @@ _SAID: Table = Announcement.__table__  # type: ignore[attr-defined]
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 _ALERT: Table = Alert.__table__  # type: ignore[attr-defined]
 Row = dict[str, Any]
+_NOT_TOLD = frozenset({
+    "account_id", "due_at", "revision", "breach_day", "breach_worked", "resolved_day",
+    "resolved_worked",
+})  # fmt: skip
 
 
 def due(
@@ -54,7 +58,7 @@ def claim(connection: Connection, row: Mapping[str, Any], event: str, now: Insta
     )
     if connection.execute(known).first() is not None:
         return False
-    plain = {k: v for k, v in row.items() if k not in {"account_id", "due_at", "revision"}}
+    plain = {k: v for k, v in row.items() if k not in _NOT_TOLD}
     values = {
         "account_id": row["account_id"], "violation_id": row["id"], "event": event, "at": now,
         "rule": row["rule"], "subject_kind": row["subject_kind"],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, String
+from sqlalchemy import BigInteger, Column, Integer, String
 from sqlalchemy import text as sql
 from sqlmodel import Field
 
@@ -20,6 +20,11 @@ def number(*, default: int | None = None) -> Any:
     return Field(
         default=default, sa_column=Column(BigInteger, nullable=False, server_default=server)
     )
+
+
+def small() -> Any:
+    """A number of 32 bits, 0 unless told: a local day, seconds of a day."""
+    return Field(default=0, sa_column=Column(Integer, nullable=False, server_default=sql("0")))
 
 
 def json_column(*, nullable: bool = False) -> Any:

@@ -77,15 +77,13 @@ class Difference:
     tasks: list[Row] = field(default_factory=list)
     gone_deals: list[str] = field(default_factory=list)
     gone_tasks: list[str] = field(default_factory=list)
+    counted: list[rollups.Moved] = field(default_factory=list)  # of violations, in rollups alone
+    uncounted: list[rollups.Moved] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether stored and derived are equal."""
         return not any(getattr(self, name) for name in self.__slots__)
-
-    def count(self) -> int:
-        """How many rows differ."""
-        return sum(len(getattr(self, name)) for name in self.__slots__)
 
 
 def load_marks(
@@ -178,9 +176,15 @@ def differ(timeline: str, old: Derived, new: Derived, into: Difference) -> None:
         known = old.violations.get(violation_id)
         if known is None:
             into.opened.append(row)
+            into.counted += rollups.ends_of(row)
         elif not _same(row, known):
             into.changed.append(row)
-    into.vanished += [row for vid, row in old.violations.items() if vid not in new.violations]
+            into.counted += rollups.ends_of(row)
+            into.uncounted += rollups.ends_of(known)
+    for violation_id, row in old.violations.items():
+        if violation_id not in new.violations:
+            into.vanished.append(row)
+            into.uncounted += rollups.ends_of(row)
     _differ_contributions(timeline, old, new, into)
     if new.marks != old.marks:
         into.marks.append((timeline, old.marks, new.marks))
@@ -211,7 +215,8 @@ def write(connection: Connection, account_id: str, difference: Difference) -> No
     revision = revisions.take(connection, account_id)
     _write_violations(connection, account_id, difference, revision)
     _write_contributions(connection, account_id, difference)
-    rollups.move(connection, account_id, difference.added, difference.removed, revision)
+    came, went = difference.added + difference.counted, difference.removed + difference.uncounted
+    rollups.move(connection, account_id, came, went, revision)
     for table, rows in ((_DEAL, difference.deals), (_TASK, difference.tasks)):
         keyed = [{"account_id": account_id, **row, "revision": revision} for row in rows]
         names = [c.name for c in table.columns if not c.primary_key]

@@ -12,12 +12,14 @@ from service.store.records import LevelDirty, PlanVersion
 from service.store.tables import (
     IS_LEVEL,
     STEPPED,
+    Account,
     Contribution,
     RollupDay,
     RollupMonth,
     Violation,
 )
 
+_ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
@@ -25,6 +27,15 @@ _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 _PLANNED: Table = PlanVersion.__table__  # type: ignore[attr-defined]
 _MONTH_LENGTH = len("2026-03")
 _DIRTY: Table = LevelDirty.__table__  # type: ignore[attr-defined]
+
+
+def is_settled(connection: Connection, account_id: str) -> bool:
+    """Whether all that is derived of an account is so by the settings in force."""
+    columns = _ACCOUNT.c
+    query = select(columns.judged_version >= columns.config_version)
+    done = connection.execute(query.where(columns.account_id == account_id)).scalar()
+    waiting = select(_DIRTY.c.seller).where(_DIRTY.c.account_id == account_id).limit(1)
+    return bool(done) and connection.execute(waiting).first() is None
 
 
 def levels_before(

@@ -19,11 +19,15 @@ from service.store.columns import (
     key_column,
     number,
     number_key,
+    small,
 )
 
 IS_OPEN = "state IN ('pending', 'parked')"  # of ix_inbox_open; the many done rows are not in it
 IS_APART = f"slot = '{APART}' AND metric NOT IN ('stage_open', 'pipeline_value')"
 """Of ix_contribution_apart: values and cohorts, without the many steps that are read by deal."""
+NEVER_MUTED, EVER_MUTED = "muted = '[]'", "muted <> '[]'"  # rollups count the former
+LONG_SECONDS = 92 * 86_400
+IS_LONG = f"closed_at - born_at > {LONG_SECONDS}"  # of ix_deal_long
 STEPPED = (*LEVELS, ACTIONS)
 _PLACE = ("seller", "pipeline")
 IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in STEPPED)})"  # of ix_contribution_level
@@ -114,13 +118,9 @@ class Inbox(SQLModel, table=True):
 
 
 Index(
-    "ix_inbox_open",
-    Inbox.__table__.c.account_id,  # type: ignore[attr-defined]
-    Inbox.__table__.c.state,  # type: ignore[attr-defined]
-    Inbox.__table__.c.id,  # type: ignore[attr-defined]
-    sqlite_where=sql(IS_OPEN),
-    postgresql_where=sql(IS_OPEN),
-)
+    "ix_inbox_open", *(Inbox.__table__.c[name] for name in ("account_id", "state", "id")),  # type: ignore[attr-defined]
+    sqlite_where=sql(IS_OPEN), postgresql_where=sql(IS_OPEN),
+)  # fmt: skip
 
 
 class TouchedRow(SQLModel, table=True):
@@ -201,7 +201,9 @@ class Deal(SQLModel, table=True):
         Index("ix_deal_created", "account_id", "created_at"),
         Index("ix_deal_revision", "account_id", "revision", "id"),
         Index("ix_deal_closed", "account_id", "closed_at", "born_at", "id"),
-    )
+        Index("ix_deal_long", "account_id", "closed_at", "born_at", "id",
+              sqlite_where=sql(IS_LONG), postgresql_where=sql(IS_LONG)),
+    )  # fmt: skip
 
 
 class Task(SQLModel, table=True):
@@ -261,27 +263,29 @@ class Violation(SQLModel, table=True):
     muted: Any = json_column()  # [[start, end], ...] inside the interval, apart and in order
     due_at: int | None = instant(nullable=True)  # when the tick has to look at it (work mark)
     revision: int = number(default=0)
+    breach_day: int = small()  # local days, and what the seller had worked of them by then
+    breach_worked: int = small()
+    resolved_day: int = small()
+    resolved_worked: int = small()
     __table_args__ = (
         Index("ix_violation_revision", "account_id", "revision", "id"),
         Index("ix_violation_timeline", "account_id", "timeline"),
         Index(
-            "ix_violation_open",
-            "account_id",
-            "breach_at",
-            sqlite_where=sql("resolved_at IS NULL"),
-            postgresql_where=sql("resolved_at IS NULL"),
+            "ix_violation_open", "account_id", "breach_at",
+            sqlite_where=sql("resolved_at IS NULL"), postgresql_where=sql("resolved_at IS NULL"),
         ),
         Index("ix_violation_past", "account_id", "resolved_at", "breach_at"),
         Index("ix_violation_breach", "account_id", "breach_at"),
         Index(
-            "ix_violation_due",
-            "account_id",
-            "due_at",
-            sqlite_where=sql("due_at IS NOT NULL"),
-            postgresql_where=sql("due_at IS NOT NULL"),
+            "ix_violation_due", "account_id", "due_at",
+            sqlite_where=sql("due_at IS NOT NULL"), postgresql_where=sql("due_at IS NOT NULL"),
         ),
         Index("ix_violation_subject", "account_id", "rule", "subject_kind", "subject_id"),
-    )
+        Index(
+            "ix_violation_muted", "account_id", "breach_at",
+            sqlite_where=sql(EVER_MUTED), postgresql_where=sql(EVER_MUTED),
+        ),
+    )  # fmt: skip
 
 
 class Announcement(SQLModel, table=True):
@@ -322,7 +326,7 @@ class Contribution(SQLModel, table=True):
     currency: str
     slot: str = ""  # of a level that is counted apart; in no rollup
     reason: str = ""  # of a loss or a refusal: its id
-    age: int = number(default=0)  # of a cohort's part: seconds until it came to that
+    age: int = number(default=0)  # of a cohort: until it came to that; of a level: `daytime.into`
     __table_args__ = (
         Index("ix_contribution_day", "account_id", "metric", "day", *_PLACE, "at", "value"),
         Index(
@@ -362,6 +366,7 @@ class RollupDay(SQLModel, table=True):
     pipeline: str = key_column()
     value: int = number()
     n: int = number()
+    moment: int = number(default=0)  # sum of value x age: what integrals of levels need
     revision: int = number(default=0)
     __table_args__ = (
         Index("ix_rollup_day_revision", "account_id", "revision", "day", "metric", "seller"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from service.domain.calendar import make_calendar
 from service.domain.directory import Directory, LossReason, Pipeline, Seller
 from service.store import rollups
 from service.store.engine import is_sqlite, open_engine, transaction
@@ -143,12 +144,15 @@ def _draw(connection: Connection, deals: int) -> None:
     """`drawn`: one row for each deal; `civil`: local days by their number."""
     begin, end = world.moment(f"{FIRST} 00:00"), world.moment(NOW)
     lately = world.moment(f"{KNOWN} 00:00")
+    calendar = make_calendar(world.MOSCOW)
     days = [
-        {"n": (world.moment(f"{on} 12:00") + 3 * _HOUR) // _DAY, "d": int(f"{on:%Y%m%d}")}
+        {"n": (world.moment(f"{on} 12:00") + 3 * _HOUR) // _DAY, "d": int(f"{on:%Y%m%d}"),
+         "worked": calendar.day_seconds(on)}
         for on in (FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 61))
-    ]
-    connection.execute(text("CREATE TABLE civil (n bigint PRIMARY KEY, d integer)"))
-    connection.execute(text("INSERT INTO civil VALUES (:n, :d)"), days)
+    ]  # fmt: skip
+    columns = "n bigint PRIMARY KEY, d integer, worked integer"
+    connection.execute(text(f"CREATE TABLE civil ({columns})"))
+    connection.execute(text("INSERT INTO civil VALUES (:n, :d, :worked)"), days)
     count = "generate_series(0, :deals - 1) AS s(n)"
     if is_sqlite(connection):
         count = ("(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s "
@@ -212,6 +216,17 @@ def _by_name(expressions: Sequence[str], column: str) -> str:
     return f"CASE p.{column} {ways} END"
 
 
+def _worked(at: str, day: str) -> str:
+    """What of its local day was worked by then: `civil` tells days of 10:00 to 18:00 from others.
+
+    No holiday is shortened; three hours before the local midnight a day begins in Greenwich.
+    """
+    late = f"({at} + {3 * _HOUR}) % {_DAY} - {10 * _HOUR}"
+    return (
+        f"CASE WHEN {late} < 0 THEN 0 WHEN {late} > {day}.worked THEN {day}.worked ELSE {late} END"
+    )
+
+
 def _contributions() -> str:
     """All parts deal by deal, as the pipeline writes them: part by part would flatter."""
     parts = _chosen("metric whence draw low high worth old slot currency mark", _PARTS)
@@ -226,7 +241,9 @@ def _contributions() -> str:
             CASE WHEN metric LIKE 'tasks%' THEN id || '1' ELSE id END,
             CASE WHEN mark IN ('', '+', '-') THEN CAST(at AS text) || mark ELSE mark END,
             at, civil.d, seller, pipeline, '20', source, value, currency, slot,
-            CASE WHEN metric = 'deals_lost' THEN '1' ELSE '' END, age
+            CASE WHEN metric = 'deals_lost' THEN '1' ELSE '' END,
+            CASE WHEN metric IN ('deals_open', 'tasks_overdue') THEN {_worked("at", "civil")}
+                ELSE age END
         FROM (SELECT id, seller, pipeline, source, p.metric, p.mark, p.currency, p.slot,
                 {at} AS at, {value} AS value, {age} AS age
             FROM drawn CROSS JOIN {parts}
@@ -243,10 +260,14 @@ def _violations() -> str:
     return f"""INSERT INTO violation (account_id, id, timeline, rule, rule_version,
             severity, notice, subject_kind, subject_id, deal, pipeline, stage, seller, owner,
             amount, currency, since, held_since, effective_from, breach_at, resolved_at,
-            resolution, "values", muted, due_at, revision)
+            resolution, "values", muted, due_at, revision, breach_day, breach_worked,
+            resolved_day, resolved_worked)
         SELECT '{world.ACCOUNT}', 'vio_' || p.rule || id, 'deal:' || id, p.rule, '8fd546f487',
             p.severity, false, 'deal', id, id, pipeline, '20', seller, seller, amount, 'RUB',
             born, born, 0, {begin}, {stop}, CASE WHEN {stop} IS NULL THEN NULL ELSE 'fixed' END,
-            '{_PROOF}', '[]', NULL, 1
+            '{_PROOF}', '[]', NULL, 1, begun.d, {_worked(begin, "begun")}, COALESCE(ended.d, 0),
+            CASE WHEN {stop} IS NULL THEN 0 ELSE {_worked(stop, "ended")} END
         FROM drawn CROSS JOIN {rules}
+        JOIN civil AS begun ON begun.n = ({begin} + {3 * _HOUR}) / {_DAY}
+        LEFT JOIN civil AS ended ON ended.n = ({stop} + {3 * _HOUR}) / {_DAY}
         WHERE w >= p.low AND w < p.high AND ({stop} IS NULL OR {stop} > {begin})"""

@@ -27,7 +27,7 @@ def spoken(model: RuleModel) -> list[str]:
     """Title and advice of the first violation in the rule's own tests, in both languages."""
     test = next(test for test in model.tests if test.expect)
     config, found = intervals(model, test)
-    row = violation_row(config.account_id, "deal:1", found[0])
+    row = violation_row(config, "deal:1", found[0])
     subject = found[0].values["text"].get("name") or "Окна"
     names = Names("Окна", str(subject))
     lines = [f"{model.id}"]
