@@ -27,8 +27,11 @@ TASK_MINUTES = 15
 DEFAULT_LIMITS: Mapping[str, int] = {
     "open_deals": 50, "open_tasks": 100, "due_today": 30, "overdue_tasks": 10, "hot_deals": 10,
 }  # fmt: skip
-
-
+NEEDS = (
+    "absences", "client_keys", "close_date", "commented_stages", "deadline_optional", "lead_calls",
+    "leads", "loss_reason", "mandatory_stages", "required_fields", "source", "telephony", "users",
+)  # fmt: skip
+"""Facts that a rule may need."""
 WARNING_SHARE = 0.8
 
 

@@ -10,7 +10,7 @@ from service.domain.config import Config
 from service.domain.instant import Instant, to_datetime
 from service.rules.schema import RuleModel
 
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def render_title(
     """The title of a violation at an instant (spans run until then, or until it was resolved)."""
     template: str = getattr(model.title, lang)
     values = _values(row, names, config, now, lang)
-    return _PLACEHOLDER.sub(lambda match: str(values.get(match[1], "")), template)
+    return PLACEHOLDER.sub(lambda match: str(values.get(match[1], "")), template)
 
 
 def advice(model: RuleModel, lang: str) -> str:
