@@ -223,7 +223,7 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.first_attempt_at", "instant", "first attempt"),
     plain("deal.first_talk_at", "instant", "first talk"),
     plain("deal.last_contact_at", "instant", "last contact"),
-    plain("deal.last_talk_at", "instant", "last talk", "last_contact_at"),
+    plain("deal.last_talk_at", "instant", "last talk"),
     plain("deal.last_activity_at", "instant", "last human activity"),
     plain("deal.attempts", "int", "attempts so far (dials within 10 min are one)"),
     plain("deal.talks", "int", "talks so far"),

@@ -50,6 +50,9 @@ def test_load_is_weighted_limited_and_compared_with_the_week_before(
     assert "romashka.5" in move["untouched"]
     assert "romashka.1" not in move["untouched"]
     assert answer["totals"]["hot_deals"] == 1
+    tell(office, [new_deal("9", "2026-03-20 11:00", pipeline="32", stage="10")])
+    (move,) = api.client().get("/v1/workload").json()["proposals"]
+    assert "romashka.9" not in move["untouched"]  # its pipeline is excluded
 
 
 def test_open_tasks_are_those_of_the_instant_asked_for(start: Start, sqlite_url: str) -> None:

@@ -92,6 +92,19 @@ def test_explain_as_data(dozor: Callable[..., str]) -> None:
     assert found["name"] == "Сделка 1"
 
 
+def test_explain_names_a_rule_that_has_no_answer(dozor: Callable[..., str]) -> None:
+    failing = CHANGE.replace("deal-no-task", "my-rule").replace(
+        "deal.open_tasks == 0", "100 / deal.open_tasks > 5"
+    )
+    Path("rules.yaml").write_text(failing, encoding="utf-8")
+    dozor("rules", "apply", "rules.yaml", "--account", world.ACCOUNT)
+    told = dozor("rules", "explain", "1", "--account", world.ACCOUNT)
+    assert "Правило не смогло ответить: my-rule (" in told
+    assert "my-rule" not in told.split("Соблюдаются правила: ")[1].splitlines()[0]
+    found = json.loads(dozor("rules", "explain", "1", "--account", world.ACCOUNT, "--json"))
+    assert [(one["rule"], one["subject"]) for one in found["failures"]] == [("my-rule", "deal:1")]
+
+
 def test_diff_names_the_fields_that_a_file_changes(dozor: Callable[..., str]) -> None:
     told = dozor("rules", "diff", "rules.yaml")
     assert "deal-no-task: for: 1wh -> 10wm" in told

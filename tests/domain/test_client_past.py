@@ -48,6 +48,10 @@ def test_the_call_that_a_deal_was_born_of_is_its_first_touch() -> None:
     day_before, earlier = "2026-03-01 12:00", "2026-03-01 11:59"
     state = lived(call(day_before, "in", answered=True))
     assert (state.talks, state.first_talk_at) == (1, world.moment(day_before))
+    wrote = lent(Kind.MESSAGE, "2026-03-02 11:00", direction="out", author="7")
+    state = lived(call(day_before, "in", answered=True), wrote)
+    assert state.last_talk_at == world.moment(day_before)
+    assert state.last_contact_at == world.moment("2026-03-02 11:00")
     assert lived(call(earlier, "in", answered=True)).talks == 0
 
 
