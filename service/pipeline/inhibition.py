@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.domain.instant import Instant
+from service.domain.violation import SEVERITIES
 from service.rules.book import RuleBook
 from service.store.handles import Connection
 from service.store.reads.violations import open_of
 
-SEVERITIES = ("info", "warning", "critical")
 Row = Mapping[str, Any]
 
 

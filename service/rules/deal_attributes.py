@@ -17,7 +17,6 @@ _DEFAULT_NAME = re.compile(
     r"\s*([#№]\s*\d+|\d{4,})?|[\d\s()+-]{7,}",
     re.IGNORECASE,
 )
-_DIGITS = re.compile(r"\D")
 
 
 def _is_open(state: DealState, config: Config) -> bool:

@@ -17,10 +17,9 @@ from service.domain.violation import Found
 from service.rules.attributes import ATTRIBUTES
 from service.rules.book import Rule, Window
 from service.rules.expression import ConditionFailed
+from service.rules.holders import NOTICE
 from service.rules.program import Program
 from service.rules.segments import Segment, Subject, subjects
-
-_NOTICE = Span(1, "wd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +283,7 @@ def _found(
     segment = subject.placed(subject.segments[first.first], first.start)
     resolved, resolution = ended[1].end, _resolution(subject, *ended, horizon)
     if rule.model.notice:  # it is no debt: it is shown for a working day
-        over = config.calendar(segment.seller or None).add(first.start, _NOTICE)
+        over = config.calendar(segment.seller or None).add(first.start, NOTICE)
         if over < resolved:
             resolved, resolution = over, "expired"
     open_end = resolved >= FOREVER

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, or_, select, update
 
 from service.domain.instant import Instant
 from service.domain.mutes import Mute
+from service.domain.violation import SECOND_KINDS
 from service.store import dirty, mutes, revisions
 from service.store.audit import record
 from service.store.ids import new_id
@@ -92,7 +93,7 @@ def unmute(connection: Connection, row: Row, author: Author, now: Instant) -> No
 def _changes(connection: Connection, row: Row) -> None:
     """Its timeline is derived again: muted time is counted apart."""
     mutes.changing(connection, row["account_id"])
-    if row["subject_kind"] not in mutes.SECOND_LAYER:
+    if row["subject_kind"] not in SECOND_KINDS:
         dirty.mark(connection, row["account_id"], [row["timeline"]])
 
 

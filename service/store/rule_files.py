@@ -41,6 +41,7 @@ class NewFile(NamedTuple):
     shared: Sequence[str] = ()
 
 
+NONE = "rules: []\n"  # what an account without rules of its own has
 _COLUMNS = [_FILE.c[name] for name in FileVersion._fields]
 
 
