@@ -38,6 +38,7 @@ _DEAL: Words = {
     "responsible_active": ("ответственный работает", "the responsible works here"),
     "absent_since": ("ответственный отсутствует с", "the responsible is away since"),
     "due_in_absence_at": ("срок задачи в его отсутствие", "a task due while he is away"),
+    "waits_in_absence_at": ("в его отсутствие сделка ждёт с", "waits while he is away since"),
     "source": ("источник", "source"),
     "loss_reason": ("причина отказа", "loss reason"),
     "loss_is_spam": ("проиграна как «не наш клиент»", "lost as not our client"),

@@ -140,6 +140,13 @@ def _due_in_absence(state: DealState, config: Config) -> Instant | None:
     return min(inside, default=None)
 
 
+def _waits_in_absence(state: DealState, config: Config) -> Instant | None:
+    if _absent_since(state, config) is None:
+        return None
+    known = (_due_in_absence(state, config), state.unanswered_since)
+    return min((at for at in known if at is not None), default=None)
+
+
 def _made_by_human(state: DealState | TaskState, config: Config) -> bool:
     return config.is_human(state.created_by)
 
@@ -191,6 +198,12 @@ DEAL: tuple[Attribute, ...] = (
     Attribute("deal.absent_since", "instant", "the responsible is away since", _absent_since),
     Attribute(
         "deal.due_in_absence_at", "instant", "first deadline while he is away", _due_in_absence
+    ),
+    Attribute(
+        "deal.waits_in_absence_at",
+        "instant",
+        "first deadline or unanswered word of the client while he is away",
+        _waits_in_absence,
     ),
     Attribute("deal.source", "text?", "source", lambda s, _: s.source or None),
     Attribute("deal.loss_reason", "text?", "loss reason", lambda s, _: s.loss_reason or None),
