@@ -17,6 +17,7 @@ from service.domain.violation import SECOND_KINDS
 from service.store import dirty, mutes, revisions
 from service.store.audit import record
 from service.store.ids import new_id
+from service.store.locks import lock
 from service.store.records import Remark
 
 _R: Any = Remark.__table__  # type: ignore[attr-defined]
@@ -58,6 +59,7 @@ Row = Mapping[str, Any]
 
 def ack(connection: Connection, row: Row, author: Author, comment: str, now: Instant) -> None:
     """Acknowledge a violation; a second time changes nothing (the first author stays)."""
+    lock(connection, row["account_id"])
     if marks(connection, [row], now).ack_of(row) is None:
         say(connection, row, author, "ack", comment, now)
 
