@@ -49,6 +49,20 @@ def test_all_texts_are_the_golden_ones() -> None:
     assert all_spoken() == GOLDEN.read_text(encoding="utf-8")
 
 
+def test_a_breach_that_came_long_after_the_time_was_up_says_both() -> None:
+    model = next(model for model in RULES if model.id == "deal-no-first-touch")
+    test = next(test for test in model.tests if test.name == "reopened and never touched")
+    config, (found,) = intervals(model, test)
+    row = violation_row(config.account_id, "deal:1", found)
+    told = {lang: story(row, model, "", config, found.breach_at, lang)[1] for lang in ("ru", "en")}
+    assert told == {
+        "ru": "Отсчёт с 02.03.2026 12:00; допустимо 30 раб. мин, срок истёк 02.03.2026 12:30; "
+        "нарушение с 04.03.2026 11:00.",
+        "en": "Counted from 02.03.2026 12:00; 30 working min allowed, run out at "
+        "02.03.2026 12:30; in breach since 04.03.2026 11:00.",
+    }
+
+
 @pytest.mark.parametrize("model", RULES, ids=lambda m: m.id)
 def test_titles_name_only_what_there_is(model: RuleModel) -> None:
     for text in (model.title, model.advice, model.name):
