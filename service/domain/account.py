@@ -7,7 +7,7 @@ Names of pipelines, stages, fields and sellers may be given by CRM id or by titl
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -75,10 +75,10 @@ class PipelineSettings(_Model):
     qualified_from: str | int | None = None
     late_from: str | int | None = None
     required: dict[str, list[str]] = {}  # from this stage on: contact phone budget source company
-    hot_amount: int | None = None  # major units
+    hot_amount: int | None = Field(None, ge=0)  # major units
     mandatory: list[str | int] = []  # stages that no deal may skip
     commented: list[str | int] = []  # stages that ask for a note on entering
-    weights: dict[str, int] = {}  # stage -> how many deals one in it counts for the load
+    weights: dict[str, Annotated[int, Field(ge=0, le=1000)]] = {}  # stage -> deals that one counts
     limits: dict[str, int] = {}  # open_deals: how many of its deals one seller may have
 
     @field_validator("limits")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from service.domain.account import PipelineSettings
 from service.domain.directory import Pipeline, StageKind
 from service.domain.instant import Instant
+from service.domain.money import exponent
 from service.domain.named import find, read_date
 from service.domain.period import day_start, local_date, to_day
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from service.domain.config import Config
 
 QUALIFIED_STAGE = 2  # unless the settings name another
-MINOR = 100
 _PROPOSAL = re.compile(r"\bкп\b|коммерческ\w* предложени|предложени\w* отправ|proposal|quote",
                        re.IGNORECASE)  # fmt: skip
 JUNK_VALUES = frozenset(
@@ -130,8 +130,9 @@ class Standards:
 
     @cached_property
     def _hot_amounts(self) -> dict[str, int]:
+        minor = 10 ** exponent(self._config.currency)
         return {
-            pipeline: own.hot_amount * MINOR
+            pipeline: own.hot_amount * minor
             for pipeline, own in self._config.pipelines.items()
             if own.hot_amount is not None
         }

@@ -1,4 +1,4 @@
-"""What conditions may ask of a deal (rules.md 1.4)."""
+"""What conditions may ask of a deal (rules.md 1.4). Deleted and excluded ones are not asked of."""
 
 import re
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_day
-from service.domain.story import DealState, TaskState, deal_is_judged
+from service.domain.story import DealState, TaskState
 from service.domain.words import letters
 from service.rules.attribute import Attribute, plain, seller_active
 
@@ -17,14 +17,6 @@ _DEFAULT_NAME = re.compile(
     r"\s*([#№]\s*\d+|\d{4,})?|[\d\s()+-]{7,}",
     re.IGNORECASE,
 )
-
-
-def _is_open(state: DealState, config: Config) -> bool:
-    return state.kind is StageKind.OPEN and deal_is_judged(state, config)
-
-
-def _is_lost(state: DealState, config: Config) -> bool:
-    return state.kind is StageKind.LOST and deal_is_judged(state, config)
 
 
 def _junk_fields(state: DealState, config: Config) -> tuple[str, ...]:
@@ -152,9 +144,9 @@ def _made_by_human(state: DealState | TaskState, config: Config) -> bool:
 
 
 DEAL: tuple[Attribute, ...] = (
-    Attribute("deal.is_open", "bool", "open, not incoming, not deleted, not excluded", _is_open),
+    Attribute("deal.is_open", "bool", "open, not incoming", lambda s, _: s.kind is StageKind.OPEN),
     Attribute("deal.is_won", "bool", "in a won stage", lambda s, _: s.kind is StageKind.WON),
-    Attribute("deal.is_lost", "bool", "in a lost stage", _is_lost),
+    Attribute("deal.is_lost", "bool", "in a lost stage", lambda s, _: s.kind is StageKind.LOST),
     plain("deal.pipeline", "text", "pipeline id"),
     plain("deal.stage", "text", "stage id"),
     Attribute(

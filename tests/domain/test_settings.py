@@ -96,6 +96,11 @@ def hears(**chosen: Any) -> dict[str, Any]:
         (hears(rules=["deal-stuk"]), "alerts.receivers.head.rules: deal-stuk: there is no such"),
         ({"work": {"week": "mon-fri 10:75-18:00"}}, "work.week: '10:75-18:00' is no working time"),
         ({"newcomer_share": 0}, "newcomer_share"),
+        (
+            {"pipelines": {"Продажи": {"weights": {"КП": -1}}}},
+            "pipelines: Продажи.weights.КП: must",
+        ),
+        ({"pipelines": {"Продажи": {"hot_amount": -1}}}, "pipelines: Продажи.hot_amount: must be"),
         ({"team_limits": {"Отдел 3": {"open_deals": 5}}}, "near ones: Отдел"),
         (
             {"team_limits": {"Отдел 1": {"open_deal": 5}}},
@@ -156,6 +161,14 @@ def test_yaml_of_the_design_is_accepted() -> None:
     assert rules["call-without-note"].params == {"min_seconds": 60}
     assert config.limit("7") == 30
     assert config.limit("9") == 50
+
+
+@pytest.mark.parametrize(("currency", "hot"), [("RUB", 100_000), ("JPY", 1000), ("KWD", 10**6)])
+def test_a_large_amount_is_said_in_major_units(currency: str, hot: int) -> None:
+    document = {"currency": currency, "pipelines": {"Продажи": {"hot_amount": 1000}}}
+    standards = resolve("a", "amocrm", world.DIRECTORY, parse_document(document)).standards
+    assert standards.is_hot("31", "10", hot, ())
+    assert not standards.is_hot("31", "10", hot - 1, ())
 
 
 KINDS = (TaskKind(id="1", name="Связаться"), TaskKind(id="2", name="Встреча"))
