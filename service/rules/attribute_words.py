@@ -158,10 +158,11 @@ NAMES: Words = {
 COUNTED: Words = {
     "seller.count": ("факт", "actual"),
     "seller.norm": ("норма", "norm"),
+    "account.limit": ("лимит", "limit"),
     "seller.minutes": ("задачи дня займут, минут", "minutes that the day's tasks take"),
     "seller.working_minutes": ("рабочих минут в этом дне", "working minutes of that day"),
 }
-"""What rules on norms and days tell beside the attributes that conditions may use."""
+"""What rules on norms, days and levels tell beside the attributes that conditions may use."""
 VALUES: Mapping[str, tuple[str, str]] = {
     "forward": ("вперёд", "forward"),
     "back": ("назад", "back"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.pipeline.derive import violation_row
-from service.rules.attribute_words import NAMES, VALUES
+from service.rules.attribute_words import NAMES, VALUES, attribute_name
 from service.rules.attributes import ATTRIBUTES
 from service.rules.explain import story
 from service.rules.loading import builtin_rules
@@ -87,6 +87,15 @@ def test_each_attribute_has_a_name_for_people_in_both_languages() -> None:
             said = [words[lang] for words in names]
             doubles = {one for one in said if said.count(one) > 1}
             assert doubles <= {"последний разговор", "last talk"}
+
+
+def test_what_proves_a_violation_is_named_after_its_subject() -> None:
+    for model in RULES:
+        test = next(test for test in model.tests if test.expect)
+        for found in intervals(model, test)[1]:
+            for name in found.values["attributes"]:
+                assert name.startswith(f"{model.on}."), model.id
+                assert attribute_name(name, "ru") != name
 
 
 def test_each_language_is_its_own() -> None:
