@@ -11,7 +11,7 @@ change began is one message, whatever the rule and seller; its resolutions are n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import time, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -20,10 +20,12 @@ from service.domain.account import Receiver
 from service.domain.bulk import Stretch
 from service.domain.calendar import parse_hours
 from service.domain.config import Config
-from service.domain.instant import Instant, from_datetime, to_datetime
+from service.domain.instant import Instant, to_datetime
+from service.domain.period import at_clock
 from service.errors import ConfigError
 
 LATE_SECONDS = 24 * 3600
+MIDNIGHT = 24 * 60
 Row = Mapping[str, Any]
 
 
@@ -142,18 +144,14 @@ def _concerns(name: str, receiver: Receiver, event: Event, config: Config) -> bo
         return False
     if event.kind == "resolved":
         return config.document.alerts.resolved and name in event.told
-    if receiver.rules != "*" and row["rule"] not in _as_list(receiver.rules):
+    if not receiver.hears_of(row["rule"]):
         return False
     if row["severity"] not in receiver.severities:
         return False
     if receiver.sellers is None:
         return True
-    chosen = {str(seller) for seller in receiver.sellers}
-    return row["owner"] in chosen or event.seller in chosen
-
-
-def _as_list(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+    where = f"alerts.receivers.{name}.sellers"
+    return row["owner"] in config.known_of(config.seller_id, receiver.sellers, where)
 
 
 def is_old(event: Event, config: Config, now: Instant) -> bool:
@@ -197,8 +195,9 @@ def quiet_until(config: Config, now: Instant) -> Instant:
     if not inside:
         return now
     on = local.date() + timedelta(days=1 if start > end and minute >= start else 0)
-    ends = datetime(on.year, on.month, on.day, end // 60, end % 60, tzinfo=config.timezone)
-    return from_datetime(ends)
+    if end == MIDNIGHT:
+        on, end = on + timedelta(days=1), 0
+    return at_clock(on, time(end // 60, end % 60), config.timezone)
 
 
 def quiet_minutes(text: str) -> tuple[int, int]:

@@ -9,12 +9,12 @@ from service.domain.config import Config
 from service.domain.instant import Instant, to_datetime
 from service.domain.refusals import spoken
 from service.domain.speech import elapsed, plural
+from service.domain.violation import SEVERITIES
 
 if TYPE_CHECKING:
     from service.alerts.policy import Event
 
 LISTED = 10
-_GRAVE = ("info", "warning", "critical")
 _MARKS = {"critical": "🔴", "warning": "🟡", "info": "🔵"}
 
 
@@ -94,7 +94,7 @@ def bulk(events: "Sequence[Event]", stretch: Stretch, config: Config, lang: str)
     examples = {str(event.row["rule"]): event.title[lang] for event in events}
     by, began = _author(stretch.author, config, lang), local_time(stretch.since, config)
     span = began if stretch.until == stretch.since else f"{began}-{_clock(stretch.until, config)}"
-    gravest = max(events, key=lambda event: _GRAVE.index(str(event.row["severity"])))
+    gravest = max(events, key=lambda event: SEVERITIES.index(str(event.row["severity"])))
     mark = _MARKS[str(gravest.row["severity"])]
     if lang == "ru":
         deals = f"{stretch.deals} {plural(stretch.deals, 'сделка', 'сделки', 'сделок')}"

@@ -22,6 +22,7 @@ from service.api.params import Filters, FilterSet, FlagParam, choice, ids, read_
 from service.api.problems import bad_body, not_found, problem
 from service.api.router import Router
 from service.api.schemas import Instant, Listed, LocalDate, Ref, Wire
+from service.domain.account import LONGEST_ABSENCE
 from service.domain.instant import iso
 from service.domain.period import to_date
 from service.store import absences as store
@@ -31,7 +32,6 @@ from service.store.handles import Connection
 router = Router(prefix="/v1", tags=["Directory"])
 ORIGINS = ("api", "settings", "crm")
 FILTERS = FilterSet(ids("account"), ids("seller"), choice("origin", ORIGINS, "origin"))
-MOST_DAYS = 1100  # three years
 _READ, _WRITE = [Depends(require("crm:read"))], [Depends(require("rules:write"))]
 Row = dict[str, Any]
 
@@ -217,8 +217,8 @@ def _days(body: AbsenceBody) -> tuple[date, date]:
     first, last = _date("from", body.from_), _date("to", body.to)
     if last < first:
         raise bad_body("#/to", "to must not lie before from.")
-    if (last - first).days >= MOST_DAYS:
-        raise bad_body("#/to", f"An absence lasts at most {MOST_DAYS} days.")
+    if last - first >= LONGEST_ABSENCE:
+        raise bad_body("#/to", f"An absence lasts at most {LONGEST_ABSENCE.days} days.")
     return first, last
 
 

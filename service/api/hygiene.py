@@ -136,7 +136,7 @@ def _rows(
             "change": None if was is None or kept.index is None else round(kept.index - was, 6),
             "open_deals": kept.open_deals,
             "costs": [
-                {"rule": rule, "name": rule_name(call.book.models.get(rule), rule, call.lang),
+                {"rule": rule, "name": rule_name(names.book.model(rule), rule, call.lang),
                  "points": points}
                 for rule, points in kept.whole.points().items()
             ],

@@ -29,7 +29,6 @@ from service.store.handles import Connection
 from service.store.rule_files import FileVersion, NewFile
 
 router = Router(prefix="/v1", tags=["Rules"])
-NONE = "rules: []\n"
 BEGINNING = "beginning"
 _READ, _WRITE = [Depends(require("violations:read"))], [Depends(require("rules:write"))]
 _YAML: dict[int | str, dict[str, Any]] = {
@@ -97,7 +96,7 @@ def rule_file(call: CallDep, account: WhoseParam = None) -> Response:
         owner = whose_rules(call, connection, account)
         versions = rule_files.history(connection, owner)
     use_tag(call.request, _tag(owner, versions))
-    text = versions[-1].text if versions else NONE
+    text = versions[-1].text if versions else rule_files.NONE
     return Response(text, media_type="application/yaml")
 
 

@@ -9,10 +9,10 @@ from service.api.names import Names, full_id, money
 from service.domain.bulk import Stretch
 from service.domain.instant import Instant, iso
 from service.domain.mutes import seconds_until
+from service.domain.violation import SECOND_KINDS
 from service.rules.words import rule_name
 from service.store import bulks
 from service.store.handles import Connection
-from service.store.mutes import SECOND_LAYER
 from service.store.reads.alerting import Alerting, alertings
 from service.store.reads.subjects import deal_names, task_titles
 from service.store.remarks import Marks, Said, marks
@@ -73,7 +73,7 @@ class Viewer:
         }
 
     def _muted_seconds(self, row: Row) -> int | None:
-        if row["subject_kind"] in SECOND_LAYER:
+        if row["subject_kind"] in SECOND_KINDS:
             return None
         return seconds_until(row["muted"], self.at)
 

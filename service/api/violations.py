@@ -35,6 +35,7 @@ from service.api.violation_summary import MOST_GROUPS, rows_by
 from service.api.violation_views import viewer
 from service.api.violation_why import why
 from service.domain.instant import Instant, iso
+from service.domain.violation import SEVERITIES
 from service.store import appeals
 from service.store.handles import Connection
 from service.store.reads.violations import (
@@ -49,7 +50,6 @@ from service.store.reads.violations import (
 )
 
 router = Router(prefix="/v1", tags=["Violations"])
-SEVERITIES = ("info", "warning", "critical")
 KINDS = ("deal", "task", "lead", "call", "seller", "team", "account")
 DIMENSIONS = ("rule", "severity", "seller", "team", "pipeline", "account")
 FILTERS = FilterSet(

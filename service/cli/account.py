@@ -264,11 +264,10 @@ def verify(
 ) -> None:
     """Recompute everything derived and compare; exit 1 and the differences."""
     with base.office() as office:
-        found = [
-            drift
-            for chosen in _chosen(office, account)
-            for drift in checking.verify(office, chosen)
-        ]
+        wanted = _chosen(office, account)
+        for chosen in wanted:
+            _note_judging(connect.known(office, chosen))
+        found = [drift for chosen in wanted for drift in checking.verify(office, chosen)]
     if as_json:
         base.show_json([asdict(drift) for drift in found])
     elif found:
@@ -281,6 +280,16 @@ def verify(
         base.out.print("Derived equals recomputed.")
     if found:
         raise typer.Exit(1)
+
+
+def _note_judging(row: store.AccountRow) -> None:
+    """What differs while a change is being worked on says nothing yet."""
+    if row.judged_version < row.config_version:
+        base.err.print(
+            f"{row.account_id}: a change of settings or rules is still being judged in the "
+            "background (dozor serve, dozor work); until then it makes differences.",
+            markup=False,
+        )
 
 
 def rebuild(

@@ -32,7 +32,8 @@ def guarded(command: Callable[[], object]) -> int:
     except SQLAlchemyError as error:
         return _say(f"DOZOR_DATABASE_URL: the database failed: {_first_line(error)}", WRONG_USAGE)
     except Exception as error:  # noqa: BLE001 - nobody wants to read a stack
-        structlog.get_logger().debug("command_failed", exc_info=True)
+        if structlog.is_configured():
+            structlog.get_logger().debug("command_failed", exc_info=True)
         kind = type(error).__name__
         return _say(f"this should not have happened ({kind}: {_first_line(error)})", FAULT)
     return 0

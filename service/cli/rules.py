@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -216,6 +217,7 @@ def explain(
                      "breach_at": iso(one.row["breach_at"]), "story": one.lines}
                     for one in found.told
                 ],
+                "failures": list(map(asdict, found.failures)),
             }
         )  # fmt: skip
         return
@@ -228,16 +230,20 @@ def explain(
     if not found.told:
         base.out.print(words["none"])
     base.out.print(f"\n{words['kept']}: {', '.join(found.kept)}", markup=False)
+    for failure in found.failures:
+        base.out.print(f"{words['failed']}: {failure.rule} ({failure.error})", markup=False)
 
 
 _STATUS = {
     "ru": {
         "open": "открыто", "upcoming": "наступит", "resolved": "закрыто",
         "none": "Нарушений не было и не предвидится.", "kept": "Соблюдаются правила",
+        "failed": "Правило не смогло ответить",
     },
     "en": {
         "open": "open", "upcoming": "upcoming", "resolved": "resolved",
         "none": "No violation, none before, none ahead.", "kept": "Rules that it keeps",
+        "failed": "Rule without an answer",
     },
 }  # fmt: skip
 

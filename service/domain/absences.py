@@ -35,9 +35,9 @@ class Leave:
         return day_start(to_day(self.last + timedelta(days=1)), zone)
 
     @property
-    def digested(self) -> tuple[str, str, str]:
-        """What verdicts may depend on."""
-        return (self.seller, self.first.isoformat(), self.last.isoformat())
+    def digested(self) -> tuple[str, str, str, str]:
+        """What verdicts, and what they say, may depend on."""
+        return self.seller, self.first.isoformat(), self.last.isoformat(), self.deputy or ""
 
     def as_setting(self) -> Absence:
         """The same as the settings document would have it."""

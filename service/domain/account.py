@@ -6,8 +6,8 @@ Names of pipelines, stages, fields and sellers may be given by CRM id or by titl
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
-from typing import Any, Literal
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -29,6 +29,7 @@ _QUIET = re.compile(f"{_HOUR}-(?:{_HOUR}|24:00)")
 _FIELDS = ("source", "budget", "loss_reason", "close_date", "paid")
 _LIMITS = ("open_deals", "open_tasks", "due_today", "overdue_tasks", "hot_deals")
 _MOST_DEALS = 1_000_000
+LONGEST_ABSENCE = timedelta(days=1100)  # three years: whoever is away for longer has left
 
 
 class _Model(BaseModel):
@@ -74,16 +75,32 @@ class PipelineSettings(_Model):
     qualified_from: str | int | None = None
     late_from: str | int | None = None
     required: dict[str, list[str]] = {}  # from this stage on: contact phone budget source company
-    hot_amount: int | None = None  # major units
+    hot_amount: int | None = Field(None, ge=0)  # major units
     mandatory: list[str | int] = []  # stages that no deal may skip
     commented: list[str | int] = []  # stages that ask for a note on entering
-    weights: dict[str, int] = {}  # stage -> how many deals one in it counts for the load
+    weights: dict[str, Annotated[int, Field(ge=0, le=1000)]] = {}  # stage -> deals that one counts
     limits: dict[str, int] = {}  # open_deals: how many of its deals one seller may have
 
     @field_validator("limits")
     @classmethod
     def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
         return _check_limits(value, ("open_deals",))
+
+
+def _read_day(value: Any) -> Any:
+    if value is None or isinstance(value, date):  # YAML reads a date
+        return value and value.isoformat()
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        msg = f"{str(value)[:40]!r} is no date; write 2026-12-31"
+        raise ValueError(msg) from None
+
+
+def _check_order(first: str, last: str) -> None:
+    if first > last:
+        msg = f"to: {last} lies before from: {first}"
+        raise ValueError(msg)
 
 
 class Absence(_Model):
@@ -95,18 +112,16 @@ class Absence(_Model):
 
     @field_validator("from_", "to", mode="before")
     @classmethod
-    def _text(cls, value: Any) -> Any:
-        return str(value) if value is not None else value
+    def _day(cls, value: Any) -> Any:
+        return _read_day(value)
 
-
-def _read_day(value: Any) -> Any:
-    if value is None or isinstance(value, date):  # YAML reads a date
-        return value and value.isoformat()
-    try:
-        return date.fromisoformat(str(value)).isoformat()
-    except ValueError:
-        msg = f"{str(value)[:40]!r} is no date; write 2026-12-31"
-        raise ValueError(msg) from None
+    @model_validator(mode="after")
+    def _in_order(self) -> "Absence":
+        _check_order(self.from_, self.to)
+        if date.fromisoformat(self.to) - date.fromisoformat(self.from_) >= LONGEST_ABSENCE:
+            msg = f"to: an absence lasts at most {LONGEST_ABSENCE.days} days"
+            raise ValueError(msg)
+        return self
 
 
 class Member(_Model):
@@ -131,9 +146,8 @@ class Member(_Model):
 
     @model_validator(mode="after")
     def _in_order(self) -> "Member":
-        if self.from_ is not None and self.to is not None and self.from_ > self.to:
-            msg = f"to: {self.to} lies before from: {self.from_}"
-            raise ValueError(msg)
+        if self.from_ is not None and self.to is not None:
+            _check_order(self.from_, self.to)
         return self
 
     @model_serializer
@@ -212,6 +226,15 @@ class Receiver(_Model):
     lang: Literal["ru", "en"] | None = None
     ops: bool = False  # also hears of the connection itself: access lost, hook switched off
 
+    @property
+    def named_rules(self) -> list[str]:
+        """The rules that it hears of; `*` = all."""
+        return [self.rules] if isinstance(self.rules, str) else self.rules
+
+    def hears_of(self, rule_id: str) -> bool:
+        """Whether violations of a rule concern it."""
+        return rule_id in self.named_rules or "*" in self.named_rules
+
 
 class Alerts(_Model):
     """Who hears what, and when not."""
@@ -225,6 +248,9 @@ class Alerts(_Model):
     def _quiet_hours(cls, value: str | None) -> str | None:
         if value is not None and not _QUIET.fullmatch(value):
             msg = f"{value[:40]!r} is no span; write for example 20:00-09:00"
+            raise ValueError(msg)
+        if value is not None and len(set(value.split("-"))) == 1:
+            msg = f"{value} ends where it begins"
             raise ValueError(msg)
         return value
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
 from service.domain.story import Story, TaskState, World
-from service.domain.told import Told
+from service.domain.told import TALK_MIN_SECONDS, Told
 
 TRACE_BEFORE_SECONDS = 3600  # the call and its note may come before the task is closed
-TALK_MIN_SECONDS = 10
 TWIN_SECONDS = 86_400  # deadlines further apart are instalments, not twins
 
 

@@ -26,7 +26,7 @@ Hours = tuple[tuple[int, int], ...]
 """Working pieces of a day as minutes from midnight, e.g. ((600, 1080),)."""
 
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_PIECE = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
+_PIECE = re.compile(r"(\d{1,2}):([0-5]\d)-(\d{1,2}):([0-5]\d)")
 _HORIZON_DAYS = 3650
 _MEMORY = 100_000
 _DAY = 86_400

@@ -314,6 +314,7 @@ class Config:
         self._faults.update(dict.fromkeys(self.memberships.check()))
         _ = (self.source_field, self.loss_reason_field, self.budget_field, self.close_date_field)
         _ = self.paid_field
+        self._look_up_people()
         for pipeline_id, own in self.pipelines.items():
             pipeline = self.directory.pipeline(pipeline_id)
             if pipeline is not None and own.qualified_from is not None:
@@ -328,6 +329,15 @@ class Config:
             (standards.team_limits, standards.kind_minutes),
         )
         return tuple(self._faults)
+
+    def _look_up_people(self) -> None:
+        """Who stands in for whom, and whose violations receivers hear of."""
+        for name, own in self.document.sellers.items():
+            for absence in own.absent:
+                if absence.deputy is not None:
+                    self._known(self.seller_id, absence.deputy, f"sellers.{name}.absent.deputy")
+        for name, receiver in self.document.alerts.receivers.items():
+            self._all(self.seller_id, receiver.sellers or [], f"alerts.receivers.{name}.sellers")
 
     def check_hours(self) -> None:
         """Make every calendar now; the portal is not asked.

@@ -20,6 +20,9 @@ from service.domain.told import TALK_MIN_SECONDS, Told
 
 DISTRIBUTION_SECONDS = 1800
 HANDOVER_SECONDS = 14 * 86_400
+BEFORE_SECONDS = (
+    86_400  # a call that a deal or its inquiry was born of; older ones are no part of it
+)
 
 _PLAIN = ("name", "currency", "company", "created_by", "created_at")
 
@@ -39,7 +42,7 @@ class DealFold:
         """All segments of the deal."""
         created = last_told(self._versions, "created_at")
         start = self._versions[0].at if created is None else min(created, self._versions[0].at)
-        self._collect(start)
+        self._collect(start, 0 if created is None else self._lived_from(start))
         self._steps.sort(key=lambda step: step[:2])
         state = DealState(start)
         state.created_at = created
@@ -70,7 +73,7 @@ class DealFold:
             return created
         return int(accepted)
 
-    def _collect(self, start: Instant) -> None:
+    def _collect(self, start: Instant, since: Instant) -> None:
         self._fields = fieldfold.pictures(self._versions, start)
         self._collect_places(start)
         self._collect_handovers(start)
@@ -85,10 +88,18 @@ class DealFold:
         self._collect_gone()
         self._collect_close_dates(start)
         self._collect_tasks()
-        self._collect_talks()
-        self._collect_messages()
+        self._collect_talks(since)
+        self._collect_messages(since)
         self._collect_traces()
         self._collect_reach(start)
+
+    def _lived_from(self, start: Instant) -> Instant:
+        """From when on a client's calls, notes and messages are about this deal.
+
+        What came long before it and its inquiry was about an earlier one.
+        """
+        asked = (last_told(self._versions, "inquired_at"), self._told.inquired_at)
+        return min([start, *(at for at in asked if at is not None)]) - BEFORE_SECONDS
 
     def _changes(self, start: Instant, name: str) -> list[Change]:
         told = [
@@ -232,8 +243,10 @@ class DealFold:
                     if state.result:
                         self._add(state.at, 7, "note", state.at)
 
-    def _collect_talks(self) -> None:
+    def _collect_talks(self, since: Instant) -> None:
         for call in self._told.calls(lend=True):
+            if call.started_at < since:
+                continue
             human = self._world.is_human(call.author)
             talk = call.answered and call.seconds >= TALK_MIN_SECONDS
             if human and call.outgoing:
@@ -247,11 +260,14 @@ class DealFold:
         for at, _ in self._told.meetings():
             self._add(at, 7, "talk", at)
         for note in self._told.notes(lend=True):
-            self._add(note.at, 7, "note", note.at)
-            self._add(note.at, 8, "activity", note.at)
+            if note.at >= since:
+                self._add(note.at, 7, "note", note.at)
+                self._add(note.at, 8, "activity", note.at)
 
-    def _collect_messages(self) -> None:
+    def _collect_messages(self, since: Instant) -> None:
         for message in self._told.messages(lend=True):
+            if message.at < since:
+                continue
             if message.direction in _OF_CLIENT:
                 self._add(message.at, 7, _OF_CLIENT[message.direction], message.at)
                 continue

@@ -86,7 +86,7 @@ def _attempt(state: DealState, at: Instant) -> None:
 def _talk(state: DealState, at: Instant) -> None:
     state.talks += 1
     state.first_talk_at = at if state.first_talk_at is None else state.first_talk_at
-    state.last_contact_at = at
+    state.last_talk_at = state.last_contact_at = at
     state.attempts_since_talk, state.first_attempt_since_talk_at = 0, None
     state.missed_call_at = state.unanswered_since = None
 

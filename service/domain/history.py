@@ -44,13 +44,3 @@ def _undoes(before: Change, wrong: Change, back: Change) -> bool:
         and back.at - wrong.at <= CORRECTION_SECONDS
         and wrong.author == back.author
     )
-
-
-def value_at(changes: list[Change], at: Instant) -> Any:
-    """The value at an instant; before the first change its value (the past is not known better)."""
-    value = changes[0].value if changes else None
-    for change in changes:
-        if change.at > at:
-            break
-        value = change.value
-    return value

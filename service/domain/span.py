@@ -1,8 +1,8 @@
 """Spans of time as rules write them: `15m` `24h` `1d` `30wm` `8wh` `1wd`, also negative.
 
 `m h` are elapsed time, `d` calendar days in the account's zone (same wall-clock time), `wm wh`
-working minutes and hours, `wd` working days (same wall-clock time N working days later). Source:
-rules.md 1.1, decisions.md 3.
+working minutes and hours, `wd` working days (same wall-clock time N working days later). Working
+time runs forward only. Source: rules.md 1.1, decisions.md 3.
 """
 
 import re
@@ -33,7 +33,11 @@ class Span:
         if match is None:
             msg = f"{text!r} is no span of time; write for example 15m, 24h, 1d, 30wm, 8wh or 5wd"
             raise ValueError(msg)
-        return cls(int(match[1]), cast("Unit", match[2]))
+        found = cls(int(match[1]), cast("Unit", match[2]))
+        if found.count < 0 and found.is_working:
+            msg = f"{text!r}: a span of working time cannot be negative; write for example -2h"
+            raise ValueError(msg)
+        return found
 
     @property
     def is_working(self) -> bool:

@@ -62,7 +62,7 @@ def elapsed(seconds: int, lang: str) -> str:
 def working_days(start: Instant, end: Instant, calendar: WorkCalendar, lang: str) -> str:
     """How long in working time: `6 раб. дн.`, under a day `3 раб. ч`."""
     seconds = calendar.working_seconds(start, end)
-    day = max((sum(b - a for a, b in hours) * 60 for hours in calendar.week), default=0) or 8 * HOUR
+    day = calendar.full_day_seconds
     units = _UNITS["ru" if lang == "ru" else "en"]
     if seconds >= day:
         return _counted(seconds // day, units["wd"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from service.domain.account import PipelineSettings
 from service.domain.directory import Pipeline, StageKind
 from service.domain.instant import Instant
+from service.domain.money import exponent
 from service.domain.named import find, read_date
 from service.domain.period import day_start, local_date, to_day
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from service.domain.config import Config
 
 QUALIFIED_STAGE = 2  # unless the settings name another
-MINOR = 100
 _PROPOSAL = re.compile(r"\bкп\b|коммерческ\w* предложени|предложени\w* отправ|proposal|quote",
                        re.IGNORECASE)  # fmt: skip
 JUNK_VALUES = frozenset(
@@ -27,8 +27,11 @@ TASK_MINUTES = 15
 DEFAULT_LIMITS: Mapping[str, int] = {
     "open_deals": 50, "open_tasks": 100, "due_today": 30, "overdue_tasks": 10, "hot_deals": 10,
 }  # fmt: skip
-
-
+NEEDS = (
+    "absences", "client_keys", "close_date", "commented_stages", "deadline_optional", "lead_calls",
+    "leads", "loss_reason", "mandatory_stages", "required_fields", "source", "telephony", "users",
+)  # fmt: skip
+"""Facts that a rule may need."""
 WARNING_SHARE = 0.8
 
 
@@ -127,8 +130,9 @@ class Standards:
 
     @cached_property
     def _hot_amounts(self) -> dict[str, int]:
+        minor = 10 ** exponent(self._config.currency)
         return {
-            pipeline: own.hot_amount * MINOR
+            pipeline: own.hot_amount * minor
             for pipeline, own in self._config.pipelines.items()
             if own.hot_amount is not None
         }

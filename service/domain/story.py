@@ -94,6 +94,7 @@ class DealState(_State):
     last_task_closed_at: Instant | None = None
     first_attempt_at: Instant | None = None
     first_talk_at: Instant | None = None
+    last_talk_at: Instant | None = None
     last_contact_at: Instant | None = None
     last_activity_at: Instant | None = None
     last_attempt_at: Instant | None = None

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
 from service.domain.story import Call, MessageSeen, NoteSeen, Story, TaskState, Touch, World
-from service.domain.subjects import fold_task
+from service.domain.subjects import fold_task, last_told
 from service.domain.words import is_meaningful, is_note, means_meeting
 
 TALK_MIN_SECONDS = 10
@@ -103,6 +103,13 @@ class Told:
             author = body.get("author") or ("" if known is None else known.author)
             found[fact.id] = MessageSeen(at, body.get("direction", ""), author, fact.id)
         return sorted(found.values())
+
+    @property
+    def inquired_at(self) -> Instant | None:
+        """When the inquiry came that is lent to the timeline, if one is."""
+        told = [fact for fact in self._lent if fact.kind is Kind.LEAD]
+        found: Instant | None = last_told(told, "created_at")
+        return found
 
     def meetings(self) -> list[tuple[Instant, str]]:
         """(instant, seller) of the timeline's own meetings that stand closed with a result."""

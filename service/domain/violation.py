@@ -8,6 +8,7 @@ from typing import Any
 
 from service.domain.instant import FOREVER, Instant
 
+SEVERITIES = ("info", "warning", "critical")
 SECOND_KINDS = ("seller", "team", "account")
 """Subjects whose verdicts rest on those of others (the second layer)."""
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -156,12 +156,10 @@ class Bench:
         zone = self._config.timezone
         if first is None:
             return self._verdict(holder, None, 0, carry=False)
-        if (
-            self._parts[0] == PLAN
-        ):  # a plan of any month may have changed: all of them, they are few
-            return self._verdict(
-                holder, self._track(holder, first), day_start(first, zone), carry=False
-            )
+        if self._parts[0] == PLAN:
+            # a plan of any month may have changed: all of them are judged again, they are few
+            track = self._track(holder, first)
+            return self._verdict(holder, track, day_start(first, zone), carry=False)
         on = local_date(at, zone)
         calendar = self._config.calendar(holder.seller)
         back = self._rule.model.row - 1

@@ -9,7 +9,7 @@ from service.pipeline.derive import violation_row
 from service.pipeline.office import Office
 from service.rules.book import RuleBook
 from service.rules.explain import story
-from service.rules.judge import judge
+from service.rules.judge import Failure, judge
 from service.rules.texts import Names, render_title
 from service.store import accounts
 from service.store.derived import Row
@@ -27,12 +27,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """All of a deal's violations, and the rules that it keeps."""
+    """All of a deal's violations, the rules that it keeps, and those that have no answer for it."""
 
     deal: str
     name: str
     told: list[Told]
     kept: list[str]
+    failures: list[Failure]
 
 
 def explain(office: Office, account_id: str, deal: str, lang: str) -> Explained:
@@ -53,7 +54,7 @@ def explain(office: Office, account_id: str, deal: str, lang: str) -> Explained:
     if not found.deal:
         raise ConfigError(f"DEAL: {account_id} knows no deal {deal!r}")
     name = found.deal[-1].name
-    violations, _ = judge(found, windows)
+    violations, failures = judge(found, windows)
     told = []
     for one in sorted(violations, key=lambda v: v.breach_at):
         values = violation_row(config, found.key, one)
@@ -62,8 +63,8 @@ def explain(office: Office, account_id: str, deal: str, lang: str) -> Explained:
         title = render_title(model, values, names, config, now, lang)
         lines = story(values, model, title, config, now, lang)
         told.append(Told(_status(values, now), values, lines))
-    broken = {one.row["rule"] for one in told}
-    return Explained(deal, name, told, _kept(book, config, broken))
+    others = {*(one.row["rule"] for one in told), *(failure.rule for failure in failures)}
+    return Explained(deal, name, told, _kept(book, config, others), failures)
 
 
 def _status(row: Row, now: int) -> str:
@@ -72,8 +73,8 @@ def _status(row: Row, now: int) -> str:
     return "open" if row["resolved_at"] is None or row["resolved_at"] > now else "resolved"
 
 
-def _kept(book: RuleBook, config: Config, broken: set[str]) -> list[str]:
-    """Rules in force on deals, tasks and calls that nothing here breaks."""
+def _kept(book: RuleBook, config: Config, others: set[str]) -> list[str]:
+    """Rules in force on deals, tasks and calls but for those that are broken or have no answer."""
     on = {"deal", "task", "call"}
     rules = [rule for rule in book.in_force(config) if rule.model.on in on]
-    return sorted(rule.id for rule in rules if rule.id not in broken)
+    return sorted(rule.id for rule in rules if rule.id not in others)

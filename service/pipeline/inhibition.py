@@ -1,13 +1,15 @@
 """Which breaches a graver one speaks for: told to nobody, shown all the same (rules.md 1.3, 5).
 
 A rule `silences` others: on its own subject, on the deal that both belong to, or of the same
-seller. What is silenced is claimed and kept as suppressed; other systems hear of it as ever.
+seller. What is silenced is claimed and kept as suppressed; other systems hear of it as ever. A
+muted breach speaks for nobody; of two that would speak for each other the graver one does.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.domain.instant import Instant
+from service.domain.violation import SEVERITIES
 from service.rules.book import RuleBook
 from service.store.handles import Connection
 from service.store.reads.violations import open_of
@@ -28,12 +30,27 @@ def silenced(
     found: dict[str, str] = {}
     for row in concerned:
         for other in others:
-            names = loud[other["rule"]]
-            speaks = row["rule"] in names or ("*" in names and row["rule"] != other["rule"])
-            if speaks and _belongs(row, other):
+            if _speaks(other, row, loud) and _belongs(row, other):
                 found[row["id"]] = other["rule"]
                 break
     return found
+
+
+def _speaks(one: Row, other: Row, loud: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a breach would silence another one, wherever that lies."""
+    if not _names(loud, one["rule"], other["rule"]):
+        return False
+    both = _names(loud, other["rule"], one["rule"])
+    return not both or _gravity(one) > _gravity(other)
+
+
+def _names(loud: Mapping[str, Sequence[str]], rule: str, other: str) -> bool:
+    names = loud.get(rule, ())
+    return other in names or ("*" in names and rule != other)
+
+
+def _gravity(row: Row) -> tuple[int, str]:
+    return SEVERITIES.index(row["severity"]), row["rule"]
 
 
 def _belongs(row: Row, other: Row) -> bool:

@@ -6,9 +6,7 @@ from service.rules.schema import RuleModel
 from service.store import rule_files
 from service.store.audit import record
 from service.store.engine import reading, transaction
-from service.store.rule_files import FileVersion, NewFile
-
-NONE = "rules: []\n"  # what an account without rules of its own has
+from service.store.rule_files import NONE, FileVersion, NewFile
 
 
 def put(office: Office, account_id: str, new: NewFile, name: str) -> int:

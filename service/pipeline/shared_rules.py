@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from service.errors import ConfigError
 from service.files import read_text
 from service.pipeline.office import Office
-from service.pipeline.rulebooks import NONE
 from service.rules.loading import builtin_rules, read_rules
 from service.rules.schema import RuleModel
 from service.store import accounts, rule_files
 from service.store.audit import record
 from service.store.engine import transaction
-from service.store.rule_files import NewFile
+from service.store.rule_files import NONE, NewFile
 
 AUTHOR = "file"
 

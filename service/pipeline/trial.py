@@ -22,6 +22,8 @@ from service.store import accounts, rule_files
 from service.store.engine import reading
 from service.store.handles import Connection
 
+MOST_FAILURES = 100  # a rule that fails fails everywhere: no more are kept
+
 
 @dataclass(slots=True)
 class Trial:
@@ -31,7 +33,7 @@ class Trial:
     opens: list[Found] = field(default_factory=list)
     closes: list[Found] = field(default_factory=list)
     stays: int = 0
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)  # the first ones
     timelines: int = 0
 
 
@@ -56,7 +58,7 @@ def try_rules(office: Office, account_id: str, book: RuleBook) -> Trial:
         for keys in verify.pieces(connection, account_id):
             for story in apply.stories(connection, account_id, keys, windows):
                 before, after = (judge(story, [window]) for window in pair)
-                trial.failures += after[1]
+                trial.failures += after[1][: MOST_FAILURES - len(trial.failures)]
                 _compare(trial, before[0], after[0], now)
             trial.timelines += len(keys)
         for before_, after_ in _levels(connection, account_id, pair):

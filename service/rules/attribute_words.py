@@ -38,6 +38,7 @@ _DEAL: Words = {
     "responsible_active": ("ответственный работает", "the responsible works here"),
     "absent_since": ("ответственный отсутствует с", "the responsible is away since"),
     "due_in_absence_at": ("срок задачи в его отсутствие", "a task due while he is away"),
+    "waits_in_absence_at": ("в его отсутствие сделка ждёт с", "waits while he is away since"),
     "source": ("источник", "source"),
     "loss_reason": ("причина отказа", "loss reason"),
     "loss_is_spam": ("проиграна как «не наш клиент»", "lost as not our client"),
@@ -157,10 +158,11 @@ NAMES: Words = {
 COUNTED: Words = {
     "seller.count": ("факт", "actual"),
     "seller.norm": ("норма", "norm"),
+    "account.limit": ("лимит", "limit"),
     "seller.minutes": ("задачи дня займут, минут", "minutes that the day's tasks take"),
     "seller.working_minutes": ("рабочих минут в этом дне", "working minutes of that day"),
 }
-"""What rules on norms and days tell beside the attributes that conditions may use."""
+"""What rules on norms, days and levels tell beside the attributes that conditions may use."""
 VALUES: Mapping[str, tuple[str, str]] = {
     "forward": ("вперёд", "forward"),
     "back": ("назад", "back"),

@@ -202,7 +202,16 @@ class RuleBook:
 
     def problems(self, config: Config) -> list[str]:
         """What the account says of rules, parameters or stages that there are not; ignored."""
-        return self._look_up(config)[1]
+        return [*self._look_up(config)[1], *self._unheard(config)]
+
+    def _unheard(self, config: Config) -> list[str]:
+        """Rules that receivers want to hear of, and that there are not."""
+        return [
+            self._stranger(rule_id, f"alerts.receivers.{name}.rules: {rule_id}")
+            for name, receiver in config.document.alerts.receivers.items()
+            for rule_id in receiver.named_rules
+            if rule_id != "*" and self.model(rule_id) is None
+        ]
 
     def check(self, config: Config) -> None:
         """Apply the account's changes now.
@@ -219,7 +228,8 @@ class RuleBook:
         if key not in self._in_force:
             if len(self._in_force) > 1000:
                 self._in_force.clear()
-            problems = [self._stranger(n) for n in config.document.rules if n not in self.models]
+            strangers = [n for n in config.document.rules if n not in self.models]
+            problems = [self._stranger(name, f"rules.{name}") for name in strangers]
             made = [self._for_account(model, config, problems) for model in self.models.values()]
             self._in_force[key] = ([rule for rule in made if rule is not None], problems)
         return self._in_force[key]
@@ -255,10 +265,10 @@ class RuleBook:
         """What raises the severity; an account that sets its own one has the last word."""
         return self._condition(model, params, "critical_when") if model.critical_when else None
 
-    def _stranger(self, name: str) -> str:
+    def _stranger(self, name: str, where: str) -> str:
         near = get_close_matches(name, self.models, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return f"rules.{name}: there is no such rule{hint}"
+        return f"{where}: there is no such rule{hint}"
 
     def _condition(self, model: RuleModel, params: dict[str, Any], name: str = "when") -> Condition:
         key = (model.on, str(getattr(model, name)), repr(sorted(params.items())))

@@ -51,12 +51,17 @@ class Clause:
 
 
 def split(text: str) -> list[str]:
-    """The parts between the topmost `&&`; a text that is more than that is one part."""
+    """The parts between the topmost `&&`; a text that is more than that is one part.
+
+    So is one with a comment or an escaped character: only the engine reads those.
+    """
+    if "//" in text or "\\" in text:
+        return [text.strip()]
     parts = [""]
     depth, quote, previous = 0, "", ""
     for character in text:
         if quote:
-            quote = "" if character == quote and previous != "\\" else quote
+            quote = "" if character == quote else quote
         elif character in "'\"":
             quote = character
         elif depth == 0 and (character == "?" or character == previous == "|"):

@@ -1,4 +1,4 @@
-"""What conditions may ask of a deal (rules.md 1.4)."""
+"""What conditions may ask of a deal (rules.md 1.4). Deleted and excluded ones are not asked of."""
 
 import re
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_day
-from service.domain.story import DealState, TaskState, deal_is_judged
+from service.domain.story import DealState, TaskState
 from service.domain.words import letters
 from service.rules.attribute import Attribute, plain, seller_active
 
@@ -17,15 +17,6 @@ _DEFAULT_NAME = re.compile(
     r"\s*([#№]\s*\d+|\d{4,})?|[\d\s()+-]{7,}",
     re.IGNORECASE,
 )
-_DIGITS = re.compile(r"\D")
-
-
-def _is_open(state: DealState, config: Config) -> bool:
-    return state.kind is StageKind.OPEN and deal_is_judged(state, config)
-
-
-def _is_lost(state: DealState, config: Config) -> bool:
-    return state.kind is StageKind.LOST and deal_is_judged(state, config)
 
 
 def _junk_fields(state: DealState, config: Config) -> tuple[str, ...]:
@@ -141,14 +132,21 @@ def _due_in_absence(state: DealState, config: Config) -> Instant | None:
     return min(inside, default=None)
 
 
+def _waits_in_absence(state: DealState, config: Config) -> Instant | None:
+    if _absent_since(state, config) is None:
+        return None
+    known = (_due_in_absence(state, config), state.unanswered_since)
+    return min((at for at in known if at is not None), default=None)
+
+
 def _made_by_human(state: DealState | TaskState, config: Config) -> bool:
     return config.is_human(state.created_by)
 
 
 DEAL: tuple[Attribute, ...] = (
-    Attribute("deal.is_open", "bool", "open, not incoming, not deleted, not excluded", _is_open),
+    Attribute("deal.is_open", "bool", "open, not incoming", lambda s, _: s.kind is StageKind.OPEN),
     Attribute("deal.is_won", "bool", "in a won stage", lambda s, _: s.kind is StageKind.WON),
-    Attribute("deal.is_lost", "bool", "in a lost stage", _is_lost),
+    Attribute("deal.is_lost", "bool", "in a lost stage", lambda s, _: s.kind is StageKind.LOST),
     plain("deal.pipeline", "text", "pipeline id"),
     plain("deal.stage", "text", "stage id"),
     Attribute(
@@ -193,6 +191,12 @@ DEAL: tuple[Attribute, ...] = (
     Attribute(
         "deal.due_in_absence_at", "instant", "first deadline while he is away", _due_in_absence
     ),
+    Attribute(
+        "deal.waits_in_absence_at",
+        "instant",
+        "first deadline or unanswered word of the client while he is away",
+        _waits_in_absence,
+    ),
     Attribute("deal.source", "text?", "source", lambda s, _: s.source or None),
     Attribute("deal.loss_reason", "text?", "loss reason", lambda s, _: s.loss_reason or None),
     Attribute("deal.loss_is_spam", "bool", "lost as not our client", _loss_is_spam),
@@ -223,7 +227,7 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.first_attempt_at", "instant", "first attempt"),
     plain("deal.first_talk_at", "instant", "first talk"),
     plain("deal.last_contact_at", "instant", "last contact"),
-    plain("deal.last_talk_at", "instant", "last talk", "last_contact_at"),
+    plain("deal.last_talk_at", "instant", "last talk"),
     plain("deal.last_activity_at", "instant", "last human activity"),
     plain("deal.attempts", "int", "attempts so far (dials within 10 min are one)"),
     plain("deal.talks", "int", "talks so far"),

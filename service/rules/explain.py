@@ -7,6 +7,7 @@ from service.domain import speech
 from service.domain.config import Config
 from service.domain.instant import Instant, to_datetime
 from service.domain.span import Span
+from service.domain.violation import SECOND_KINDS
 from service.rules.attribute_words import VALUES, attribute_name
 from service.rules.attributes import ATTRIBUTES, Attribute
 from service.rules.schema import RuleModel
@@ -16,6 +17,7 @@ _TEXTS = {
     "ru": {
         "waited": "Отсчёт с {since}; допустимо {span}, срок истёк {breach}.",
         "waits": "Отсчёт с {since}; допустимо {span}, срок истекает {breach}.",
+        "later": "Отсчёт с {since}; допустимо {span}, срок истёк {end}; нарушение с {breach}.",
         "at_once": "Нарушение с {breach}.",
         "will_be": "Нарушение наступит {breach}.",
         "ended": "Закрыто {resolved}: {why}.",
@@ -23,7 +25,7 @@ _TEXTS = {
         "proof": "Что это показало: {values}.",
         "until": "Закроется так: {advice}.",
         "rule": "Правило {rule}, версия {version}, {severity}.",
-        "fixed": "исправлено", "moved": "отсчёт начался заново", "gone": "сделки больше нет",
+        "fixed": "исправлено", "moved": "отсчёт начался заново", "gone": "больше не проверяется",
         "rule_changed": "правило изменилось", "expired": "уведомление показано рабочий день",
         "yes": "да", "no": "нет", "none": "нет",
         "weekend": "выходной", "holiday": "праздник", "off": "выходной по настройкам",
@@ -33,6 +35,8 @@ _TEXTS = {
     "en": {
         "waited": "Counted from {since}; {span} allowed, run out at {breach}.",
         "waits": "Counted from {since}; {span} allowed, runs out at {breach}.",
+        "later": "Counted from {since}; {span} allowed, run out at {end}; "
+        "in breach since {breach}.",
         "at_once": "In breach since {breach}.",
         "will_be": "In breach from {breach}.",
         "ended": "Resolved at {resolved}: {why}.",
@@ -40,7 +44,7 @@ _TEXTS = {
         "proof": "What proved it: {values}.",
         "until": "What ends it: {advice}.",
         "rule": "Rule {rule}, version {version}, {severity}.",
-        "fixed": "fixed", "moved": "the clock started anew", "gone": "the deal is gone",
+        "fixed": "fixed", "moved": "the clock started anew", "gone": "it is no longer watched",
         "rule_changed": "the rule changed", "expired": "a notice, shown for a working day",
         "yes": "yes", "no": "no", "none": "none",
         "weekend": "weekend", "holiday": "holiday", "off": "day off by the settings",
@@ -54,14 +58,18 @@ def clock(row: Row, config: Config, now: Instant, lang: str) -> list[str]:
     texts = _TEXTS[lang]
     span = Span.parse(row["values"].get("for", "0m"))
     past = row["breach_at"] <= now
-    if span.count:
-        said = texts["waited" if past else "waits"]
-    else:
+    end = _run_out(row, span, config)
+    if not span.count:
         said = texts["at_once" if past else "will_be"]
+    elif past and end < row["breach_at"]:
+        said = texts["later"]
+    else:
+        said = texts["waited" if past else "waits"]
     sentences = [
         said.format(
             since=local(row["since"], config),
             span=speech.span(str(span), lang),
+            end=local(end, config),
             breach=local(row["breach_at"], config),
         )
     ]
@@ -70,6 +78,13 @@ def clock(row: Row, config: Config, now: Instant, lang: str) -> list[str]:
         why = texts.get(row["resolution"] or "", "")
         sentences.append(texts["ended"].format(resolved=local(resolved, config), why=why))
     return sentences
+
+
+def _run_out(row: Row, span: Span, config: Config) -> Instant:
+    """When the time was used up: before the breach if the condition, or the rule, came later."""
+    if row["subject_kind"] in SECOND_KINDS:
+        return int(row["breach_at"])
+    return config.calendar(row["seller"] or None).add(row["since"], span)
 
 
 def skipped_days(row: Row, config: Config) -> list[tuple[Instant, Instant, str]]:

@@ -7,20 +7,19 @@ pieces of one rule and subject join into one interval that keeps the first piece
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
 from service.domain.span import Span
 from service.domain.story import Story
 from service.domain.violation import Found
-from service.rules.attributes import ATTRIBUTES
 from service.rules.book import Rule, Window
 from service.rules.expression import ConditionFailed
+from service.rules.holders import NOTICE
 from service.rules.program import Program
+from service.rules.proof import proof
 from service.rules.segments import Segment, Subject, subjects
-
-_NOTICE = Span(1, "wd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +283,7 @@ def _found(
     segment = subject.placed(subject.segments[first.first], first.start)
     resolved, resolution = ended[1].end, _resolution(subject, *ended, horizon)
     if rule.model.notice:  # it is no debt: it is shown for a working day
-        over = config.calendar(segment.seller or None).add(first.start, _NOTICE)
+        over = config.calendar(segment.seller or None).add(first.start, NOTICE)
         if over < resolved:
             resolved, resolution = over, "expired"
     open_end = resolved >= FOREVER
@@ -308,7 +307,7 @@ def _found(
         first.start,
         None if open_end else resolved,
         None if open_end else resolution,
-        _values(subject, ruling, first.first, ended[1].last),
+        proof(subject, rule, config, (first.first, ended[1].last)),
         ordinal,
     )
 
@@ -333,63 +332,3 @@ def _resolution(subject: Subject, ruling: _Ruling, piece: _Piece, horizon: Insta
     if not after.judged:
         return "gone"
     return "moved" if ruling.holds >> following & 1 else "fixed"
-
-
-def _values(subject: Subject, ruling: _Ruling, first: int, last: int) -> dict[str, Any]:
-    """What proved it, and what the texts for people need."""
-    rule, config = ruling.link.rule, ruling.link.window.config
-    segment = subject.segments[first]
-    state = segment.state
-    attributes = {a.name: a.get(state, config) for a in rule.told}
-    for name in rule.told_lists:
-        attributes[name] = list(attributes[name])
-    if "deal.same_client_open_deals" in attributes:
-        attributes["deal.same_client_first"] = state.same_client_first
-    text = {"name": subject.name} | _words(subject, segment, attributes)
-    for name in ("deal.missing_fields", "deal.junk_fields"):
-        if name in attributes:
-            now = ATTRIBUTES["deal"][name].get(subject.segments[last].state, config)
-            text["missing"] = list(now)
-    return {
-        "attributes": attributes,
-        "for": str(rule.span_in(segment)),
-        "text": text,
-    }
-
-
-def _words(subject: Subject, segment: Segment, attributes: dict[str, Any]) -> dict[str, Any]:
-    """What the titles name beside the attributes that proved it."""
-    state = segment.state
-    words: dict[str, Any] = {}
-    if subject.kind == "call":
-        words["seconds"] = state.call.seconds
-        if state.call.trace_text:
-            words["said"] = state.call.trace_text[:80]
-    elif subject.kind == "task":
-        words["moves"] = attributes.get("task.postponements", 0)
-        if attributes.keys() & {"task.text_is_meaningful", "task.text_is_copied"}:
-            words["name"] = state.text  # what was wrong, not what was mended
-    elif subject.kind == "lead":
-        words["source"] = state.source or ""
-    elif subject.kind == "deal":
-        words |= {
-            name: attributes[key]
-            for name, key in _DEAL_WORDS.items()
-            if attributes.get(key) is not None
-        }
-        if state.previous_stage is not None and state.is_closed:
-            words["from_stage"] = [state.previous_pipeline or "", state.previous_stage]
-        if "deal.skipped_stages" in attributes:
-            words["skipped"] = list(attributes["deal.skipped_stages"])
-        if "deal.was_hot_at_close" in attributes:
-            words["reason"] = state.loss_reason or ""
-    return words
-
-
-_DEAL_WORDS = {
-    "attempts": "deal.attempts", "attempts_since": "deal.attempts_since_talk",
-    "handovers": "deal.handovers_recent", "pushes": "deal.close_date_pushes",
-    "peak": "deal.amount_peak_late",
-    "next_due": "deal.next_due_at", "due": "deal.due_in_absence_at",
-    "expected": "deal.expected_close_on", "other": "deal.same_client_first",
-}  # fmt: skip

@@ -140,7 +140,7 @@ def _stretch(
         rule.condition.holds(rule.condition.values(state, config))
         and state.level * 100 > limit * rule.model.share
     )
-    attributes = {"seller.level": state.level, "seller.limit": limit}
+    attributes = {f"{holder.kind}.level": state.level, f"{holder.kind}.limit": limit}
     text: dict[str, Any] = {"n": state.level, "limit": limit}
     if holder.slot:
         text["day" if rule.model.level == "tasks_on_day" else "pipeline"] = holder.slot

@@ -14,8 +14,10 @@ from service.rules.attributes import ATTRIBUTES
 from service.rules.book import RuleBook
 from service.rules.expression import Condition
 from service.rules.forms import check_form
+from service.rules.given import near_of
 from service.rules.reading import Fault, Reading, faults_of_shape, plain_of, position, sound_ones
 from service.rules.schema import RuleFile, RuleModel
+from service.rules.texts import PLACEHOLDER, PLACEHOLDERS
 
 
 def parse_rules(text: str, name: str) -> list[RuleModel]:
@@ -80,6 +82,7 @@ _NAMED = {
     "below",
     "critical_when",
     "for",
+    "title",
 }  # fields that a fault of meaning begins with
 
 
@@ -95,6 +98,10 @@ def _check(model: RuleModel, seen: set[str]) -> None:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"since: {name!r} is no instant of a {model.on}{hint}")
     check_form(model)
+    for said in (model.title.ru, model.title.en):
+        for name in PLACEHOLDER.findall(said):
+            if name not in PLACEHOLDERS:
+                raise ConfigError(f"title: there is no value {name!r}{near_of(name, PLACEHOLDERS)}")
 
 
 @cache
@@ -111,7 +118,23 @@ def builtin_rules() -> list[RuleModel]:
 
 def load_book(extra: str | None = None, name: str = "") -> RuleBook:
     """The built-in rules, overridden or extended by the text of a rule file."""
-    return _builtin_book().with_own([] if extra is None else parse_rules(extra, name))
+    own = [] if extra is None else parse_rules(extra, name)
+    book = _builtin_book().with_own(own)
+    for model in own:
+        check_silenced(model, book)
+    return book
+
+
+def check_silenced(model: RuleModel, book: RuleBook) -> None:
+    """Whether a rule speaks for rules that there are.
+
+    Raises:
+        ConfigError: names the rule that there is not.
+    """
+    for name in model.silences:
+        if name != "*" and name not in book.models:
+            hint = near_of(name, book.models)
+            raise ConfigError(f"{model.id}: silences: there is no rule {name!r}{hint}")
 
 
 @cache

@@ -20,7 +20,16 @@ from service.domain.period import Period, day_start, local_date, to_day
 from service.domain.violation import Found
 from service.rules.attributes import SellerState
 from service.rules.book import Rule, Window
-from service.rules.holders import Carried, Event, Holder, Stretch, Track, collect, rule_at
+from service.rules.holders import (
+    Carried,
+    Event,
+    Holder,
+    Stretch,
+    Track,
+    collect,
+    edges_of,
+    rule_at,
+)
 from service.rules.pace import Planned, pace, plan_at, target
 from service.rules.paced import PACED, planned_metric
 
@@ -87,10 +96,10 @@ class _Norm:
         row = 0
         for day in self._days():
             window, rule = rule_at(self.windows, self.rule_id, day.ends)
-            if rule is None or window is None or not self._applies(rule, window, day):
+            if rule is None or window is None or not self._applies(day.ends):
                 row = 0
                 if self.broken:
-                    yield self._kept(self._since_when(day, window, rule), window, rule)
+                    yield self._kept(self._stopped_at(day), window, rule)
                 continue
             told = meter.measure(day, rule, window.config)
             if self.broken and (told.below is None or told.reached is not None):
@@ -107,15 +116,23 @@ class _Norm:
         self.broken = False
         return Stretch(at, FOREVER, False, window, rule)
 
-    def _applies(self, rule: Rule, window: Window, day: Day) -> bool:
-        state = SellerState(day.ends, self.holder.seller)
+    def _applies(self, at: Instant) -> bool:
+        """Whether the rule is in force, and asks anything of the seller."""
+        window, rule = rule_at(self.windows, self.rule_id, at)
+        if rule is None or window is None:
+            return False
+        state = SellerState(at, self.holder.seller)
         return rule.condition.holds(rule.condition.values(state, window.config))
 
-    def _since_when(self, day: Day, window: Window | None, rule: Rule | None) -> Instant:
-        """When the norm stopped applying: at a change of settings, or with the day."""
-        if rule is None and window is not None and window.start > day.start - 86_400 * 7:
-            return window.start
-        return day.start
+    def _stopped_at(self, day: Day) -> Instant:
+        """When the norm stopped applying: with settings, or when the seller left."""
+        edges = edges_of(self.holder, self.windows, self.start)
+        found = day.start
+        for at in sorted((at for at in edges if at <= day.ends), reverse=True):
+            if self._applies(at):
+                break
+            found = at
+        return found
 
     def _days(self) -> Iterator[Day]:
         """Working days from the start on, until enough after the last event have been seen."""

@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -14,6 +15,8 @@ from pydantic import (
 )
 
 from service.domain.span import Span
+from service.domain.standards import NEEDS
+from service.rules.given import checked_expect, checked_given, near_of
 from service.rules.paced import PACED, no_pace, planned_metric
 
 
@@ -82,15 +85,16 @@ class NormBasis(_Model):
 class RuleTest(_Model):
     """Given facts on a timeline, the intervals that must come out (local time of the account).
 
-    `given`: facts in order, each `{at, deal|task|call|note|seller: {...}}`; `expect`: the intervals
-    as `{breach_at, resolved_at?, subject?, resolution?, severity?}`; none = the rule is kept.
+    `given`: facts in order, each `{at, deal|task|call|note|message|lead|contact: {...}}`, or
+    `{at, heard: {}}` and `{at, plan: {seller, month, value}}`; `expect`: the intervals as
+    `{breach_at, resolved_at?, subject?, resolution?, severity?}`; none = the rule is kept.
     """
 
     name: str
     settings: dict[str, Any] = {}
     directory: dict[str, Any] = {}
-    given: list[dict[str, Any]]
-    expect: list[dict[str, Any]] = []
+    given: Annotated[list[dict[str, Any]], AfterValidator(checked_given)]
+    expect: Annotated[list[dict[str, Any]], AfterValidator(checked_expect)] = []
 
 
 class RuleModel(_Model):
@@ -145,7 +149,19 @@ class RuleModel(_Model):
     @field_validator("join")
     @classmethod
     def _join(cls, value: str) -> str:
-        Span.parse(value)
+        span = Span.parse(value)
+        if span.unit not in {"m", "h"} or span.count < 0:
+            msg = f"{value!r} is no gap; write minutes or hours that pass, for example 30m"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("needs")
+    @classmethod
+    def _needs(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in NEEDS:
+                msg = f"there are no facts {name[:40]!r}{near_of(name, NEEDS)}"
+                raise ValueError(msg)
         return value
 
     @property

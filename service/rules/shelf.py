@@ -15,7 +15,7 @@ from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
 from service.errors import ConfigError
 from service.rules.book import RuleBook, Window
-from service.rules.loading import parse_rules, read_rules
+from service.rules.loading import check_silenced, parse_rules, read_rules
 from service.rules.schema import RuleModel
 
 MOST_KEPT = 2000
@@ -96,9 +96,11 @@ class Shelf:
                 the account that would mean nothing any more.
         """
         models = parse_rules(text, name)
+        draft = self.draft(models)
         for model in models:
             self._check_kind(model, versions)
-        self.fit(self.draft(models), versions, config)
+            check_silenced(model, draft)
+        self.fit(draft, versions, config)
         return models
 
     def fit(self, book: RuleBook, versions: Sequence[Version], config: Config) -> None:

@@ -20,7 +20,6 @@ from service.rules.holders import Event, Holder, Stretch, Track, collect, edges_
 USUAL_DAYS = 10  # working days in which it is counted how much a source usually brings
 _MORNINGS = 14  # working days after which a wait that no day is long enough for is given up
 _MEETINGS = "meetings"
-_Pauses = Sequence[tuple[Instant, Instant]]
 
 
 def judge_silence(

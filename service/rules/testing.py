@@ -34,6 +34,7 @@ from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.violation import Found
 from service.domain.worlds import world_of
+from service.errors import ConfigError
 from service.rules.book import RuleBook, Window
 from service.rules.expression import ConditionFailed
 from service.rules.forms import SECOND
@@ -74,6 +75,10 @@ def _run(model: RuleModel, test: RuleTest) -> str:
         _, found = intervals(model, test)
     except ConditionFailed as error:
         return f"the condition failed: {error}"
+    except ConfigError as error:
+        return f"settings: {error}"
+    except (TypeError, ValueError) as error:
+        return f"the facts cannot be read: {error}"
     return _compare(test, found)
 
 

@@ -10,7 +10,7 @@ from service.domain.config import Config
 from service.domain.instant import Instant, to_datetime
 from service.rules.schema import RuleModel
 
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def render_title(
     """The title of a violation at an instant (spans run until then, or until it was resolved)."""
     template: str = getattr(model.title, lang)
     values = _values(row, names, config, now, lang)
-    return _PLACEHOLDER.sub(lambda match: str(values.get(match[1], "")), template)
+    return PLACEHOLDER.sub(lambda match: str(values.get(match[1], "")), template)
 
 
 def advice(model: RuleModel, lang: str) -> str:
@@ -90,6 +90,9 @@ def _values(
         "team": _team(row, config),
         "pipeline": _pipeline(text.get("pipeline"), config),
         "other": str(text.get("other", "")),
+        "away": config.seller_name(row["seller"]) or row["seller"],
+        "away_until": _day(text.get("away_until"), config),
+        "deputy": _deputy(text.get("deputy"), config, lang),
     }
 
 
@@ -99,7 +102,7 @@ PLACEHOLDERS = frozenset(
         "seller", "n", "count", "limit", "load", "can", "moves", "attempts", "attempts_since",
         "pushes", "handovers", "said", "source", "amount", "peak", "next_due", "expected",
         "from_stage", "skipped", "reason", "day", "time", "portal", "full", "free", "move", "team",
-        "pipeline", "other",
+        "pipeline", "other", "away", "away_until", "deputy",
     }
 )  # fmt: skip
 """What titles may name in braces."""
@@ -132,6 +135,13 @@ def _stage(place: list[str] | None, config: Config) -> str:
 
 def _source(source: str | None, lang: str) -> str:
     return source or ("не указан" if lang == "ru" else "unknown")
+
+
+def _deputy(deputy: str | None, config: Config, lang: str) -> str:
+    """Who stands in; settings name him by id or name."""
+    if not deputy:
+        return "не назначен" if lang == "ru" else "none named"
+    return config.seller_name(deputy) or deputy
 
 
 def _reason(reason: str | None, config: Config, lang: str) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, or_, select
 
 from service.domain.instant import Instant
 from service.store import remarks
+from service.store.locks import lock
 from service.store.records import Remark
 from service.store.remarks import Author, Row, Said
 
@@ -42,6 +43,7 @@ def appeal(connection: Connection, row: Row, author: Author, reason: str, now: I
     Raises:
         AppealRefused: it is disputed already, or was decided.
     """
+    lock(connection, row["account_id"])
     known = appeal_of(history(connection, row))
     if known is not None:
         state = "was decided" if known.decided else "is open"
@@ -63,6 +65,7 @@ def decide(
     Raises:
         AppealRefused: there is no open appeal.
     """
+    lock(connection, row["account_id"])
     known = appeal_of(history(connection, row))
     if known is None or known.decided is not None:
         raise AppealRefused("There is no open appeal to decide.")

@@ -12,6 +12,7 @@ from sqlalchemy import insert as insert_into
 
 from service.domain.instant import Instant
 from service.domain.mutes import OF_SUBJECT, SCOPE, Mute, Mutes
+from service.domain.violation import SECOND_KINDS
 from service.store import dirty, revisions
 from service.store.chunks import chunks
 from service.store.ids import new_id
@@ -22,7 +23,6 @@ _MUTE: Table = MuteRow.__table__  # type: ignore[attr-defined]
 _R: Table = Remark.__table__  # type: ignore[attr-defined]
 _V: Table = Violation.__table__  # type: ignore[attr-defined]
 _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
-SECOND_LAYER = ("seller", "team", "account")  # their violations have no timeline of facts
 Row = dict[str, Any]
 
 
@@ -97,7 +97,7 @@ def in_scope(
         select(_V.c.timeline)
         .where(_V.c.account_id == account_id, *(_V.c[k] == value for k, value in scope.items()))
         .where(or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > now))
-        .where(_V.c.subject_kind.not_in(SECOND_LAYER))
+        .where(_V.c.subject_kind.not_in(SECOND_KINDS))
         .distinct()
     )
     return sorted(connection.execute(query).scalars())

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, insert, or_, select, update
 
 from service.domain.instant import Instant
 from service.domain.mutes import Mute
+from service.domain.violation import SECOND_KINDS
 from service.store import dirty, mutes, revisions
 from service.store.audit import record
 from service.store.ids import new_id
+from service.store.locks import lock
 from service.store.records import Remark
 
 _R: Any = Remark.__table__  # type: ignore[attr-defined]
@@ -57,6 +59,7 @@ Row = Mapping[str, Any]
 
 def ack(connection: Connection, row: Row, author: Author, comment: str, now: Instant) -> None:
     """Acknowledge a violation; a second time changes nothing (the first author stays)."""
+    lock(connection, row["account_id"])
     if marks(connection, [row], now).ack_of(row) is None:
         say(connection, row, author, "ack", comment, now)
 
@@ -92,7 +95,7 @@ def unmute(connection: Connection, row: Row, author: Author, now: Instant) -> No
 def _changes(connection: Connection, row: Row) -> None:
     """Its timeline is derived again: muted time is counted apart."""
     mutes.changing(connection, row["account_id"])
-    if row["subject_kind"] not in mutes.SECOND_LAYER:
+    if row["subject_kind"] not in SECOND_KINDS:
         dirty.mark(connection, row["account_id"], [row["timeline"]])
 
 

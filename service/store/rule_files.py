@@ -8,12 +8,11 @@ from sqlalchemy import Connection, insert, select
 from service.domain.instant import Instant
 from service.store.accounts import bump
 from service.store.engine import insert_or_update
+from service.store.locks import lock
 from service.store.records import RuleFileRow, Setting
-from service.store.tables import Account
 
 _FILE: Any = RuleFileRow.__table__  # type: ignore[attr-defined]
 _SETTING: Any = Setting.__table__  # type: ignore[attr-defined]
-_ACCOUNT: Any = Account.__table__  # type: ignore[attr-defined]
 
 
 class FileVersion(NamedTuple):
@@ -41,6 +40,7 @@ class NewFile(NamedTuple):
     shared: Sequence[str] = ()
 
 
+NONE = "rules: []\n"  # what an account without rules of its own has
 _COLUMNS = [_FILE.c[name] for name in FileVersion._fields]
 
 
@@ -55,8 +55,7 @@ def save(connection: Connection, account_id: str, new: NewFile, now: Instant) ->
 
     Re-judging follows in the background.
     """
-    lock = select(_ACCOUNT.c.account_id).where(_ACCOUNT.c.account_id == account_id)
-    connection.execute(lock.with_for_update())  # two at a time would make the same version
+    lock(connection, account_id)  # two at a time would make the same version
     known = history(connection, account_id)
     same = known and known[-1].text == new.text and not new.shared
     if same and new.effective_from is None:

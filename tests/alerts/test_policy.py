@@ -150,6 +150,9 @@ def test_quiet_hours_hold_a_message_until_their_end() -> None:
         "2026-03-04 09:00"
     )
     assert policy.quiet_until(config(quiet="20:00-09:00"), NOW) == NOW
+    midnight = world.moment("2026-03-04 00:00")
+    assert policy.quiet_until(config(quiet="20:00-24:00"), night) == midnight
+    assert policy.quiet_until(config(quiet="20:00-24:00"), midnight) == midnight
 
 
 def test_muted_is_kept_but_not_sent() -> None:
@@ -161,8 +164,13 @@ def test_receivers_hear_only_what_concerns_them() -> None:
     assert plan([event(severity="info")], config(), NOW) == []
     only = {"head": {"telegram": 1, "rules": ["deal-stuck"]}}
     assert plan([event()], config(receivers=only), NOW) == []
-    others = {"head": {"telegram": 1, "sellers": ["9"]}}
-    assert plan([event()], config(receivers=others), NOW) == []
+    for others in ("9", "Петрова"):
+        receivers = {"head": {"telegram": 1, "sellers": [others]}}
+        assert plan([event()], config(receivers=receivers), NOW) == []
+    for own in ("7", "иванов"):
+        receivers = {"head": {"telegram": 1, "sellers": [own]}}
+        assert len(plan([event()], config(receivers=receivers), NOW)) == 1
+    assert plan([event()], config(receivers={"head": {"telegram": 1, "rules": []}}), NOW) == []
     mine = {"head": {"telegram": 1, "sellers": [7]}}
     assert len(plan([event()], config(receivers=mine), NOW)) == 1
 

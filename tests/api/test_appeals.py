@@ -1,12 +1,18 @@
 """Comments, appeals and their decisions, with the whole history."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillWaiting
 
 import pytest
 
 from service.pipeline.office import Office
+from service.store import appeals
+from service.store.engine import reading, transaction
+from service.store.reads.violations import Question, violations
+from service.store.remarks import Author
 from tests.api.conftest import Api, Start
-from tests.world import connect_account, make_office, new_deal, new_task, task, tell
+from tests.world import ACCOUNT, connect_account, make_office, new_deal, new_task, task, tell
 
 
 @pytest.fixture
@@ -88,3 +94,25 @@ def test_empty_words_are_refused(api: Api, place: str, body: object, pointer: st
     answer = client.post(f"{overdue(api)}/{place}", json=body)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_of_two_who_dispute_at_once_the_second_is_refused(office: Office) -> None:
+    with reading(office.engine) as connection:
+        asked = Question([ACCOUNT], office.now())
+        row = violations(connection, asked, [], after_row=None, limit=1)[0]
+
+    def dispute(who: str) -> str:
+        with transaction(office.engine) as connection:
+            try:
+                appeals.appeal(connection, row, Author(who), "согласовано", office.now())
+            except appeals.AppealRefused as refused:
+                return str(refused)
+        return ""
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction(office.engine) as connection:
+            appeals.appeal(connection, row, Author("first"), "согласовано", office.now())
+            second = other.submit(dispute, "second")
+            with pytest.raises(StillWaiting):
+                second.result(timeout=0.3)
+        assert "An appeal against this violation is open" in second.result(timeout=30)

@@ -6,7 +6,7 @@ import pytest
 
 from service.pipeline import rejudge, verify
 from service.pipeline.office import Office
-from service.store import mutes
+from service.store import mutes, rule_files
 from service.store.engine import transaction
 from tests.api.conftest import Api, Start
 from tests.world import (
@@ -64,6 +64,24 @@ def test_two_hours_of_forty_cost_two_points(api: Api) -> None:
     assert found["trend"] == [{"date": "2026-03-03", "index": 98.0, "muted_share": 0.0}]
     assert (found["muted_seconds"], found["muted_share"]) == (0, 0.0)
     assert (found["previous"], found["change"]) == (100.0, -2.0)
+
+
+def test_a_rule_of_the_account_has_its_name(start: Start, sqlite_url: str) -> None:
+    text = """
+rules:
+  - {id: a-own, on: deal, form: state, when: deal.is_open, severity: info,
+     name: {ru: Своё, en: Own}, title: {ru: а, en: a}, advice: {ru: а, en: a}}
+"""
+    office = make_office(sqlite_url, "2026-03-20 12:00")
+    connect_account(office, document=document(office))
+    with transaction(office.engine) as connection:
+        new = rule_files.NewFile(text, "tests")
+        rule_files.save(connection, ACCOUNT, new, moment("2026-03-01 00:00"))
+    late_on_tuesday(office)
+    costs = row(start.on(office))["costs"]
+    assert [(one["rule"], one["name"], one["points"]) for one in costs] == [
+        ("a-own", "Своё", 9.5), ("task-overdue", "Просрочена задача", 2.0),
+    ]  # fmt: skip
 
 
 def test_muted_time_stands_apart_and_costs_nothing(start: Start, database_url: str) -> None:

@@ -2,8 +2,21 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from service.domain.directory import Pipeline
 from tests.api.conftest import Api, Start
-from tests.world import connect_account, deal, make_office, new_deal, new_task, task, tell
+from tests.world import (
+    DIRECTORY,
+    STAGES,
+    connect_account,
+    deal,
+    make_office,
+    new_deal,
+    new_task,
+    task,
+    tell,
+)
 
 DOCUMENT = {
     "limits": {"open_deals": 5, "overdue_tasks": 1},
@@ -19,7 +32,10 @@ def test_load_is_weighted_limited_and_compared_with_the_week_before(
     start: Start, sqlite_url: str
 ) -> None:
     office = make_office(sqlite_url)
-    connect_account(office, document=DOCUMENT)
+    old = Pipeline(id="32", name="Старая", archived=True, stages=STAGES)
+    directory = replace(DIRECTORY, pipelines=(*DIRECTORY.pipelines, old))
+    connect_account(office, document=DOCUMENT, directory=directory)
+    tell(office, [new_deal("8", "2026-03-18 10:30", pipeline="32", author="0")])
     tell(office, [new_deal(str(n), "2026-03-09 10:00") for n in range(1, 3)])
     tell(office, [new_deal(str(n), "2026-03-18 10:00", author="0") for n in range(3, 6)])
     tell(office, [deal("1", "2026-03-18 11:00", stage="30", amount=100_000, author="7")])
@@ -48,7 +64,7 @@ def test_load_is_weighted_limited_and_compared_with_the_week_before(
     (move,) = answer["proposals"]
     assert (move["from"]["name"], move["to"]["name"], move["deals"]) == ("Иванов", "Петрова", 3)
     assert "romashka.5" in move["untouched"]
-    assert "romashka.1" not in move["untouched"]
+    assert not {"romashka.1", "romashka.8"} & set(move["untouched"])  # touched; archived
     assert answer["totals"]["hot_deals"] == 1
 
 

@@ -1,6 +1,7 @@
 """`dozor rules try` as an admin reads it."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,32 @@ def test_explain_as_data(dozor: Callable[..., str]) -> None:
     found = json.loads(dozor("rules", "explain", "1", "--account", world.ACCOUNT, "--json"))
     assert {one["status"] for one in found["violations"]} == {"open", "upcoming"}
     assert found["name"] == "Сделка 1"
+
+
+def test_explain_names_a_rule_that_has_no_answer(dozor: Callable[..., str]) -> None:
+    failing = CHANGE.replace("deal-no-task", "my-rule").replace(
+        "deal.open_tasks == 0", "100 / deal.open_tasks > 5"
+    )
+    Path("rules.yaml").write_text(failing, encoding="utf-8")
+    dozor("rules", "apply", "rules.yaml", "--account", world.ACCOUNT)
+    told = dozor("rules", "explain", "1", "--account", world.ACCOUNT)
+    assert "Правило не смогло ответить: my-rule (" in told
+    assert "my-rule" not in told.split("Соблюдаются правила: ")[1].splitlines()[0]
+    found = json.loads(dozor("rules", "explain", "1", "--account", world.ACCOUNT, "--json"))
+    assert [(one["rule"], one["subject"]) for one in found["failures"]] == [("my-rule", "deal:1")]
+
+
+def test_verify_says_that_a_change_is_still_being_judged(
+    dozor: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dozor("verify", world.ACCOUNT)
+    assert capsys.readouterr().err == ""
+    shown = CHANGE.replace("for: 10wm", "for: 1wh").replace("warning", "info")
+    Path("rules.yaml").write_text(shown.replace("deal-no-task", "my-rule"), encoding="utf-8")
+    dozor("rules", "apply", "rules.yaml", "--account", world.ACCOUNT)
+    sys.argv[1:] = ["verify", world.ACCOUNT]
+    assert guarded(app) == 1
+    assert "is still being judged" in capsys.readouterr().err
 
 
 def test_diff_names_the_fields_that_a_file_changes(dozor: Callable[..., str]) -> None:

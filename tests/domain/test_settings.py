@@ -47,6 +47,16 @@ def test_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
         load_settings()
 
 
+def away(first: str, last: str, deputy: str | None = None) -> dict[str, Any]:
+    """Settings with an absence."""
+    return {"sellers": {"7": {"absent": [{"from": first, "to": last, "deputy": deputy}]}}}
+
+
+def hears(**chosen: Any) -> dict[str, Any]:
+    """Settings with a receiver who hears of some things only."""
+    return {"alerts": {"receivers": {"head": {"telegram": 1, **chosen}}}}
+
+
 @pytest.mark.parametrize(
     ("document", "words"),
     [
@@ -77,7 +87,20 @@ def test_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
             {"sellers": {"7": {"newcomer_until": "завтра"}}},
             "sellers.7.newcomer_until: 'завтра' is no date",
         ),
+        (away("2026-03-05", "2026-03-01"), "sellers.7.absent.0: to: 2026-03-01 lies before"),
+        (away("tomorrow", "2026-03-01"), "sellers.7.absent.0.from: 'tomorrow' is no date"),
+        (away("2026-03-05", "2099-12-31"), "to: an absence lasts at most 1100 days"),
+        (away("2026-03-05", "2026-03-06", "Петров"), "sellers.7.absent.deputy: the portal has no"),
+        ({"alerts": {"quiet": "20:00-20:00"}}, "alerts.quiet: 20:00-20:00 ends where it begins"),
+        (hears(sellers=["Иваноф"]), "alerts.receivers.head.sellers: the portal has no seller"),
+        (hears(rules=["deal-stuk"]), "alerts.receivers.head.rules: deal-stuk: there is no such"),
+        ({"work": {"week": "mon-fri 10:75-18:00"}}, "work.week: '10:75-18:00' is no working time"),
         ({"newcomer_share": 0}, "newcomer_share"),
+        (
+            {"pipelines": {"Продажи": {"weights": {"КП": -1}}}},
+            "pipelines: Продажи.weights.КП: must",
+        ),
+        ({"pipelines": {"Продажи": {"hot_amount": -1}}}, "pipelines: Продажи.hot_amount: must be"),
         ({"team_limits": {"Отдел 3": {"open_deals": 5}}}, "near ones: Отдел"),
         (
             {"team_limits": {"Отдел 1": {"open_deal": 5}}},
@@ -94,6 +117,7 @@ def test_unknown_name_in_dotenv_is_an_error(tmp_path: Path) -> None:
         ({"rules": {"deal-stuk": {"off": True}}}, "did you mean deal-stuck"),
         ({"rules": {"deal-stuck": {"for": {"Нет такого": "3wd"}}}}, "no pipeline has a stage"),
         ({"rules": {"deal-stuck": {"for": "3x"}}}, "no span of time"),
+        ({"rules": {"deal-stuck": {"for": "-1wd"}}}, "'-1wd': a span of working time cannot be"),
         ({"rules": {"call-without-note": {"params": {"seconds": 5}}}}, "min_seconds"),
         (
             {"rules": {"call-without-note": {"params": {"min_seconds": "5"}}}},
@@ -137,6 +161,14 @@ def test_yaml_of_the_design_is_accepted() -> None:
     assert rules["call-without-note"].params == {"min_seconds": 60}
     assert config.limit("7") == 30
     assert config.limit("9") == 50
+
+
+@pytest.mark.parametrize(("currency", "hot"), [("RUB", 100_000), ("JPY", 1000), ("KWD", 10**6)])
+def test_a_large_amount_is_said_in_major_units(currency: str, hot: int) -> None:
+    document = {"currency": currency, "pipelines": {"Продажи": {"hot_amount": 1000}}}
+    standards = resolve("a", "amocrm", world.DIRECTORY, parse_document(document)).standards
+    assert standards.is_hot("31", "10", hot, ())
+    assert not standards.is_hot("31", "10", hot - 1, ())
 
 
 KINDS = (TaskKind(id="1", name="Связаться"), TaskKind(id="2", name="Встреча"))

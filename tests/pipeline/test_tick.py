@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from unittest.mock import MagicMock
 
 import pytest
 from sqlalchemy import select
 
 from service.clock import Clock
-from service.pipeline import tick
+from service.pipeline import inhibition, tick
 from service.pipeline.office import Office
-from service.store import accounts
+from service.rules.loading import load_book
+from service.store import accounts, mutes
 from service.store.engine import transaction
 from service.store.records import Alert
 from tests import world
@@ -79,20 +81,45 @@ def told(office: Office) -> list[tuple[str, str, str | None]]:
         return [(text, state, reason) for text, state, reason in rows]
 
 
-def test_what_a_graver_rule_speaks_for_is_kept_but_not_told(database_url: str) -> None:
+@pytest.mark.parametrize("muted", [False, True])
+def test_what_a_graver_rule_speaks_for_is_kept_but_not_told(database_url: str, muted: bool) -> None:
+    """One that is muted speaks for nobody."""
     made = world.make_office(database_url)
     world.connect_account(made, document=HEAD)
     world.tell(made, [world.new_deal("1", "2026-03-10 10:00", stage="30", amount=5_000_000)])
     let_go(made)
-    for at in ("2026-03-12 10:00", "2026-03-17 10:00"):
-        made.clock = Hasty(at)
-        tick.tick(made)
+    made.clock = Hasty("2026-03-12 10:00")
+    tick.tick(made)
+    if muted:
+        until = world.moment("2026-03-20 10:00")
+        with transaction(made.engine) as connection:
+            scope = {"rule": "deal-neglected-hot"}
+            mutes.add(connection, world.ACCOUNT, scope, until, ("agreed", "key"), made.now())
+    made.clock = Hasty("2026-03-17 10:00")
+    tick.tick(made)
     said = told(made)
     made.close()
     hot = [state for text, state, _ in said if "Горячая сделка без контакта" in text]
     assert hot == ["pending"]
     stuck = [state for text, *state in said if "на этапе «Договор», норма" in text]
-    assert stuck == [["suppressed", "inhibited"]]
+    assert stuck == [["pending", ""] if muted else ["suppressed", "inhibited"]]
+
+
+def test_of_two_rules_that_would_silence_each_other_the_graver_one_speaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = """
+rules:
+  - {id: first, on: deal, form: state, when: deal.is_open, severity: warning, silences: ["*"],
+     title: {ru: а, en: a}, advice: {ru: а, en: a}}
+"""
+    said = {"subject_kind": "deal", "subject_id": "1", "deal": "1", "seller": "7"}
+    weak = {"id": "vio_1", "rule": "first", "severity": "warning"} | said
+    grave = {"id": "vio_2", "rule": "deal-on-dismissed-seller", "severity": "critical"} | said
+    monkeypatch.setattr(inhibition, "open_of", lambda *_: [weak, grave])
+    book = load_book(text, "f.yaml")
+    found = inhibition.silenced(MagicMock(), world.ACCOUNT, book, [weak, grave], 0)
+    assert found == {"vio_1": "deal-on-dismissed-seller"}
 
 
 def test_nothing_is_told_of_history_that_began_to_be_read_while_the_tick_waited(

@@ -44,6 +44,8 @@ OTHER = [
     "x.count * 2 > param.limit", "x.flag ? x.count > 1 : x.count < 3", "x.word in x.some",
     "x.maybe == null || x.maybe > 1", "!(x.flag && x.count > 1)", "2 < x.count",
     "x.said == null && x.word == 'a' && x.count + 1 > 2",
+    "x.flag // said of && x.word == 'a' &&\n && x.count > 1",
+    r"x.flag && x.word != 'a\\' && x.count > 1",
 ]  # fmt: skip
 
 
@@ -55,7 +57,9 @@ OTHER = [
         ("a || b && c", ["a || b && c"]),
         ("a && (b || c)", ["a", "(b || c)"]),
         ("a == '&&' && b == \"x || y\"", ["a == '&&'", 'b == "x || y"']),
-        (r"a == 'it\'s && so' && b", [r"a == 'it\'s && so'", "b"]),
+        (r"a == 'it\'s && so' && b", [r"a == 'it\'s && so' && b"]),
+        (r"a == 'b\\' && c == 'd && e'", [r"a == 'b\\' && c == 'd && e'"]),
+        ("a // && b &&\n  && c", ["a // && b &&\n  && c"]),
         ("a ? b && c : d", ["a ? b && c : d"]),
         ("true", ["true"]),
     ],

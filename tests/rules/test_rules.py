@@ -36,6 +36,14 @@ def rule(**changes: str) -> str:
     return "rules:\n  - " + first + "".join(f"\n    {line}" for line in rest) + "\n"
 
 
+LEVEL = {"on": "seller", "form": "level", "when": "seller.is_active", "level": "deals_open"}
+
+
+def inside(given: str, expect: str = "") -> dict[str, str]:
+    """A rule with one test inside."""
+    return {"tests": f"[{{name: a, given: [{given}], expect: [{expect}]}}]"}
+
+
 @pytest.mark.parametrize(
     ("changes", "place", "words"),
     [
@@ -51,6 +59,37 @@ def rule(**changes: str) -> str:
             "f.yaml:9:5",
             "a task does not go by source; it may go by stage, pipeline, kind",
         ),
+        ({"for": "-2wh"}, "f.yaml:9:5", "a span of working time cannot be negative"),
+        ({"join": "1wd"}, "f.yaml:9:5", "'1wd' is no gap"),
+        ({"needs": "[telefony]"}, "f.yaml:9:5", "did you mean telephony?"),
+        ({"title": '{ru: "{stag}", en: a}'}, "f.yaml:7:5", "title: there is no value 'stag'"),
+        (LEVEL | {"above": "seller.limitt"}, "f.yaml:10:5", "did you mean seller.limit?"),
+        (LEVEL, "f.yaml:2:5", "above: there is no parameter 'limit'"),
+        (LEVEL | {"params": "{limit: many}"}, "f.yaml:2:5", "param.limit must be a whole number"),
+        (LEVEL | {"on": "account", "above": "seller.limit"}, "f.yaml:10:5", "write param.<name>"),
+        (
+            {
+                "on": "seller",
+                "form": "norm",
+                "counts": "calls_out",
+                "below": "param.n",
+                "when": "seller.is_judged",
+                "params": "{n: 2.5}",
+            },
+            "f.yaml:10:5",
+            "below: param.n must be a whole number",
+        ),
+        (inside("{at: 2026-03-02 10:00, dael: {}}"), "f.yaml:9:23", "did you mean deal?"),
+        (inside("{at: 2026-03-02 10:00, deal: {stag: a}}"), "f.yaml:9:23", "did you mean stage?"),
+        (inside("{at: 2026-03-02 10:00, deal: 5}"), "f.yaml:9:23", "deal must be a map"),
+        (inside("{deal: {}}"), "f.yaml:9:23", "line 1: at is missing; write for example"),
+        (inside("{at: 2026-03-02 10:00}"), "f.yaml:9:23", "must be `at` and one fact"),
+        (inside("", "{breach_at: 5 March}"), "f.yaml:9:34", "'5 March' is no instant"),
+        (
+            inside("", "{breach_at: 2026-03-02 10:00, resolvd_at: 1}"),
+            "f.yaml:9:34",
+            "did you mean resolved_at?",
+        ),
         ({"for": "{by: sources, default: 1h}"}, "f.yaml:9:11", "rules.0.for.by"),
         ({"severity": "loud"}, "f.yaml:6:5", "severity"),
         ({"whem": "1"}, "f.yaml:9:5", "whem"),
@@ -64,6 +103,7 @@ def rule(**changes: str) -> str:
                 "level": "deals_open",
                 "when": "seller.is_active",
                 "critical_when": "seller.is_active",
+                "above": "seller.limit",
             },
             "f.yaml:10:5",
             "a seller has no such thing",
@@ -82,6 +122,28 @@ def test_wrong_rule_is_refused_with_its_place(
 def test_no_yaml_is_refused_with_its_place() -> None:
     with pytest.raises(ConfigError, match=r"f\.yaml:3:3: "):
         parse_rules("rules:\n  - [id\n  }\n", "f.yaml")
+
+
+def test_rule_speaks_for_rules_that_there_are() -> None:
+    assert load_book(rule(silences="[deal-stuck, my-rule, '*']"), "f.yaml").models
+    with pytest.raises(ConfigError, match=r"my-rule: silences: .*did you mean deal-stuck"):
+        load_book(rule(silences="[deal-stuk]"), "f.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "problem"),
+    [
+        ({"stage": "open", "amount": "many"}, {}, "the facts cannot be read: "),
+        ({"stage": "open"}, {"limit": 5}, "settings: limit: there is no such setting"),
+    ],
+)
+def test_what_a_test_says_wrongly_is_its_outcome(
+    given: dict[str, Any], settings: dict[str, Any], problem: str
+) -> None:
+    (model,) = parse_rules(rule(), "f.yaml")
+    test = RuleTest(name="a", settings=settings, given=[{"at": "2026-03-02 12:00", "deal": given}])
+    (outcome,) = run_tests([model.model_copy(update={"tests": [test]})])
+    assert outcome.problem.startswith(problem), outcome.problem
 
 
 def test_file_of_rules_extends_the_built_in_ones() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.pipeline.derive import violation_row
-from service.rules.attribute_words import NAMES, VALUES
+from service.rules.attribute_words import NAMES, VALUES, attribute_name
 from service.rules.attributes import ATTRIBUTES
 from service.rules.explain import story
 from service.rules.loading import builtin_rules
@@ -49,6 +49,20 @@ def test_all_texts_are_the_golden_ones() -> None:
     assert all_spoken() == GOLDEN.read_text(encoding="utf-8")
 
 
+def test_a_breach_that_came_long_after_the_time_was_up_says_both() -> None:
+    model = next(model for model in RULES if model.id == "deal-no-first-touch")
+    test = next(test for test in model.tests if test.name == "reopened and never touched")
+    config, (found,) = intervals(model, test)
+    row = violation_row(config.account_id, "deal:1", found)
+    told = {lang: story(row, model, "", config, found.breach_at, lang)[1] for lang in ("ru", "en")}
+    assert told == {
+        "ru": "Отсчёт с 02.03.2026 12:00; допустимо 30 раб. мин, срок истёк 02.03.2026 12:30; "
+        "нарушение с 04.03.2026 11:00.",
+        "en": "Counted from 02.03.2026 12:00; 30 working min allowed, run out at "
+        "02.03.2026 12:30; in breach since 04.03.2026 11:00.",
+    }
+
+
 @pytest.mark.parametrize("model", RULES, ids=lambda m: m.id)
 def test_titles_name_only_what_there_is(model: RuleModel) -> None:
     for text in (model.title, model.advice, model.name):
@@ -73,6 +87,15 @@ def test_each_attribute_has_a_name_for_people_in_both_languages() -> None:
             said = [words[lang] for words in names]
             doubles = {one for one in said if said.count(one) > 1}
             assert doubles <= {"последний разговор", "last talk"}
+
+
+def test_what_proves_a_violation_is_named_after_its_subject() -> None:
+    for model in RULES:
+        test = next(test for test in model.tests if test.expect)
+        for found in intervals(model, test)[1]:
+            for name in found.values["attributes"]:
+                assert name.startswith(f"{model.on}."), model.id
+                assert attribute_name(name, "ru") != name
 
 
 def test_each_language_is_its_own() -> None:

@@ -308,10 +308,12 @@ def unresolved_subjects(connection: Connection, account_id: str, kind: str) -> s
 def open_of(
     connection: Connection, account_id: str, rules: Sequence[str], now: Instant
 ) -> list[dict[str, Any]]:
-    """Open violations of some rules: rule, subject, deal, seller."""
+    """Open violations of some rules that nobody has muted: rule, severity, subject, seller."""
+    columns = (_V.c.rule, _V.c.severity, _V.c.subject_kind, _V.c.subject_id, _V.c.deal)
     query = (
-        select(_V.c.rule, _V.c.subject_kind, _V.c.subject_id, _V.c.deal, _V.c.seller)
+        select(*columns, _V.c.seller)
         .where(_V.c.account_id == account_id, _V.c.rule.in_(rules), _V.c.breach_at <= now)
         .where(or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > now))
+        .where(not_(is_marked("mute", now)))
     )
     return [dict(row) for row in connection.execute(query).mappings()]

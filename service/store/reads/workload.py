@@ -1,5 +1,6 @@
 """What sellers have on their hands."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,12 +16,18 @@ _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
 
 
-def untouched(connection: Connection, account: str, seller: str, most: int) -> list[str]:
-    """Open deals of a seller that nobody has done anything with, newest first."""
+def untouched(
+    connection: Connection, account: str, seller: str, excluded: Collection[str], most: int
+) -> list[str]:
+    """Open deals of a seller that nobody has done anything with, newest first.
+
+    `excluded`: pipelines whose deals are no load.
+    """
     query = (
         select(_DEAL.c.id)
         .where(_DEAL.c.account_id == account, _DEAL.c.seller == seller, _DEAL.c.status == "open")
         .where(~_DEAL.c.deleted, _DEAL.c.last_touch_at.is_(None))
+        .where(_DEAL.c.pipeline.not_in(sorted(excluded)))
         .order_by(_DEAL.c.created_at.desc(), _DEAL.c.id)
         .limit(most)
     )
