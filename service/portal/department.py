@@ -155,8 +155,11 @@ class Department:
         )  # fmt: skip
         self.book.edit_contact(contact, at, author)
         thing, street = self.random.choice(THINGS), self.random.choice(STREETS)
+        card = None  # in amoCRM what waits is the deal itself
+        if uid is not None and self.kind == "amocrm":
+            card = self.book.inquiries[uid].id
         return Deal(
-            self.book.next_id(), f"{thing}, ул. {street} {self.random.randint(1, 99)}",
+            card or self.book.next_id(), f"{thing}, ул. {street} {self.random.randint(1, 99)}",
             self.pipeline.id, self.open_stages[0],
             self.random.randint(20, 900) * 1000 if self.random.random() < 0.7 else 0,
             who, at, author, at, author, at, contact_ids=(contact.id,), inquiry_uid=uid,
