@@ -120,6 +120,7 @@ def test_it_counts_once_in_every_order_of_hooks_and_reconciliations(
         told[number].append(letters.of(edit))
     ids = inbox.Ids()
     named = {str(number) for number, (_, lacking) in ways.items() if lacking != "lead_id"}
+    found: list[tuple[str, str, str, int]] = []
     for step in range(3):
         stage.clock.at += timedelta(minutes=6)
         deliver(office, ids, [told[number][order[step]] for number, (order, _) in ways.items()])
