@@ -20,7 +20,7 @@ MOST_SKEW_SECONDS = 30
 
 
 def check(office: Office, account_id: str) -> list[Finding]:
-    """Address, token, rights, hook, a hook that arrived, clocks, limit, settings."""
+    """Address, token, rights, hook, history, a hook that arrived, clocks, limit, settings."""
     row = connect.known(office, account_id)
     with reading(office.engine) as connection:
         config = office.config(connection, account_id)
@@ -57,6 +57,7 @@ def _portal(office: Office, row: AccountRow, config: Config, url: str) -> Iterat
         yield Finding(finding.check, finding.ok, {**finding.values, **account})
     yield from _token(client.access_ends(), office.now(), account)
     yield _hook(client, url, account)
+    yield Finding("history", row.backfill_state == "done", account)
     skew = client.skew_seconds()
     if skew is not None and office.clock.speed == 1.0:
         yield Finding("clock", abs(skew) <= MOST_SKEW_SECONDS, {"seconds": round(skew)})

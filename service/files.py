@@ -7,7 +7,7 @@ twice is an error. Every fault is one sentence with file, line and column.
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from ruamel.yaml import YAML
@@ -62,6 +62,29 @@ def load_yaml(text: str, name: str, kind: Literal["safe", "rt"] = "safe") -> Any
         raise ConfigError(f"{name}: {_unreadable(text, error)}") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{name}: a value cannot be read: {error}") from None
+
+
+class _Own(_LOADER):  # type: ignore[misc]
+    """Plain values as YAML 1.2 has them: `on` and `12:00` are texts."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+
+for _name, _form, _firsts in (
+    ("bool", "true|false", "tf"),
+    ("null", "null|~|", ["n", "~", ""]),
+    ("int", "[-+]?[0-9]+", "-+0123456789"),
+    ("timestamp", r"\d{4}-\d\d-\d\d", "0123456789"),
+    ("float", r"[-+]?[0-9]+\.[0-9]*", "-+0123456789"),
+):
+    _Own.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_form})$"), list(_firsts)
+    )
+
+
+def load_own_yaml(text: str) -> Any:
+    """The document of a YAML file that comes with Dozor: fast, since nothing in it is doubtful."""
+    return yaml.load(text, _Own)  # noqa: S506 - made of the safe loader
 
 
 def _check(text: str, name: str) -> None:

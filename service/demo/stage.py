@@ -102,6 +102,7 @@ class Stage:
         say(f"Reading the history of {NAMES[account]} ...")
         self.command("backfill", account, "--json")
         self.connected[account] = self.clock.now()
+        httpx.post(f"{self.portals[account]}/_control/watched", timeout=10).raise_for_status()
 
     def tear_down(self) -> None:
         """Stop everything, in the order that loses nothing; remove the folder."""
@@ -144,6 +145,7 @@ class Stage:
                 "-m", "service.portal", crm, "--seed", str(self.seed), "--deals", str(self.deals),
                 "--clock", self._clock_text, "--token", TOKEN[crm], "--subdomain", account,
                 "--account-id", "31000001", "--live-from", live_from(self.speed),
+                "--unwatched",
             ],
             f"{account}.log",
         )  # fmt: skip

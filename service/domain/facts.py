@@ -140,6 +140,7 @@ class LeadBody(TypedDict, total=False):
     closed_at: Instant | None
     decline_reason: str | None  # where the CRM has one
     deal: str | None
+    card: str | None  # the deal that it will be if it is accepted, where the CRM says so before
     responsible: str | None
     author: str | None
     deleted: bool

@@ -152,6 +152,16 @@ _SAID: dict[str, dict[str, _Said]] = {
             "the portal does not tell", "",
         ),
     },
+    "history": {
+        "ru": _Said(
+            "история прочитана", "до конца", "ещё не до конца: до этого оповещений нет",
+            "Прочитайте её: dozor backfill {account}",
+        ),
+        "en": _Said(
+            "history read", "to its end", "not to its end yet: until then nothing is alerted",
+            "Read it: dozor backfill {account}",
+        ),
+    },
     "heard": {
         "ru": _Said(
             "события приходят", "последнее {seconds} с назад", "ещё ни одного",

@@ -67,15 +67,22 @@ def _move(state: TaskState, due: Instant | None, fact: Fact) -> None:
 
 
 _OF_LEAD = ("state", "category", "source", "deal", "deleted", "closed_at", "decline_reason")
+_KNOWN_ENDS = ("accepted", "declined")
 
 
 def fold_lead(versions: Sequence[Fact]) -> list[LeadState]:
-    """The pictures of an inquiry, from its versions in order."""
+    """The pictures of an inquiry, from its versions in order.
+
+    That it waits no longer (`processed`) says nothing of one whose end is known: a list of those
+    that wait may be read before the hook of the acceptance is worked on.
+    """
     created = last_told(versions, "created_at")
     start = versions[0].at if created is None else min(created, versions[0].at)
     state = LeadState(start, created_at=created)
     states = [state]
     for fact in versions:
+        if fact.body.get("state") == "processed" and state.state in _KNOWN_ENDS:
+            continue
         at = max(fact.at, states[-1].at)
         state = state.later(at)
         for name in _OF_LEAD:

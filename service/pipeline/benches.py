@@ -41,6 +41,23 @@ class Reader:
             tuple[str, tuple[str, ...], int, str], list[tuple[Instant, str, int]]
         ] = {}
         self._last: dict[tuple[str, str, str, Instant], Instant | None] = {}
+        self._stored: dict[tuple[str, str], list[Row]] | None = None
+
+    def read_stored(self) -> dict[tuple[str, str], list[Row]]:
+        """All that is stored of the second layer, by (rule, timeline); asked once."""
+        if self._stored is None:
+            self._stored = store.all_intervals(self.connection, self.account_id)
+        return self._stored
+
+    def stored(self, rule: str, timeline: str, since: Instant) -> list[Row]:
+        """Intervals that end (or may end) at or after `since`, in order."""
+        if self._stored is None:
+            return store.intervals(self.connection, self.account_id, rule, timeline, since)
+        return [
+            row
+            for row in self._stored.get((rule, timeline), [])
+            if row["resolved_at"] is None or row["resolved_at"] >= since
+        ]
 
     def levels(self, part: str, sellers: Sequence[str], day: int) -> dict[str, int]:
         """Running sums before a local day; no sellers: the account's."""
@@ -253,9 +270,7 @@ class Bench:
         """
         rule = self._rule
         since = at - max(rule.join_seconds, 1)
-        stored = store.intervals(
-            self._connection, self._account_id, rule.id, holder.timeline, since
-        )
+        stored = self._reader.stored(rule.id, holder.timeline, since)
         old, carried = _stored(stored, rule, at, carry=carry)
         new = Derived()
         if track is None:

@@ -48,8 +48,13 @@ def fetch(office: Office, account_id: str) -> int:
     seen = [(kind, subject, generation) for kind, subject, generation, _ in waiting]
     with holding(office, account_id, patience=PATIENCE_SECONDS) as mine:
         if not mine:
-            return 0  # they come back: what was taken is due again in a minute
-        store_facts(office, account_id, facts, lambda c: fact_store.fetched(c, account_id, seen))
+            with transaction(office.engine) as connection:
+                soon = now + int(PATIENCE_SECONDS * office.clock.speed)
+                fact_store.take(connection, account_id, waiting, soon)  # given back
+            return 0
+        store_facts(
+            office, account_id, facts, lambda c: fact_store.fetched(c, account_id, seen, now)
+        )
     _mark_good(office, account_id)
     return len(waiting)
 

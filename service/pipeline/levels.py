@@ -113,15 +113,15 @@ def everything(
     """The whole second layer anew; what is stored and nobody accounts for any more is to go."""
     sellers = holders(connection, account_id, windows)
     dirty = of_sellers(dict.fromkeys(sellers, 0))
-    known: list[tuple[str, str]] = []
     reader = Reader(connection, account_id)
+    strangers = dict(reader.read_stored())
     for rule in second_rules(windows):
         bench = Bench(reader, windows, rule)
         for holder, at in _chosen(connection, account_id, rule, dirty, windows):
-            known.append((rule.id, holder.timeline))
+            strangers.pop((rule.id, holder.timeline), None)
             yield bench.judged(holder, at)
-    for row in store.strangers(connection, account_id, known):
-        yield row["timeline"], Derived(violations={row["id"]: row}), Derived()
+    for (_, timeline), rows in strangers.items():
+        yield timeline, Derived(violations={row["id"]: row for row in rows}), Derived()
 
 
 def whole(

@@ -1,6 +1,7 @@
 """The tick: violations whose instant has come are re-read, judged once more, claimed and told.
 
-Nothing is told while hooks that could disprove it wait in the inbox: they are worked on first.
+Nothing is told while hooks that could disprove it wait in the inbox, or subjects that they touched
+wait to be read: they are worked on first. Nothing at all is told before history has been read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from service.domain.config import Config
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant, iso
 from service.errors import SourceUnavailable
-from service.pipeline import inhibition, inquiries
+from service.pipeline import doubts, inhibition, inquiries
 from service.pipeline import nudges as writing
 from service.pipeline.drain import BATCH as INBOX_BATCH
 from service.pipeline.drain import LeaseLost, drain, store_facts
@@ -66,13 +67,14 @@ def tick_account(office: Office, account_id: str) -> int:
     """Look at an account's violations that are due; how many."""
     with reading(office.engine) as connection:
         row = accounts.account(connection, account_id)
-        if row is None or row.backfill_state == "running":
+        if row is None or doubts.is_unread(office, row):
             return 0
         due = _due(office, connection, row, office.now())
         config = office.config(connection, account_id)
         windows = office.windows(connection, row)
     if not due:
         return 0
+    doubts.read_news(office, row, due)
     facts = _reread(office, row, config, [v for v in due if not _came_before(v, windows)])
     with holding(office, account_id, patience=PATIENCE_SECONDS) as mine:
         if not mine:
@@ -83,7 +85,7 @@ def tick_account(office: Office, account_id: str) -> int:
             with transaction(office.engine) as connection:
                 if accounts.hold(connection, account_id, office.worker):
                     now = accounts.account(connection, account_id)
-                    is_read = now is not None and now.backfill_state != "running"
+                    is_read = now is not None and not doubts.is_unread(office, now)
                     return announce(office, connection, row) if is_read else 0
         except LeaseLost:
             log.warning("lease_lost", account=account_id)
@@ -124,7 +126,7 @@ def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row])
     """The subjects of fresh breaches, as the CRM has them now; without the CRM as we know them."""
     now = office.now()
     fresh = [v for v in due if _is_fresh(v, config, now)]
-    if not fresh or not _can_ask(office, row) or office.breaker.is_open(row.account_id):
+    if not fresh or not doubts.can_ask(office, row) or office.breaker.is_open(row.account_id):
         return []
     touched = sorted({t for v in fresh for t in _subjects_of(v)}, key=lambda t: (t.kind, t.id))
     client = office.client(row, config)
@@ -140,10 +142,6 @@ def _reread(office: Office, row: AccountRow, config: Config, due: Sequence[Row])
     else:
         office.breaker.answered(row.account_id)
     return [replace_fact(fact, at=now) if fact.at == 0 else fact for fact in facts]
-
-
-def _can_ask(office: Office, row: AccountRow) -> bool:
-    return bool(row.secrets) and office.adapter(row.crm).has_rest
 
 
 def _catch_up(office: Office, account_id: str) -> None:
@@ -176,8 +174,11 @@ def announce(office: Office, connection: Connection, row: AccountRow) -> int:
     claimed: list[tuple[str, Row]] = []
     marks: list[tuple[str, Instant | None]] = []
     bulk = bulks.of_violations(connection, row.account_id, due)
+    doubtful = doubts.doubtful_from(office, connection, row)
     for violation in due:
         ready = _ready_at(violation, bulk, config)
+        if doubtful is not None and violation["breach_at"] >= doubtful:
+            ready = max(ready, now + doubts.AGAIN_SECONDS)
         kind = _claim(connection, violation, now) if ready <= now else None
         if kind is not None:
             claimed.append((kind, violation))

@@ -16,7 +16,7 @@ from service.portal.server import PortalServer
 
 _ABOUT = """A simulated CRM portal on loopback: REST, OAuth, limits, hooks with retries, a sales
 department that lives. Faults and bookkeeping: /_control/ (stats, journal, requests, faults, oauth,
-driver, truth)."""
+driver, watched, truth)."""
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -34,6 +34,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--history-days", type=float, default=14.0, help="calendar days")
     parser.add_argument("--live-from", help="ISO instant; default: now of the clock")
     parser.add_argument("--until", help="ISO instant after which nothing happens any more")
+    parser.add_argument("--unwatched", action="store_true", help="until /_control/watched is told")
     parser.add_argument("--no-limits", action="store_true", help="no rate limit")
     return parser.parse_args(given)
 
@@ -52,7 +53,7 @@ def _open(options: argparse.Namespace) -> tuple[PortalServer, datetime, datetime
     now = clock.now().replace(microsecond=0)
     start = _instant(options.live_from, "--live-from") if options.live_from else now
     until = _instant(options.until, "--until") if options.until else None
-    book = Book()
+    book = Book(watched=False if options.unwatched else None)
     department.populate(
         book,
         kind=options.kind,

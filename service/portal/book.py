@@ -204,6 +204,7 @@ class Book:
     field_names: dict[int, str] = field(default_factory=dict)
     journal: list[Change] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
+    watched: bool | None = None  # somebody has read the history; None: it is told by the clock
     _last_id: int = 1000
 
     def next_id(self) -> int:

@@ -62,6 +62,7 @@ class Control:
             Route("/_control/requests", self.requests),
             Route("/_control/faults", self.faults, methods=["POST"]),
             Route("/_control/driver", self.drive, methods=["POST"]),
+            Route("/_control/watched", self.watch, methods=["POST"]),
             Route("/_control/oauth", self.oauth, methods=["GET", "POST"]),
             Route("/_control/oauth/{what}", self.end_oauth, methods=["POST"]),
         ]
@@ -201,6 +202,12 @@ class Control:
             return refusal("until has no time zone; write for example 2026-03-02T07:00:00Z")
         self.driver.end_at(until)
         return answer({"until": until})
+
+    async def watch(self, request: Request) -> Response:
+        """POST watched: somebody has read the history, and hears what happens from now on."""
+        with self._office.lock:
+            self._office.book.watched = True
+        return answer({"watched": True})
 
 
 def _plain(value: object) -> dict[str, Any]:

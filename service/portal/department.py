@@ -155,8 +155,11 @@ class Department:
         )  # fmt: skip
         self.book.edit_contact(contact, at, author)
         thing, street = self.random.choice(THINGS), self.random.choice(STREETS)
+        card = None  # in amoCRM what waits is the deal itself
+        if uid is not None and self.kind == "amocrm":
+            card = self.book.inquiries[uid].id
         return Deal(
-            self.book.next_id(), f"{thing}, ул. {street} {self.random.randint(1, 99)}",
+            card or self.book.next_id(), f"{thing}, ул. {street} {self.random.randint(1, 99)}",
             self.pipeline.id, self.open_stages[0],
             self.random.randint(20, 900) * 1000 if self.random.random() < 0.7 else 0,
             who, at, author, at, author, at, contact_ids=(contact.id,), inquiry_uid=uid,
@@ -271,10 +274,12 @@ class Department:
         self.plan(then, lambda now: self._move_on(deal_id, now))
 
     def _is_watched(self, at: datetime) -> bool:
-        """Whether somebody who connected when life began has surely read the history by now.
+        """Whether somebody who connected has read the history by now: told, or surely after hours.
 
         Bitrix24 cannot tell afterwards who had a deal before, amoCRM what was declined.
         """
+        if self.book.watched is not None:
+            return self.live and self.book.watched
         return self.live and self.began is not None and at - self.began > READING
 
     def _fill_in(self, deal_id: int, at: datetime) -> None:
@@ -321,7 +326,7 @@ class Department:
 
     def _win(self, deal: Deal, at: datetime) -> None:
         self.book.move_deal(deal.id, self.won, at, deal.responsible)
-        if self.random.random() < 0.2 and (self.live or self.kind == "amocrm"):
+        if self.random.random() < 0.2 and (self.kind == "amocrm" or self._is_watched(at)):
             then = self.after(at, 15, 300)
             amount = self.random.randint(20, 900) * 1000
             self.plan(then, lambda now: self._edit(deal.id, now, amount=amount))

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.errors import ConfigError
-from service.files import load_yaml
+from service.files import load_own_yaml, load_yaml
 from service.rules.attributes import ATTRIBUTES
 from service.rules.book import RuleBook
 from service.rules.expression import Condition
@@ -106,14 +106,22 @@ def _check(model: RuleModel, seen: set[str]) -> None:
 
 @cache
 def builtin_rules() -> list[RuleModel]:
-    """The rules that Dozor ships: `service/rules/catalogue`, file by file."""
-    folder = resources.files("service.rules").joinpath("catalogue")
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    """The rules that Dozor ships: `service/rules/catalogue`, file by file.
+
+    That they are what `parse_rules` makes of them, without a fault, is a matter of the tests.
+    """
     return [
         model
-        for file in files
-        for model in parse_rules(file.read_text(encoding="utf-8"), file.name)
+        for text in builtin_files().values()
+        for model in RuleFile.model_validate(plain_of(load_own_yaml(text))).rules
     ]
+
+
+def builtin_files() -> dict[str, str]:
+    """The texts of the files that Dozor ships, by name."""
+    folder = resources.files("service.rules").joinpath("catalogue")
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return {file.name: file.read_text(encoding="utf-8") for file in files}
 
 
 def load_book(extra: str | None = None, name: str = "") -> RuleBook:

@@ -215,6 +215,14 @@ def touched(
     return [(str(k), str(i), int(g), int(a)) for k, i, g, a in connection.execute(query)]
 
 
+def untried_since(connection: Connection, account_id: str) -> int | None:
+    """Since when the longest waiting subject waits for its first fetch; None = none does."""
+    query = select(func.min(_TOUCHED.c.since)).where(
+        _TOUCHED.c.account_id == account_id, _TOUCHED.c.attempts == 0
+    )
+    return connection.execute(query).scalar()
+
+
 def take(
     connection: Connection,
     account_id: str,
@@ -235,17 +243,21 @@ def take(
     connection.execute(query, rows)
 
 
-def fetched(connection: Connection, account_id: str, seen: Iterable[tuple[str, str, int]]) -> None:
-    """Forget touches answered by a fetch, unless touched again meanwhile."""
+def fetched(
+    connection: Connection, account_id: str, seen: Iterable[tuple[str, str, int]], asked_at: int
+) -> None:
+    """Forget touches answered by a fetch; those touched again meanwhile wait since it began."""
     rows = [{"k": kind, "i": subject, "g": generation} for kind, subject, generation in seen]
     if rows:
-        query = delete(_TOUCHED).where(
+        these = and_(
             _TOUCHED.c.account_id == account_id,
             _TOUCHED.c.kind == bindparam("k"),
             _TOUCHED.c.id == bindparam("i"),
-            _TOUCHED.c.generation == bindparam("g"),
         )
+        query = delete(_TOUCHED).where(these, _TOUCHED.c.generation == bindparam("g"))
         connection.execute(query, rows)
+        again = update(_TOUCHED).where(these, _TOUCHED.c.generation != bindparam("g"))
+        connection.execute(again.values(since=asked_at), rows)
 
 
 def postpone(

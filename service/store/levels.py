@@ -196,17 +196,20 @@ def intervals(
     return _rows(connection, query)
 
 
-def strangers(
-    connection: Connection, account_id: str, judged: Sequence[tuple[str, str]]
-) -> list[dict[str, Any]]:
-    """Intervals of the second layer that no (rule, timeline) of those judged accounts for."""
+def all_intervals(
+    connection: Connection, account_id: str
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """All intervals of the second layer by (rule, timeline), each in order."""
     columns = _VIOLATION.c
-    query = select(_VIOLATION).where(
-        columns.account_id == account_id, columns.subject_kind.in_(SECOND_KINDS)
+    query = (
+        select(_VIOLATION)
+        .where(columns.account_id == account_id, columns.subject_kind.in_(SECOND_KINDS))
+        .order_by(columns.breach_at)
     )
-    known = set(judged)
-    found = _rows(connection, query)
-    return [row for row in found if (row["rule"], row["timeline"]) not in known]
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in _rows(connection, query):
+        found.setdefault((row["rule"], row["timeline"]), []).append(row)
+    return found
 
 
 def _rows(connection: Connection, query: Any) -> list[dict[str, Any]]:

@@ -43,11 +43,17 @@ def told(run: Run, *more: str) -> dict[str, Any]:
     return {line["check"]: line for line in json.loads(out)}
 
 
-def test_good_connection_lacks_only_the_first_event(run: Run, portal: PortalServer) -> None:
+def test_good_connection_lacks_only_its_history_and_the_first_event(
+    run: Run, portal: PortalServer
+) -> None:
     amo = portal.office.kind == "amocrm"
     connect(run, portal, *(["--subscribe"] if amo else ["--application-token", "app"]))
     found = told(run)
-    assert [check for check, line in found.items() if not line["ok"]] == ["heard"]
+    lacking = [check for check, line in found.items() if not line["ok"]]
+    assert lacking == ["history", "heard"]
+    assert "dozor backfill romashka" in found["history"]["advice"]
+    assert run("backfill", "romashka")[0] == 0
+    assert told(run)["history"]["ok"]
     assert {"portal", "limit", "clock", "settings"} <= found.keys()
     assert found["hook" if amo else "hook_by_hand"]["ok"]
     assert "Измените любую сделку" in found["heard"]["advice"]

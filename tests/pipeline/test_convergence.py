@@ -30,7 +30,10 @@ DERIVED = (
 )
 
 
-def snapshot(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+Snapshot = dict[str, list[tuple[Any, ...]]]
+
+
+def snapshot(engine: Engine) -> Snapshot:
     """All rows of what is stored and derived, in the order of their keys."""
     found = {}
     with engine.connect() as connection:
@@ -120,13 +123,14 @@ def department() -> list[Fact]:
 SETTINGS = {"limits": {"open_deals": 1}}
 
 
-@pytest.fixture
-def fresh(tmp_path: Path, sqlite_template: Path) -> Callable[[], Office]:
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Callable[[], Office]:
     """Makes an office on a new empty database with the account in it."""
     count = iter(range(10_000))
+    folder = tmp_path_factory.mktemp("fresh")
 
     def make() -> Office:
-        path = tmp_path / f"{next(count)}.db"
+        path = folder / f"{next(count)}.db"
         shutil.copy(sqlite_template, path)
         office = world.make_office(f"sqlite:///{path}")
         world.connect_account(office, document=SETTINGS)
@@ -135,7 +139,9 @@ def fresh(tmp_path: Path, sqlite_template: Path) -> Callable[[], Office]:
     return make
 
 
-def in_order(fresh: Callable[[], Office]) -> dict[str, list[tuple[Any, ...]]]:
+@pytest.fixture(scope="module")
+def in_order(fresh: Callable[[], Office]) -> Snapshot:
+    """What is stored when the facts come one by one as they happened."""
     office = fresh()
     for fact in sorted(department(), key=lambda f: f.at):
         world.tell(office, [fact])
@@ -144,19 +150,20 @@ def in_order(fresh: Callable[[], Office]) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-def test_all_at_once_equals_one_by_one(fresh: Callable[[], Office]) -> None:
-    expected = in_order(fresh)
+def test_all_at_once_equals_one_by_one(fresh: Callable[[], Office], in_order: Snapshot) -> None:
     office = fresh()
     world.tell(office, department())
-    assert snapshot(office.engine) == expected
-    assert len(expected["violation"]) > 5
-    assert len(expected["contribution"]) > 30
+    assert snapshot(office.engine) == in_order
+    assert len(in_order["violation"]) > 5
+    assert len(in_order["contribution"]) > 30
     office.close()
 
 
 @settings(max_examples=25)
 @given(data=st.data())
-def test_shuffled_and_repeated_facts_end_equal(fresh: Callable[[], Office], data: Any) -> None:
+def test_shuffled_and_repeated_facts_end_equal(
+    fresh: Callable[[], Office], in_order: Snapshot, data: Any
+) -> None:
     facts = department()
     order = data.draw(st.permutations(facts))
     repeated = data.draw(st.lists(st.sampled_from(facts), max_size=8))
@@ -167,7 +174,7 @@ def test_shuffled_and_repeated_facts_end_equal(fresh: Callable[[], Office], data
         size = sizes.pop() if sizes else 5
         world.tell(office, stream[:size])
         stream = stream[size:]
-    assert snapshot(office.engine) == in_order(fresh)
+    assert snapshot(office.engine) == in_order
     assert verify.verify(office, world.ACCOUNT) == []
     office.close()
 

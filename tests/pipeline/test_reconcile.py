@@ -19,7 +19,7 @@ from service import connect
 from service.clock import Clock
 from service.crm.amocrm.api import HOOKS
 from service.demo.stage import EVENTS
-from service.domain.account import AccountDocument
+from service.domain.named import parse_document
 from service.pipeline import drain, fetch, rejudge, sync
 from service.pipeline.holds import held
 from service.pipeline.office import Office
@@ -123,18 +123,24 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield made
 
 
-def connected(stage: Stage, url: str) -> Office:
-    """An office with the portal connected as of its first day, its history read."""
+def added(stage: Stage, url: str, at: datetime, document: dict[str, Any]) -> Office:
+    """An office with the portal connected at an instant, its history not yet read."""
     office = world.make_office(url)
     migrate(office.engine)
     office.clock = stage.clock
     with transaction(office.engine) as connection:
         new = accounts.NewAccount(
             account_id=world.ACCOUNT, name="Ромашка", crm=stage.crm,
-            base_url=stage.server.base_url, token_hash="x", document=AccountDocument(),
+            base_url=stage.server.base_url, token_hash="x", document=parse_document(document),
             sealed=office.box.seal(json.dumps(SECRETS[stage.crm])),
         )  # fmt: skip
-        accounts.create(connection, new, "tests", int(START.timestamp()))
+        accounts.create(connection, new, "tests", int(at.timestamp()))
+    return office
+
+
+def connected(stage: Stage, url: str) -> Office:
+    """An office with the portal connected as of its first day, its history read."""
+    office = added(stage, url, START, {})
     for _ in connect.backfill(office, world.ACCOUNT, None):
         pass
     settle(office)

@@ -9,7 +9,7 @@ from service.domain.named import parse_document
 from service.domain.resolving import resolve
 from service.errors import ConfigError
 from service.rules.book import RuleBook
-from service.rules.loading import builtin_rules, load_book, parse_rules
+from service.rules.loading import builtin_files, builtin_rules, load_book, parse_rules
 from service.rules.schema import RuleTest
 from service.rules.testing import Outcome, intervals, run_tests
 
@@ -117,6 +117,11 @@ def test_wrong_rule_is_refused_with_its_place(
         parse_rules(rule(**changes), "f.yaml")
     assert str(caught.value).startswith(place), str(caught.value)
     assert words in str(caught.value)
+
+
+def test_built_in_files_are_without_a_fault_and_read_fast_as_they_are_read_carefully() -> None:
+    careful = [model for name, text in builtin_files().items() for model in parse_rules(text, name)]
+    assert builtin_rules() == careful
 
 
 def test_no_yaml_is_refused_with_its_place() -> None:

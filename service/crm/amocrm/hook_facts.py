@@ -211,6 +211,7 @@ def inquiry(item: Any, action: str, received: Instant) -> list[Fact]:
     _put(body, "source", text(item.get("source_data"), "source_name", "form_name", "service"))
     _put(body, "created_at", created)
     if action != "delete":
+        _put(body, "card", subject_id(item, "lead_id"))
         at = received if created is None else created
         return [Fact(Kind.LEAD, uid, at, body | {"state": "new"})]
     accepted = text(item, "action") != "decline"

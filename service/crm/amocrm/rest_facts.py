@@ -150,4 +150,6 @@ def inquiry(item: Row) -> Fact:
         "pipeline": linked_id(item.get("pipeline_id")),
         "created_at": at,
     }
+    for lead in (item.get("_embedded") or {}).get("leads") or []:
+        body["card"] = linked_id(lead.get("id"))
     return Fact(Kind.LEAD, str(item["uid"])[:64], at, body, Rank.FETCHED, at)
