@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import and_, case, func, literal, null, or_, select
+from sqlalchemy import Connection, and_, case, func, literal, null, or_, select
 
 from service.store.bi.scene import Element, Kind, Scene, major
 from service.store.bulks import is_bulk
+from service.store.reads.deals import open_violations
 from service.store.reads.violations import is_marked, last_said
 from service.store.tables import Deal, Task, Violation
 
@@ -21,6 +22,7 @@ _T: Any = Task.__table__  # type: ignore[attr-defined]
 _V: Any = Violation.__table__  # type: ignore[attr-defined]
 _N: Any = _D.alias("named_deal")
 Make = Callable[[Scene], Element]
+Count = Callable[[Connection, Scene, Sequence[Sequence[Any]]], Sequence[int]]
 Fields = dict[str, Kind]
 
 
@@ -37,6 +39,7 @@ class Column:
     shown: str = ""  # made when a row is shown: the value is a CRM id; nothing filters by it
     found: tuple[str, str] | None = None  # (reference, its field): a name that is looked up
     raw: bool = False  # what the reference does not know is shown as it is
+    counted: Count | None = None  # the same for many rows at a time, by the columns of the key
 
     def compared(self, scene: Scene) -> Element:
         """What filters and sorts look at."""
@@ -227,6 +230,15 @@ def _open_violations(scene: Scene) -> Element:
     return counted.correlate(_D).scalar_subquery()
 
 
+def _count_violations(
+    connection: Connection, scene: Scene, keys: Sequence[Sequence[Any]]
+) -> Sequence[int]:
+    """`_open_violations` of many deals."""
+    deals = list(zip(*keys, strict=True))
+    counts = open_violations(connection, deals, scene.at)
+    return [counts.get(deal, 0) for deal in deals]
+
+
 _DA = _D.c.account_id
 DEALS = Table(
     "deals", "deals as they are now", "crm:read",
@@ -258,7 +270,10 @@ DEALS = Table(
         _whole("open_tasks", "open tasks", _D.c.open_tasks),
         _moment("next_task_at", "deadline of the next task", _D.c.next_task_at),
         _moment("last_touch_at", "last touch", _D.c.last_touch_at),
-        Column("violations_open", "Int32", "open violations", _open_violations),
+        Column(
+            "violations_open", "Int32", "open violations", _open_violations,
+            counted=_count_violations,
+        ),
     ),
     base=lambda _: _D,
     key=lambda _: [_DA, _D.c.id],

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, and_, case, func, literal, not_, or_, select
 
 from service.domain.instant import Instant
-from service.store.chunks import chunks
+from service.store.among import among
 from service.store.reads.conditions import Build, Element, Stay, all_of, compare, members, prefixed
 from service.store.reads.filters import Filter
 from service.store.reads.keyset import Key, after
@@ -98,14 +98,14 @@ def open_violations(
         by_account.setdefault(account, []).append(deal_id)
     found: dict[tuple[str, str], int] = {}
     for account, wanted in by_account.items():
-        timelines = [f"deal:{deal_id}" for deal_id in wanted]
-        for part in chunks(timelines):
-            query = (
-                select(_V.c.deal, func.count())
-                .where(_V.c.account_id == account, _V.c.timeline.in_(part), _open(at))
-                .group_by(_V.c.deal)
-            )
-            found |= {(account, row[0]): row[1] for row in connection.execute(query)}
+        timelines = {f"deal:{deal_id}": deal_id for deal_id in wanted}
+        mine = among(connection, _V.c.timeline, timelines)
+        query = (
+            select(_V.c.timeline, func.count())
+            .where(_V.c.account_id == account, mine, _open(at))
+            .group_by(_V.c.timeline)
+        )
+        found |= {(account, timelines[row[0]]): row[1] for row in connection.execute(query)}
     return found
 
 
