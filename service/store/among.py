@@ -4,18 +4,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, any_, cast, func, literal, select
+from sqlalchemy import any_, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement
 
-from service.store.engine import is_sqlite
 
-
-def among(connection: Connection, column: Any, values: Iterable[str]) -> ColumnElement[bool]:
-    """The condition, in the words of the database."""
-    document = literal(msgspec.json.encode(list(values)).decode())
-    if is_sqlite(connection):
-        rows = func.json_each(document).table_valued("value")
+def among(column: Any, name: str, *, sqlite: bool) -> ColumnElement[bool]:
+    """The condition; the values are bound as `name`, made by `listed`."""
+    bound: ColumnElement[Any] = bindparam(name)
+    if sqlite:
+        rows = func.json_each(bound).table_valued("value")
         return column.in_(select(rows.c.value))  # type: ignore[no-any-return]
-    listed = select(func.jsonb_array_elements_text(cast(document, JSONB))).scalar_subquery()
-    return column == any_(func.array(listed))  # type: ignore[no-any-return]
+    values = select(func.jsonb_array_elements_text(cast(bound, JSONB))).scalar_subquery()
+    return column == any_(func.array(values))  # type: ignore[no-any-return]
+
+
+def listed(values: Iterable[str]) -> str:
+    """Values as they are bound."""
+    return msgspec.json.encode(list(values)).decode()

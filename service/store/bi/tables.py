@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, case, func, literal, null, or_, select
+from sqlalchemy import and_, case, func, literal, null, or_, select
 
+from service.store.bi.counts import Count, count_violations, open_violations
 from service.store.bi.scene import Element, Kind, Scene, major
 from service.store.bulks import is_bulk
-from service.store.reads.deals import open_violations
 from service.store.reads.violations import is_marked, last_said
 from service.store.tables import Deal, Task, Violation
 
@@ -22,7 +22,6 @@ _T: Any = Task.__table__  # type: ignore[attr-defined]
 _V: Any = Violation.__table__  # type: ignore[attr-defined]
 _N: Any = _D.alias("named_deal")
 Make = Callable[[Scene], Element]
-Count = Callable[[Connection, Scene, Sequence[Sequence[Any]]], Sequence[int]]
 Fields = dict[str, Kind]
 
 
@@ -215,30 +214,6 @@ def plain(name: str, title: str, scope: str, when: str = "") -> Table:
     )  # fmt: skip
 
 
-def _open_violations(scene: Scene) -> Element:
-    at = scene.at
-    counted = (
-        select(func.count())
-        .select_from(_V)
-        .where(
-            _V.c.account_id == _D.c.account_id,
-            _V.c.timeline == literal("deal:").concat(_D.c.id),
-            _V.c.breach_at <= at,
-            or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > at),
-        )
-    )
-    return counted.correlate(_D).scalar_subquery()
-
-
-def _count_violations(
-    connection: Connection, scene: Scene, keys: Sequence[Sequence[Any]]
-) -> Sequence[int]:
-    """`_open_violations` of many deals."""
-    deals = list(zip(*keys, strict=True))
-    counts = open_violations(connection, deals, scene.at)
-    return [counts.get(deal, 0) for deal in deals]
-
-
 _DA = _D.c.account_id
 DEALS = Table(
     "deals", "deals as they are now", "crm:read",
@@ -271,8 +246,8 @@ DEALS = Table(
         _moment("next_task_at", "deadline of the next task", _D.c.next_task_at),
         _moment("last_touch_at", "last touch", _D.c.last_touch_at),
         Column(
-            "violations_open", "Int32", "open violations", _open_violations,
-            counted=_count_violations,
+            "violations_open", "Int32", "open violations", open_violations,
+            counted=count_violations,
         ),
     ),
     base=lambda _: _D,
