@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from functools import cache
 from itertools import chain
 from typing import NamedTuple
@@ -93,12 +94,13 @@ def _aged(terms: Iterable[Term], metric: Metric, question: Question) -> tuple[Te
 
 
 class Told(NamedTuple):
-    """A figure's value, what stands beside it, and the two sums of a ratio."""
+    """A figure's value, what stands beside it, the two sums of a ratio and what it is exactly."""
 
     value: Number
     notes: dict[str, Number]
     above: Number = None
     below: Number = None
+    exact: Fraction | None = None
 
 
 def ratio(metric: Metric, question: Question, get: Get) -> Told:
@@ -113,7 +115,9 @@ def ratio(metric: Metric, question: Question, get: Get) -> Told:
     if metric.least and _sum(get, _least(metric)) < metric.least[1]:
         value = None
     shown = scaled(numerator_of(metric, question), above)
-    return Told(value, notes, shown, scaled(denominator_of(metric, question)[0], below))
+    under = scaled(denominator_of(metric, question)[0], below)
+    exact = None if value is None else Fraction(above, below) * metric.scale
+    return Told(value, notes, shown, under, exact)
 
 
 def divided(metric: Metric, above: int, below: int) -> Number:
