@@ -21,6 +21,7 @@ from service.store.bi.scene import PLAIN
 from service.store.bi.tables import Column
 
 CENTS = Decimal("0.01")  # what has fewer digits is shown with two
+_ID = "\0"  # in place of an id
 RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -28,16 +29,25 @@ def typed(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[
     """The values: instants as whole seconds, dates as `date`, money as exact Decimal."""
     values = block.values[column.name]
     if column.shown:
-        owners = zip(values, block.accounts, strict=True)
-        return [v if v is None else names[account].url(column.shown, v) for v, account in owners]
+        return _addresses(column.shown, values, block.accounts, names)
     if column.kind == "Date":
         return [None if v is None else date_of(v) for v in values]
     if column.kind == "Boolean":
         return [None if v is None else bool(v) for v in values]
     if column.kind == "Decimal":
         scaled = zip(values, block.values[f"{column.name}:scale"], strict=True)
-        return [None if v is None else _money(int(v), currency) for v, currency in scaled]
+        return [None if v is None else money(int(v), currency) for v, currency in scaled]
     return values
+
+
+def _addresses(
+    kind: str, values: Sequence[str | None], accounts: Sequence[str], names: Mapping[str, Names]
+) -> list[str | None]:
+    """Pages in the CRM: what stands before and after the id is asked once an account."""
+    ways = {account: names[account].url(kind, _ID) for account in set(accounts)}
+    around = {account: way and way.split(_ID) for account, way in ways.items()}
+    pairs = zip(values, map(around.__getitem__, accounts), strict=True)
+    return [value.join(parts) if value and parts else None for value, parts in pairs]
 
 
 def plain(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
@@ -55,28 +65,12 @@ def plain_rows(
     return [dict(zip(heads, row, strict=True)) for row in rows]
 
 
-def _money(minor: int, currency: str | None) -> Decimal:
+def money(minor: int, currency: str | None) -> Decimal:
+    """Minor units as they are shown: two digits at least, as many as the currency has."""
     if currency != PLAIN and exponent(currency or "") == 2:
         return Decimal(minor).scaleb(-2)
     whole = Decimal(minor) if currency == PLAIN else major_units(minor, currency or "")
     return whole if int(whole.as_tuple().exponent) < -USUAL else whole.quantize(CENTS)
-
-
-def csv_cells(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
-    """Cells by RFC 4180 with a point in numbers (`csv_text` makes texts of numbers and dates)."""
-    values = plain(column, block, names)
-    if column.kind == "String":
-        return [f"'{v}" if v and v[0] in RISKY else v for v in values]
-    if column.kind == "Boolean":
-        return [None if v is None else "true" if v else "false" for v in values]
-    return values
-
-
-def ru_cells(column: Column, block: Block, names: Mapping[str, Names]) -> Sequence[Any]:
-    """Cells as Russian Excel reads them, in the zone of each row's account."""
-    zones = {account: own.config.timezone for account, own in names.items()}
-    owners = zip(plain(column, block, names), block.accounts, strict=True)
-    return [ru_cell(value, column.kind, zones[account]) for value, account in owners]
 
 
 def csv_cell(value: Any) -> str:

@@ -8,7 +8,6 @@ from datetime import date
 from itertools import chain
 from typing import Annotated, Any, Literal
 
-import msgspec
 from fastapi import Depends, Query
 from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response, StreamingResponse
@@ -16,8 +15,9 @@ from starlette.responses import Response, StreamingResponse
 from service.api import parquet, xlsx
 from service.api.auth import require
 from service.api.bi_refs import scene_of
-from service.api.bi_values import csv_cells, csv_text, plain_rows, ru_cells, typed
+from service.api.bi_values import csv_text, typed
 from service.api.deps import Call, CallDep
+from service.api.export_cells import Csv, Json, RussianCsv
 from service.api.names import Names, visible_names
 from service.api.params import DateParam, LangParam, ListParam
 from service.api.problems import bad_parameter, near, problem, shown
@@ -31,7 +31,6 @@ from service.store.bi.tables import Column, Table
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Exports"])
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 FromParam = Annotated[DateParam, Query(alias="from")]
 ToParam = Annotated[DateParam, Query(alias="to")]
 Dialect = Literal["rfc4180", "excel_ru"]
@@ -109,9 +108,9 @@ class _Source:
         """The cells of a block, column by column."""
         return [way(column, block, self.names) for column in self.wish.columns]
 
-    def rows(self, block: Block, way: Way) -> Iterator[tuple[Any, ...]]:
-        """The same, row by row."""
-        return zip(*self.columns(block, way), strict=True)
+    def lines(self, form: Csv | Json) -> Iterator[bytes]:
+        """All rows as lines of a file, block by block."""
+        return (form.lines(self.wish.columns, block, self.names) for block in self.blocks())
 
 
 def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -176,14 +175,14 @@ def _streamed(lines: Iterator[bytes], wish: Wish, ending: str, media_type: str) 
 def _csv(call: Call, wanted: Wanted, table: Table, dialect: Dialect) -> Response:
     wish = wanted.of(table)
     russian = dialect == "excel_ru"
-    mark, way = (";", ru_cells) if russian else (",", csv_cells)
 
     def pieces() -> Iterator[bytes]:
         with _opened(call, wanted, wish) as source:
-            head = csv_text([[column.name for column in wish.columns]], mark)
+            zones = {account: own.config.timezone for account, own in source.names.items()}
+            form = RussianCsv(zones) if russian else Csv()
+            head = csv_text([[column.name for column in wish.columns]], form.mark)
             yield (f"\ufeff{head}" if russian else head).encode()
-            for block in source.blocks():
-                yield csv_text(source.rows(block, way), mark).encode()
+            yield from source.lines(form)
 
     return _streamed(pieces(), wish, "csv", "text/csv; charset=utf-8")
 
@@ -194,8 +193,7 @@ def _ndjson(call: Call, wanted: Wanted, table: Table) -> Response:
     def pieces() -> Iterator[bytes]:
         with _opened(call, wanted, wish) as source:
             yield b""
-            for block in source.blocks():
-                yield _ENCODER.encode_lines(plain_rows(wish.columns, block, source.names))
+            yield from source.lines(Json(wish.columns))
 
     return _streamed(pieces(), wish, "ndjson", "application/x-ndjson")
 

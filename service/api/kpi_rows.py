@@ -9,7 +9,7 @@ from service.api.names import Names, split_id
 from service.domain.config import Config
 from service.domain.money import exponent, major_units
 from service.domain.period import local_date
-from service.kpi import compare
+from service.kpi import compare, planfact
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.planspans import SpanPlans
@@ -110,12 +110,11 @@ class Builder:
         }
 
     def _planned(self, metric: Metric, row: Row, plans: SpanPlans) -> dict[str, Any]:
-        value, planned = row["values"][metric.slug], plans.of(metric, row)
-        measured = None if value is None else value * metric.plan_scale
-        percent = None if not planned or measured is None else round(measured / planned, 6)
+        slug, planned = metric.slug, plans.of(metric, row)
+        measured = planfact.measured_of(metric, row["values"][slug], row["exact"][slug])
         return {
-            f"{metric.slug}__plan": self._money(metric, planned, row["currency"]),
-            f"{metric.slug}__percent": percent,
+            f"{slug}__plan": self._money(metric, planned, row["currency"]),
+            f"{slug}__percent": planfact.percent(measured, planned),
         }
 
     def _money(self, metric: Metric | None, value: float | None, currency: str | None) -> Any:

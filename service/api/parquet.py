@@ -13,7 +13,7 @@ from service.store.bi.scene import PRECISION, SCALE
 from service.store.bi.tables import Column
 
 MEDIA_TYPE = "application/vnd.apache.parquet"
-GROUP_ROWS = 20_000
+GROUP_ROWS = 10_000
 
 
 class Outlet(io.RawIOBase):

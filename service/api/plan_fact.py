@@ -23,7 +23,7 @@ from service.domain.money import exponent
 from service.domain.period import Period
 from service.kpi import planfact
 from service.kpi.ahead import LEVELS, Pipeline
-from service.kpi.forecast import COMBINED, METHOD, Forecasts, figures
+from service.kpi.forecast import COMBINED, METHOD, Forecasts, rows_of
 from service.kpi.metrics import METRICS, Metric
 from service.kpi.planwrite import book_of
 from service.kpi.question import Question
@@ -35,6 +35,7 @@ By = planfact.By
 _MONEY = ("plan", "fact", "expected", "gap", "run_rate", "needed_per_day")
 _FORESEEN = ("low", "mid", "high", "pipeline")
 COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a file without rows
+_NO_FACTS: Mapping[str, Any] = {"values": {}, "exact": {}}
 Method = Literal["run_rate", "combined"]
 
 
@@ -98,7 +99,7 @@ def _lines(
     dimensions = () if by == "account" else (by,)
     asked = tuple(dict.fromkeys([*metrics, *_parts(metrics)]))
     question = Question(asked, dimensions, span.first, span.last, None, (), now)
-    facts = {g: v for (_, g), v in figures(connection, config, question, by).items()}
+    facts = {g: row for (_, g), row in rows_of(connection, config, question, by).items()}
     book = book_of(connection, config, {m.slug for m in asked if m.plannable}, {span.name})
     past = Forecasts(connection, config, asked, by, span, now)
     pipeline = Pipeline(connection, config, by)
@@ -107,10 +108,10 @@ def _lines(
     for group in [None] if by == "account" else sorted(groups, key=lambda g: g or ""):
         seller = group.partition(".")[2] if group and by == "seller" else None
         at = planfact.progress(config, seller, span, now)
-        values = facts.get(group, {})
+        row = facts.get(group, _NO_FACTS)
         for metric in metrics:
             plan = planfact.plan_of(book, metric, span, by, group, now)
-            line = _compare(metric, plan, values, span, at)
+            line = _compare(metric, plan, row, span, at)
             share = at.elapsed / at.weight if at.weight else Fraction(0)
             told = _foreseen(past, metric, group, line, share)
             if method == COMBINED:
@@ -170,16 +171,18 @@ def _parts(metrics: list[Metric]) -> list[Metric]:
 def _compare(
     metric: Metric,
     plan: planfact.Plan,
-    values: Mapping[str, Any],
+    row: Mapping[str, Any],
     span: Period,
     at: planfact.Progress,
 ) -> planfact.PlanFact:
+    values, exact = row["values"], row["exact"].get(metric.slug)
     fact = values.get(metric.slug, None if metric.missing == "null" else 0)
     cases = sum(int(values.get(name) or 0) for name in metric.denominator)
     step = 1
     if metric.unit == "money":
         step = int(values.get("average_check") or 1)
-    return planfact.compare(metric, plan, fact, span.grain, at, step=step, cases=cases)
+    found = planfact.Fact(fact, exact, cases)
+    return planfact.compare(metric, plan, found, span.grain, at, step=step)
 
 
 def _line(

@@ -4,16 +4,42 @@ An `Instant` never stands for a wall-clock time without a zone. Aware datetimes 
 (API, texts, adapters that parse ISO dates); days are cut by `domain/period.py` only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from typing import TypeAlias
 
 Instant: TypeAlias = int
 FOREVER: Instant = 1 << 62
 _EPOCH = date(1970, 1, 1).toordinal()
-_MINUTES = tuple(f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(1440))
-_SECONDS = tuple(f"{second:02}Z" for second in range(60))
+_ENDS = tuple(f"{second // 60:02}:{second % 60:02}Z" for second in range(3600))
+_MOST_KEPT = 10_000
+
+
+class Texts(dict[int, str]):
+    """A text for each number, made once; all are forgotten when they have become many."""
+
+    def __init__(self, make: Callable[[int], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, number: int) -> str:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        self[number] = made = self._make(number)
+        return made
+
+
+class IsoTexts:
+    """`iso` of many instants, put together from known hours; `nothing` stands for None."""
+
+    def __init__(self, nothing: str | None) -> None:
+        self._nothing = nothing
+        self._hours = Texts(lambda hour: f"{_day(hour // 24)}T{hour % 24:02}:")
+
+    def of(self, instants: Iterable[Instant | None]) -> list[str | None]:
+        """The texts."""
+        nothing, hours, ends = self._nothing, self._hours, _ENDS
+        return [nothing if at is None else hours[at // 3600] + ends[at % 3600] for at in instants]
 
 
 def from_datetime(moment: datetime) -> Instant:
@@ -41,13 +67,12 @@ def iso(instant: Instant | None) -> str | None:
 
 
 def iso_all(instants: Iterable[Instant | None]) -> list[str | None]:
-    """`iso` of many: put together from known pieces, several times as fast."""
-    return [
-        None if at is None else _day(at // 86_400) + _MINUTES[at % 86_400 // 60] + _SECONDS[at % 60]
-        for at in instants
-    ]
+    """`iso` of many; None stays None."""
+    return _PLAIN.of(instants)
 
 
-@lru_cache(maxsize=20_000)
 def _day(number: int) -> str:
     return date.fromordinal(_EPOCH + number).isoformat()
+
+
+_PLAIN = IsoTexts(None)

@@ -38,12 +38,17 @@ def figures(
     connection: Connection, config: Config, question: Question, by: By
 ) -> dict[tuple[str, str | None], dict[str, Any]]:
     """Values by (first day of the period, group), in the account's currency."""
+    return {key: row["values"] for key, row in rows_of(connection, config, question, by).items()}
+
+
+def rows_of(
+    connection: Connection, config: Config, question: Question, by: By
+) -> dict[tuple[str, str | None], dict[str, Any]]:
+    """The same with all that is told of each (`kpi.query.Table`)."""
     configs = {config.account_id: config}
     table = kpi.answer(connection, configs, question)
     return {
-        (row.get("period", question.first).isoformat(), row[by] if by != "account" else None): row[
-            "values"
-        ]
+        (row.get("period", question.first).isoformat(), row[by] if by != "account" else None): row
         for row in table.rows
         if row["currency"] in (None, config.currency)
     }

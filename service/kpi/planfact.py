@@ -1,7 +1,7 @@
 """Plan against fact at an instant (kpis.md 8.3): pace, run rate, what is needed, status."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Literal
@@ -80,18 +80,12 @@ class PlanFact:
     status: str
     working_days: tuple[int, int, float]  # all, passed, left
     scale: int = 1  # a share is planned in whole per cent
-
-    @property
-    def measured(self) -> float | None:
-        """The fact in the unit of the plan."""
-        return None if self.fact is None else self.fact * self.scale
+    measured: Fraction | None = None  # the fact in the unit of the plan, before it was rounded
 
     @property
     def percent(self) -> float | None:
         """Fact / plan."""
-        if not self.plan or self.measured is None:
-            return None
-        return round(self.measured / self.plan, 6)
+        return percent(self.measured, self.plan)
 
     @property
     def pace(self) -> float | None:
@@ -103,9 +97,11 @@ class PlanFact:
     @property
     def gap(self) -> float | None:
         """Fact - plan; of a share in points."""
-        if self.plan is None or self.measured is None:
+        if self.plan is None or self.fact is None or self.measured is None:
             return None
-        return self.measured - self.plan if self.scale == 1 else round(self.measured - self.plan, 4)
+        if self.scale == 1:
+            return self.fact - self.plan
+        return float(round(self.measured - self.plan, 4))
 
 
 @dataclass(frozen=True)
@@ -117,17 +113,26 @@ class Plan:
     version: int | None = None
 
 
+@dataclass(frozen=True)
+class Fact:
+    """What there is: as it is shown; of a ratio what it is exactly, and of how many cases."""
+
+    shown: float | None
+    exact: Fraction | None = None
+    cases: int = 0
+
+
 def compare(
     metric: Metric,
     plan: Plan,
-    fact: float | None,
+    found: Fact,
     grain: str,
     at: Progress,
     *,
     step: int = 1,
-    cases: int = 0,
 ) -> PlanFact:
-    """Plan against fact. `step`: one unit, for money the average check; `cases`: a ratio's n."""
+    """Plan against fact. `step`: one unit, for money the average check."""
+    fact = found.shown
     working = (
         sum(1 for weight in at.weights if weight),
         at.passed_days,
@@ -135,8 +140,9 @@ def compare(
     )
     value = plan.value
     if metric.kind != "sum":
-        line = PlanFact(value, fact, None, None, None, "", working, metric.plan_scale)
-        return replace(line, status=_status_of_norm(metric, value, line.measured, cases))
+        measured = measured_of(metric, fact, found.exact)
+        status = _status_of_norm(metric, value, measured, found.cases)
+        return PlanFact(value, fact, None, None, None, status, working, metric.plan_scale, measured)
     done = Fraction(fact or 0)
     rate = done * at.weight / at.elapsed if at.elapsed else None
     needed = None
@@ -145,7 +151,20 @@ def compare(
         needed = Fraction(0) if left <= 0 else left / at.left_days if at.left_days else None
     judge = _status_of_limit if metric.direction == "down" else _status
     status = judge(value, done, plan.expected, grain, at, step)
-    return PlanFact(value, fact, plan.expected, rate, needed, status, working)
+    measured = None if fact is None else done
+    return PlanFact(value, fact, plan.expected, rate, needed, status, working, measured=measured)
+
+
+def measured_of(metric: Metric, fact: float | None, exact: Fraction | None) -> Fraction | None:
+    """A fact in the unit of its plan: of a ratio from its parts, else as it is shown."""
+    if fact is None:
+        return None
+    return (Fraction(str(fact)) if exact is None else exact) * metric.plan_scale
+
+
+def percent(measured: Fraction | None, plan: int | None) -> float | None:
+    """Fact / plan, of the fact as `measured_of` tells it."""
+    return None if not plan or measured is None else float(round(measured / plan, 6))
 
 
 def _status(
@@ -203,7 +222,7 @@ def _status_of_limit(
     return "on_pace"
 
 
-def _status_of_norm(metric: Metric, plan: int | None, fact: float | None, cases: int) -> str:
+def _status_of_norm(metric: Metric, plan: int | None, fact: Fraction | None, cases: int) -> str:
     """Ratios: at least 95 % and 80 % of the target, turned where less is better; levels: limits."""
     if plan is None or (not plan and metric.kind != "level"):
         return "no_plan"
@@ -215,7 +234,8 @@ def _status_of_norm(metric: Metric, plan: int | None, fact: float | None, cases:
     good, norm = (plan, fact) if metric.direction == "down" else (fact, plan)
     if good >= norm:
         return "done"
-    return "far_behind" if good < norm * 0.8 else "behind" if good < norm * 0.95 else "on_pace"
+    far, near = Fraction(80, 100), Fraction(95, 100)
+    return "far_behind" if good < norm * far else "behind" if good < norm * near else "on_pace"
 
 
 # --- plans of lines -------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -17,6 +18,8 @@ Line = tuple[int, list[Cell]]
 MOST_LINES, MOST_COLUMNS = 5000, 50
 _MOST_UNPACKED = 50 * 1024 * 1024
 _SEPARATORS = (";", "\t", ",")
+_NO_SIGNS = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
+"""What a number format shows as it stands: quoted texts, single signs, colours."""
 _RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -69,14 +72,22 @@ def _read_xlsx(data: bytes) -> list[Line]:
         if size <= _MOST_UNPACKED:
             book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
             sheet = book.worksheets[0]
-            rows = list(
-                sheet.iter_rows(max_row=MOST_LINES + 100, max_col=MOST_COLUMNS, values_only=True)
-            )
-            return [(number, [_cell(v) for v in row]) for number, row in enumerate(rows, 1)]
+            rows = sheet.iter_rows(max_row=MOST_LINES + 100, max_col=MOST_COLUMNS)
+            return [
+                (number, [_formatted(cell) for cell in row]) for number, row in enumerate(rows, 1)
+            ]
     except Exception as error:  # noqa: BLE001 - whatever a broken file does to the reader
         kind = type(error).__name__
         raise ConfigError(f"file: it cannot be read as XLSX ({kind})") from None
     raise ConfigError("file: unpacked it is too large")
+
+
+def _formatted(cell: Any) -> Cell:
+    """A cell as people see it where that is another number: 0.25 that is shown as 25 %."""
+    value = _cell(cell.value)
+    if isinstance(value, Decimal) and "%" in _NO_SIGNS.sub("", cell.number_format or ""):
+        return f"{value * 100:f}%"
+    return value
 
 
 def _cell(value: Any) -> Cell:

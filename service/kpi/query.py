@@ -30,7 +30,8 @@ __all__ = ["Question", "Table", "answer"]
 class Table:
     """The answer's rows: one per (period, group, currency).
 
-    Each has `values` by slug, `notes` by slug (what stands beside) and, of ratios, both `sums`.
+    Each has `values` by slug, `notes` by slug (what stands beside) and, of ratios, both `sums` and
+    what they are before rounding (`exact`).
     """
 
     rows: list[dict[str, Any]]
@@ -180,7 +181,7 @@ def _whole_figure(scene: _Scene, currency: str) -> _Figure:
 
 
 def _told(scene: _Scene, figure: _Figure) -> dict[str, Any]:
-    """Values, notes and sums by slug."""
+    """Values, notes, sums and exact ratios by slug."""
     told = {metric.slug: figure.told(metric) for metric in scene.question.needed}
     notes = {}
     for slug, shown in scene.question.shown:
@@ -190,6 +191,7 @@ def _told(scene: _Scene, figure: _Figure) -> dict[str, Any]:
         "values": {slug: told[slug].value for slug in asked},
         "notes": notes,
         "sums": {slug: (told[slug].above, told[slug].below) for slug in asked},
+        "exact": {slug: told[slug].exact for slug in asked},
     }
 
 

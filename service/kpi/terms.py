@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from functools import cache
 from itertools import chain
 from typing import NamedTuple
@@ -93,12 +94,13 @@ def _aged(terms: Iterable[Term], metric: Metric, question: Question) -> tuple[Te
 
 
 class Told(NamedTuple):
-    """A figure's value, what stands beside it, and the two sums of a ratio."""
+    """A figure's value, what stands beside it, the two sums of a ratio and what it is exactly."""
 
     value: Number
     notes: dict[str, Number]
     above: Number = None
     below: Number = None
+    exact: Fraction | None = None
 
 
 Teller = Callable[[Get], Told]
@@ -126,7 +128,8 @@ def _of_ratio(metric: Metric, question: Question) -> Teller:
         value = divided(metric, above, below)
         if metric.least and _sum(get, least) < metric.least[1]:
             value = None
-        return Told(value, notes, scaled(of_above, above), scaled(of_below, below))
+        exact = None if value is None else Fraction(above, below) * metric.scale
+        return Told(value, notes, scaled(of_above, above), scaled(of_below, below), exact)
 
     return tell
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from service.domain.facts import Fact
+from service.kpi.metrics import METRICS
 from service.store.tables import Contribution
 from tests.api.conftest import Api, Start
 from tests.world import ACCOUNT, connect_account, deal, make_office, new_deal, tell
@@ -273,6 +274,40 @@ def test_figures_show_plans_of_every_grain(lived: Api) -> None:
     assert plans["romashka.9"] == 6
     rows = client.get("/v1/kpis/query", params=query | {"dimensions": "team"}).json()["data"]
     assert {row["team"]: row["deals_won__plan"] for row in rows}["1"] == 16
+
+
+def test_a_ratio_keeps_to_its_plan_by_its_parts(lived: Api) -> None:
+    """Two thirds of a plan of 1 % are 66.666667 of it, not 66.6667."""
+    client = lived.client()
+    ratios = [m for m in METRICS.values() if m.plannable and m.kind == "ratio"]
+    names = [m.slug for m in ratios if not m.cohort]  # of those this world tells of the future
+    rows = [
+        {"account": ACCOUNT, "metric": name, "period": "2026-03", "value": 1}
+        | ({"currency": "RUB"} if METRICS[name].unit == "money" else {})
+        for name in names
+    ]
+    answer = client.put("/v1/plans", json={"rows": rows})
+    assert answer.status_code == 200, answer.text
+    query = {"metrics": ",".join(names), "from": "2026-03-01", "to": "2026-03-31",
+             "include": "plan,parts"}  # fmt: skip
+    (row,) = client.get("/v1/kpis/query", params=query).json()["data"]
+    told = {line["metric"]: line for line in lines(lived, metrics=",".join(names))}
+    uneven = []
+    for name in names:
+        plan, above, below = row[f"{name}__plan"], row[f"{name}__num"], row[f"{name}__den"]
+        if row[name] is None or not plan:
+            assert row[f"{name}__percent"] is None
+            continue
+        whole = (
+            Fraction(str(above))
+            / Fraction(str(below))
+            * METRICS[name].scale
+            * METRICS[name].plan_scale
+        )
+        exact = float(round(whole / plan, 6))
+        assert row[f"{name}__percent"] == told[name]["percent"] == exact, name
+        uneven += [name] if round(row[name] * METRICS[name].plan_scale / plan, 6) != exact else []
+    assert uneven  # else the test says nothing
 
 
 def test_past_shares_and_last_years_seasons(lived: Api) -> None:

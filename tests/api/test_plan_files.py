@@ -173,8 +173,25 @@ def test_a_sheet_with_real_dates_and_numbers(api: Api) -> None:
     sheet.append(["Показатель", "Месяц", "Менеджер", "Сумма"])
     sheet.append(["Поступления", datetime(2026, 12, 1), "Иванов", 1234.5])  # noqa: DTZ001
     sheet.append(["Звонки", datetime(2026, 12, 1), 9, 300])  # noqa: DTZ001
+    for month, value, form in (
+        ("2026-07", 0.29, "0%"), ("2026-08", 0.07, '0.00" руб. "%'), ("2026-09", 31, '0" %"'),
+        ("2026-10", 0.25, "General"), ("2026-11", 0.255, "0%"),
+    ):  # fmt: skip
+        sheet.append(["Конверсия (за период)", month, None, value])
+        sheet.cell(sheet.max_row, 4).number_format = form
+    sheet.append(["Звонки", "2026-11", 9, 3])
+    sheet.cell(sheet.max_row, 4).number_format = "0%"
     out = io.BytesIO()
     book.save(out)
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    assert upload(client, out.getvalue(), kind)["created"] == 2
-    assert set(listed(client)) == {(MONTH, None, "romashka.7"), (MONTH, None, "romashka.9")}
+    refused = upload(client, out.getvalue(), kind, partial="true")
+    assert [(e["row"], e["column"]) for e in refused["errors"]] == [
+        (7, "Сумма"), (8, "Сумма"), (9, "Сумма"),
+    ]  # fmt: skip
+    assert refused["created"] == 5
+    shares = {r["period"]: r["value"] for r in client.get("/v1/plans").json()["data"]
+              if r["metric"] == "conversion"}  # fmt: skip
+    assert shares == {"2026-07": 29, "2026-08": 7, "2026-09": 31}
+    assert {one for one in listed(client) if one[0] == MONTH} == {
+        (MONTH, None, "romashka.7"), (MONTH, None, "romashka.9"),
+    }  # fmt: skip

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 
 from service.kpi.metrics import METRICS
 from service.kpi.planclose import closed_until
-from service.kpi.planfact import Plan, Progress, compare
+from service.kpi.planfact import Fact, Plan, Progress, compare
 from service.pipeline.upkeep import Upkeep
 from service.store import rollups
 from service.store.engine import reading, transaction
@@ -177,7 +177,7 @@ def test_less_is_better(
     plan: int | None, expected: int | None, fact: int, today: int, status: str
 ) -> None:
     told = Plan(plan, None if expected is None else Fraction(expected))
-    found = compare(METRICS["became_overdue"], told, fact, "month", progress(today, today))
+    found = compare(METRICS["became_overdue"], told, Fact(fact), "month", progress(today, today))
     assert found.status == status
 
 
@@ -186,7 +186,7 @@ def test_less_is_better(
     [(5, 5, "ok"), (5, 6, "over"), (0, 1, "over"), (None, 6, "no_plan")],
 )
 def test_a_level_has_a_limit(limit: int | None, fact: int, status: str) -> None:
-    found = compare(METRICS["tasks_overdue"], Plan(limit), fact, "month", progress(5, 5))
+    found = compare(METRICS["tasks_overdue"], Plan(limit), Fact(fact), "month", progress(5, 5))
     assert found.status == status
 
 

@@ -152,7 +152,8 @@ def planned(office: Office, slug: str, value: int, seller: str = "", team: str =
     def line(by: planfact.By, group: str | None, fact: float | None, cases: int = 9) -> Any:
         plan = planfact.plan_of(book, METRICS[slug], march, by, group, 0)
         at = planfact.progress(config, None, march, world.moment("2026-03-20 12:00"))
-        return planfact.compare(METRICS[slug], plan, fact, "month", at, cases=cases)
+        found = planfact.Fact(fact, cases=cases)
+        return planfact.compare(METRICS[slug], plan, found, "month", at)
 
     return line
 

@@ -83,16 +83,23 @@ class Reading:
     def blocks(self, connection: Connection, columns: Sequence[Column]) -> Iterator[Block]:
         """All rows in the order of the key, a block in memory.
 
-        Names are looked up here: the database would walk their lists for every row.
+        Names are looked up here, and what is counted is counted for a block at a time: the database
+        would do it row by row.
         """
         finder = Finder(self, [column for column in columns if column.found is not None])
-        read = [*(column for column in columns if column.found is None), *finder.keys]
-        labels = [name for column in read for name in _labels(column)]
-        streamed = connection.execution_options(yield_per=BLOCK)
-        for rows in streamed.execute(self._query(read, Piece())).partitions():
+        counted = [(column.name, column.counted) for column in columns if column.counted]
+        read = [column for column in columns if column.found is None and not column.counted]
+        query, places = _narrow(self._query([*read, *finder.keys], Piece()))
+        labels = [name for column in [*read, *finder.keys] for name in _labels(column)]
+        query = query.execution_options(yield_per=BLOCK)
+        for rows in connection.execute(query).partitions():
             told = list(zip(*rows, strict=True))
-            values: dict[str, Sequence[Any]] = dict(zip(labels, told, strict=False))
-            yield Block(told[len(labels)], values | finder.found(values))
+            keys = [told[place] for place in places[len(labels) :]]
+            named = zip(labels, places, strict=False)
+            values: dict[str, Sequence[Any]] = {name: told[place] for name, place in named}
+            values |= finder.found(values)
+            values |= {name: count(connection, self.scene, keys) for name, count in counted}
+            yield Block(keys[0], values)
 
     def _query(self, columns: Sequence[Column], piece: Piece) -> Select[Any]:
         """Chosen columns, then the position."""
@@ -136,6 +143,16 @@ class Reading:
         return select(*elements).select_from(source).where(*where)
 
 
+def _narrow(query: Select[Any]) -> tuple[Select[Any], Sequence[int]]:
+    """The query without what it says twice; where each of its columns stands now."""
+    kept: dict[int, Any] = {}
+    names = [id(getattr(column, "element", column)) for column in query.selected_columns]
+    for name, column in zip(names, query.selected_columns, strict=True):
+        kept.setdefault(name, column)
+    order = list(kept)
+    return query.with_only_columns(*kept.values()), [order.index(name) for name in names]
+
+
 class Finder:
     """Columns that are names in reference rows: by what they are looked up, and how."""
 
@@ -158,14 +175,20 @@ class Finder:
     def found(self, values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
         """The looked up columns of a block that has the keys."""
         told: dict[str, Sequence[Any]] = {}
+        none = dict[str, Any]()
+        keys = {
+            ref: list(zip(*(values[name] for name in names), strict=True))
+            for ref, names in self._names.items()
+        }
+        met = {
+            ref: [self._rows[ref].get(key, none) for key in found] for ref, found in keys.items()
+        }
         for column in self._columns:
             ref, field_name = column.found or ("", "")
-            rows, none = self._rows[ref], dict[str, Any]()
-            keys = list(zip(*(values[name] for name in self._names[ref]), strict=True))
-            names = [rows.get(key, none).get(field_name) for key in keys]
+            names = [row.get(field_name) for row in met[ref]]
             if column.raw:
-                names = [n if n is not None else key[1] for n, key in zip(names, keys, strict=True)]
-                names = [name or None for name in names]
+                pairs = zip(names, keys[ref], strict=True)
+                names = [(key[1] if name is None else name) or None for name, key in pairs]
             told[column.name] = names
         return told
 

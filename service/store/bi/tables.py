@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import and_, case, func, literal, null, or_, select
 
+from service.store.bi.counts import Count, count_violations, open_violations
 from service.store.bi.scene import Element, Kind, Scene, major
 from service.store.bulks import is_bulk
 from service.store.reads.violations import is_marked, last_said
@@ -37,6 +38,7 @@ class Column:
     shown: str = ""  # made when a row is shown: the value is a CRM id; nothing filters by it
     found: tuple[str, str] | None = None  # (reference, its field): a name that is looked up
     raw: bool = False  # what the reference does not know is shown as it is
+    counted: Count | None = None  # the same for many rows at a time, by the columns of the key
 
     def compared(self, scene: Scene) -> Element:
         """What filters and sorts look at."""
@@ -212,21 +214,6 @@ def plain(name: str, title: str, scope: str, when: str = "") -> Table:
     )  # fmt: skip
 
 
-def _open_violations(scene: Scene) -> Element:
-    at = scene.at
-    counted = (
-        select(func.count())
-        .select_from(_V)
-        .where(
-            _V.c.account_id == _D.c.account_id,
-            _V.c.timeline == literal("deal:").concat(_D.c.id),
-            _V.c.breach_at <= at,
-            or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > at),
-        )
-    )
-    return counted.correlate(_D).scalar_subquery()
-
-
 _DA = _D.c.account_id
 DEALS = Table(
     "deals", "deals as they are now", "crm:read",
@@ -258,7 +245,10 @@ DEALS = Table(
         _whole("open_tasks", "open tasks", _D.c.open_tasks),
         _moment("next_task_at", "deadline of the next task", _D.c.next_task_at),
         _moment("last_touch_at", "last touch", _D.c.last_touch_at),
-        Column("violations_open", "Int32", "open violations", _open_violations),
+        Column(
+            "violations_open", "Int32", "open violations", open_violations,
+            counted=count_violations,
+        ),
     ),
     base=lambda _: _D,
     key=lambda _: [_DA, _D.c.id],
