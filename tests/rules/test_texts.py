@@ -53,7 +53,7 @@ def test_a_breach_that_came_long_after_the_time_was_up_says_both() -> None:
     model = next(model for model in RULES if model.id == "deal-no-first-touch")
     test = next(test for test in model.tests if test.name == "reopened and never touched")
     config, (found,) = intervals(model, test)
-    row = violation_row(config.account_id, "deal:1", found)
+    row = violation_row(config, "deal:1", found)
     told = {lang: story(row, model, "", config, found.breach_at, lang)[1] for lang in ("ru", "en")}
     assert told == {
         "ru": "Отсчёт с 02.03.2026 12:00; допустимо 30 раб. мин, срок истёк 02.03.2026 12:30; "
