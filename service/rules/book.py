@@ -107,6 +107,11 @@ class Rule:
         return tuple(ATTRIBUTES[self.model.on][name] for name in self.model.since_names)
 
     @cached_property
+    def since_held(self) -> bool:
+        """Whether the clock starts no earlier than the condition became true."""
+        return self.model.since_held
+
+    @cached_property
     def told(self) -> tuple[Attribute, ...]:
         """Attributes whose values prove a violation."""
         critical = self.critical.attributes if self.critical else ()

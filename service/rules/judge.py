@@ -43,10 +43,13 @@ def judge(story: Story, windows: Sequence[Window]) -> tuple[list[Found], list[Fa
         first = subject.segments[0]
         alone = all(segment.seller == first.seller for segment in subject.segments)
         answers = [
-            program.run(subject.segments, config) if end > first.start else ()
+            program.run(subject.segments, config) if end > first.start else program.nothing
             for program, config, end in plan.programs
         ]
         for chain in plan.chains:
+            link = chain[0]
+            if len(chain) == 1 and not answers[link.program][link.place]:
+                continue  # most rules hold nowhere
             pieces: list[tuple[_Ruling, _Piece]] = []
             for link in chain:
                 if link.window.end <= first.start:
@@ -215,7 +218,7 @@ def _clocks(ruling: _Ruling) -> list[_Clock]:
         if begun.start >= end:
             break
         held = max(begun.start, ruling.link.floor)
-        if not rule.model.since_held:
+        if not rule.since_held:
             _add_clocks(ruling, None, held, range(first, last + 1), found)
         elif segments[last].end > held + rule.soonest:
             if rule.since or rule.for_varies or not ruling.one_seller:

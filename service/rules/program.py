@@ -31,6 +31,7 @@ class Program:
         self._rules = rules
         self._all = _compile(rules)
         self._single: list[_Function] = []
+        self.nothing: Sequence[int] = (0,) * len(rules)  # the answer where nobody is asked
 
     def run(self, segments: Sequence[Segment], config: Config) -> Sequence[int | ConditionFailed]:
         """For each rule the judged segments in which its condition is true, as bits.
