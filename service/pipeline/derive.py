@@ -11,7 +11,6 @@ import msgspec
 
 from service import __version__
 from service.domain.config import Config
-from service.domain.daytime import into
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
@@ -151,7 +150,9 @@ def first_touch_norm(
 
 def violation_row(config: Config, timeline: str, found: Found) -> Row:
     """A violation as the table wants it. The tick looks at it when its next instant comes."""
-    begun, ended, seller = found.breach_at, found.resolved_at, found.seller
+    calendar, ended = config.calendar(found.seller or None), found.resolved_at
+    begun_on, begun_at = calendar.daytime(found.breach_at)
+    ended_on, ended_at = (0, 0) if ended is None else calendar.daytime(ended)
     return {
         "id": found.violation_id(config.account_id),
         "timeline": timeline,
@@ -177,10 +178,10 @@ def violation_row(config: Config, timeline: str, found: Found) -> Row:
         "values": found.values,
         "muted": [list(piece) for piece in found.muted],
         "due_at": found.breach_at,
-        "breach_day": local_day(begun, config.timezone),
-        "breach_worked": into(config, seller, begun),
-        "resolved_day": 0 if ended is None else local_day(ended, config.timezone),
-        "resolved_worked": 0 if ended is None else into(config, seller, ended),
+        "breach_day": begun_on,
+        "breach_worked": begun_at,
+        "resolved_day": ended_on,
+        "resolved_worked": ended_at,
     }
 
 
