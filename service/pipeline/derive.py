@@ -17,7 +17,7 @@ from service.domain.mutes import Mutes
 from service.domain.period import local_day
 from service.domain.siblings import Sibling, sibling_of
 from service.domain.span import Span
-from service.domain.story import DealState, Story, TaskState
+from service.domain.story import DealState, LeadState, Story, TaskState
 from service.domain.violation import Found
 from service.kpi import contributions
 from service.kpi.contribution import Contribution
@@ -137,14 +137,18 @@ def _first_touch_rule(kind: str) -> str:
 
 
 def first_touch_norm(
-    windows: Sequence[Window], kind: str, at: Instant, pipeline: str, stage: str
+    windows: Sequence[Window], at: Instant, asked: DealState | LeadState
 ) -> Span | None:
     """In what time an inquiry of that instant had to be touched first; None = no rule says it."""
+    kinds: tuple[str, ...] = ("lead", "deal")
+    stage = ""
+    if isinstance(asked, DealState):
+        kinds, stage = ("deal",), asked.stage
     window = next((w for w in windows if w.start <= at < w.end), windows[0])
-    for name in ("lead", "deal") if kind == "lead" else ("deal",):
+    for name in kinds:
         for rule in window.judging.get(name, ()):
             if rule.id == _first_touch_rule(name):
-                return rule.span(pipeline, stage)
+                return rule.span_of(asked, asked.pipeline, stage)
     return None
 
 
