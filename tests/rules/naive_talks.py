@@ -131,7 +131,7 @@ def acts(past: Past) -> list[int]:
         if task.created_at is not None and past.is_human(task.created_by):
             found.append(task.created_at)
         changes += [turn for turn in task.turns() if not turn.value]
-        changes += [move for move in task.dues()[1:] if not task.is_taken_back(move)]
+        changes += [move for _, move in task.moves()]
     return found + [c.at for c in changes if past.is_human(c.author)]
 
 

@@ -119,13 +119,20 @@ class Task:
         known = last_before(self.dues(), at)
         return known if known is not None and known.value is not None else None
 
+    def moves(self) -> list[tuple[Change, Change]]:
+        """(before, after) of one deadline put for another; what was at once taken back is out."""
+        lasting = {change.at for change in settled(self.dues())}
+        return [
+            (before, move)
+            for before, move in zip(self.dues(), self.dues()[1:], strict=False)
+            if before.value is not None and move.value is not None and move.at in lasting
+        ]
+
     def postponed(self, at: int) -> list[int]:
         """Moves to later by people, with less than 8 working hours left; no corrections."""
         found: list[int] = []
-        for before, move in zip(self.dues(), self.dues()[1:], strict=False):
-            if before.value is None or move.value is None or move.value <= before.value:
-                continue
-            if move.at > at or self.is_taken_back(move):
+        for before, move in self.moves():
+            if move.value <= before.value or move.at > at:
                 continue
             if move.author is not None and not self.past.is_human(move.author):
                 continue
@@ -135,9 +142,6 @@ class Task:
             if seconds_left(work, move.at, before.value) < 8 * HOUR:
                 found.append(move.at)
         return found
-
-    def is_taken_back(self, move: Change) -> bool:
-        return move.at not in {change.at for change in settled(self.dues())}
 
 
 @lru_cache(maxsize=5000)
@@ -177,6 +181,9 @@ def traces(past: Past) -> list[Trace]:
         if task.created_at is not None and says(task.text(task.start), task.kind_name(1 << 40)):
             found.append(Trace(task.created_at, task.created_by or "", says=True, task=task.id))
         found += [Trace(at, who, says(text)) for at, who, text in task.results()]
+    for at, way, who in past.messages():
+        if way == "out" and past.is_human(who):
+            found.append(Trace(at, who, says=True))
     return sorted(found)
 
 

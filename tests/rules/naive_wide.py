@@ -153,7 +153,7 @@ versions = st.one_of(
 Told = tuple[int, bool, bool, tuple[Kind, str, dict[str, Any]]]
 happened = st.lists(
     st.tuples(gaps, st.booleans(), st.sampled_from([False] * 5 + [True]), versions),
-    min_size=2, max_size=18,
+    min_size=6, max_size=24,
 )  # fmt: skip
 
 
