@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.domain.test_calendar_naive import Work
 from tests.rules.naive_past import Change, Past, last_before, last_of, settled
 from tests.rules.naive_tasks import Task, tasks_of
 
@@ -339,12 +340,15 @@ def handovers(past: Past, at: int) -> int:
 
 def absence(past: Past, at: int) -> tuple[int, int] | None:
     work = past.plain.work.get(responsible(past, at))
-    for first, last in work.absences if work else ():
-        start = midnight(past, date.fromisoformat(first))
-        end = midnight(past, date.fromisoformat(last) + timedelta(days=1))
-        if start <= at < end:
-            return start, end
-    return None
+    bounds = edges(past, work) if work else []
+    pieces = zip(bounds[::2], bounds[1::2], strict=True)
+    return next(((start, end) for start, end in pieces if start <= at < end), None)
+
+
+def edges(past: Past, work: Work) -> list[int]:
+    """When somebody goes away and is back, in turns."""
+    days = [(date.fromisoformat(a), date.fromisoformat(b)) for a, b in work.absences]
+    return [midnight(past, on) for a, b in days for on in (a, b + timedelta(days=1))]
 
 
 def due_in_absence(past: Past, at: int) -> int | None:

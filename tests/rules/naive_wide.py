@@ -6,9 +6,9 @@ done and undone, versions of one instant.
 """
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any, NamedTuple
 
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from service.domain.config import Config
@@ -16,6 +16,7 @@ from service.domain.directory import CustomField, Directory, Stage, StageKind, T
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.named import parse_document
 from service.domain.resolving import resolve
+from tests.rules import naive_draws as draws
 from tests.rules.naive_world import FIRST, STAGES, directory
 
 DAY = 86_400
@@ -52,109 +53,165 @@ def wide_config(start: int, *, mapped: bool) -> Config:
     return resolve("t", "amocrm", wide_directory(start), document)
 
 
-people = st.sampled_from(["7", "9", "0", "7", "9", "55", None])
-texts = st.sampled_from(["ок", "перезвонить", "Отправить смету клиенту", "отправить  смету клиенту",
+people = draws.sampled_from(["7", "9", "0", "7", "9", "55", None])
+texts = draws.sampled_from(["ок", "перезвонить", "Отправить смету клиенту", "отправить  смету клиенту",
                          "клиент просит скидку", "Согласовать замер окна"])  # fmt: skip
-stages = st.sampled_from(["in", "open", "open", "offer", "offer", "contract", "contract",
+stages = draws.sampled_from(["in", "open", "open", "offer", "offer", "contract", "contract",
                           "won", "lost"])  # fmt: skip
-filled = st.dictionaries(
-    st.sampled_from(["f1", "f2", "f3", "f4", "f5"]),
-    st.sampled_from(["100", "900", "2026-04-10", "2026-05-20", "Спам", "---", "хз", "77"]),
-    max_size=4,
+filled = draws.dictionaries(
+    draws.sampled_from(["f1", "f2", "f3", "f4", "f5"]),
+    draws.sampled_from(["100", "900", "2026-04-10", "2026-05-20", "Спам", "---", "хз", "77"]),
+    0,
+    4,
 )
-single = st.dictionaries(
-    st.sampled_from(["f1", "f2", "f3", "f4", "f5"]),
-    st.sampled_from(["", "100", "700", "2026-04-12", "2026-07-01", "Спам", "77"]),
-    min_size=1, max_size=2,
+single = draws.dictionaries(
+    draws.sampled_from(["f1", "f2", "f3", "f4", "f5"]),
+    draws.sampled_from(["", "100", "700", "2026-04-12", "2026-07-01", "Спам", "77"]),
+    1, 2,
 )  # fmt: skip
 
 
 def some(**one: Any) -> Any:
     """A version that tells some of these."""
-    return st.fixed_dictionaries({}, optional=one | {"author": people})
+    return draws.fixed_dictionaries({}, optional=one | {"author": people})
 
 
 def told(**all_of_them: Any) -> Any:
-    return st.fixed_dictionaries({**all_of_them, "author": people})
+    return draws.fixed_dictionaries({**all_of_them, "author": people})
 
 
-deal_told = st.one_of(
-    told(stage=stages), told(stage=stages), told(stage=stages, loss_reason=st.just("1")),
-    told(stage=stages, amount=st.sampled_from([0, 90, 50_000, 90_000])),
-    told(amount=st.sampled_from([0, 90, 50_000, 90_000])),
-    told(responsible=st.sampled_from(["7", "9", "", None])),
-    told(responsible=st.sampled_from(["7", "9"])),
-    some(loss_reason=st.sampled_from([None, "1", "2"]), source=st.sampled_from([None, "", "сайт"]),
-         name=st.sampled_from(["Сделка #17", "Новая сделка", "Окна Иванова", "8 (912) 345-67-89"]),
-         currency=st.just("EUR"), company=st.sampled_from([None, "co1"]),
-         contacts=st.sampled_from([[], ["5"]]), tags=st.sampled_from([[], ["vip"], ["тест"]]),
-         expected_close_on=st.sampled_from([None, "2026-04-10", "2026-04-15", "2026-05-02"])),
-    told(expected_close_on=st.sampled_from([None, "2026-04-10", "2026-04-18", "2026-05-02"])),
-    told(pipeline=st.sampled_from(["1", "2"]), stage=stages),
+close_dates = draws.sampled_from([None, "2026-04-10", "2026-04-18", "2026-05-02", "2026-06-02"])
+deal_told = draws.one_of(
+    told(stage=stages), told(stage=stages), told(stage=stages, loss_reason=draws.just("1")),
+    told(stage=stages, amount=draws.sampled_from([0, 90, 50_000, 90_000])),
+    told(amount=draws.sampled_from([0, 90, 50_000, 90_000])),
+    told(responsible=draws.sampled_from(["7", "9", "", None])),
+    told(responsible=draws.sampled_from(["7", "9"])),
+    some(loss_reason=draws.sampled_from([None, "1", "2"]), source=draws.sampled_from([None, "", "сайт"]),
+         name=draws.sampled_from(["Сделка #17", "Новая сделка", "Окна Иванова", "8 (912) 345-67-89"]),
+         currency=draws.just("EUR"), company=draws.sampled_from([None, "co1"]),
+         contacts=draws.sampled_from([[], ["5"]]), tags=draws.sampled_from([[], ["vip"], ["тест"]]),
+         expected_close_on=draws.sampled_from([None, "2026-04-10", "2026-04-15", "2026-05-02"])),
+    told(expected_close_on=draws.sampled_from([None, "2026-04-10", "2026-04-18", "2026-05-02"])),
+    told(pipeline=draws.sampled_from(["1", "2"]), stage=stages),
     told(fields=filled), told(fields_changed=single),
-    st.sampled_from([{"deleted": True}, {"restored": True, "deleted": False}]),
+    draws.sampled_from([{"deleted": True}, {"restored": True, "deleted": False}]),
 )  # fmt: skip
-dues = st.sampled_from([None, -3600, 1800, 4 * 3600, DAY, 3 * DAY])
-task_told = st.one_of(
-    told(due_at=dues), told(due_at=dues), told(is_open=st.booleans()),
-    told(is_open=st.just(False), result=texts), told(is_open=st.booleans(), result=texts),
-    some(text=texts, task_kind=st.sampled_from(["1", "2"]), is_all_day=st.booleans(),
-         responsible=st.sampled_from(["7", "9", ""]), is_deferred=st.booleans(),
-         result=st.sampled_from(["", "клиент просит скидку"])),
-    st.sampled_from([{"deleted": True}, {"deleted": False}]),
+dues = draws.sampled_from(
+    [None, -DAY, 600, 4 * 3600, 4 * 3600, 3 * DAY, 3 * DAY, 9 * DAY]
+)  # from the start on
+task_told = draws.one_of(
+    told(due_at=dues), told(due_at=dues), told(is_open=draws.booleans()),
+    told(is_open=draws.just(False), result=texts), told(is_open=draws.booleans(), result=texts),
+    some(text=texts, task_kind=draws.sampled_from(["1", "2"]), is_all_day=draws.booleans(),
+         responsible=draws.sampled_from(["7", "9", ""]), is_deferred=draws.booleans(),
+         result=draws.sampled_from(["", "клиент просит скидку"])),
+    draws.sampled_from([{"deleted": True}, {"deleted": False}]),
 )  # fmt: skip
-first_task = st.fixed_dictionaries(
-    {"text": texts, "responsible": st.sampled_from(["7", "9"])},
+first_task = draws.fixed_dictionaries(
+    {"text": texts, "responsible": draws.sampled_from(["7", "9"])},
     optional={
-        "created_by": st.sampled_from(["7", "9", "0"]), "due_at": dues, "is_open": st.booleans(),
-        "task_kind": st.sampled_from(["1", "2"]), "created_at": st.sampled_from([0, 0, -40, -4000]),
+        "created_by": draws.sampled_from(["7", "9", "0"]), "due_at": dues, "is_open": draws.booleans(),
+        "task_kind": draws.sampled_from(["1", "2"]), "created_at": draws.sampled_from([0, 0, -40, -4000]),
         "result": texts, "author": people,
     },
 )  # fmt: skip
-call_told = st.fixed_dictionaries({
-    "direction": st.sampled_from(["in", "out"]), "answered": st.booleans(), "author": people,
-    "seconds": st.sampled_from([0, 9, 10, 600]), "started_at": st.sampled_from([0, -700, -3500]),
-    "uniq": st.sampled_from([None, None, "u"]),
+call_told = draws.fixed_dictionaries({
+    "direction": draws.sampled_from(["in", "out"]), "answered": draws.booleans(), "author": people,
+    "seconds": draws.sampled_from([0, 9, 10, 600]), "started_at": draws.sampled_from([0, -700, -3500]),
+    "uniq": draws.sampled_from([None, None, "u"]),
 })  # fmt: skip
-note_told = st.fixed_dictionaries(
-    {"text": texts, "author": people, "created_at": st.sampled_from([0, -650])}
+note_told = draws.fixed_dictionaries(
+    {"text": texts, "author": people, "created_at": draws.sampled_from([0, -650])}
 )
-message_told = st.fixed_dictionaries({
-    "direction": st.sampled_from(["in", "in", "out", "closed"]), "author": people,
-    "created_at": st.sampled_from([0, -30]),
+message_told = draws.fixed_dictionaries({
+    "direction": draws.sampled_from(["in", "in", "out", "closed"]), "author": people,
+    "created_at": draws.sampled_from([0, -30]),
 })  # fmt: skip
-lead_told = st.fixed_dictionaries(
-    {"state": st.sampled_from(["new", "in_work", "accepted", "declined", "processed"])},
+lead_told = draws.fixed_dictionaries(
+    {"state": draws.sampled_from(["new", "in_work", "accepted", "declined", "processed"])},
     optional={
-        "category": st.just("form"), "source": st.sampled_from([None, "сайт"]), "author": people,
-        "responsible": st.sampled_from([None, "7"]), "closed_at": st.sampled_from([None, 0]),
-        "decline_reason": st.sampled_from(["1", "2"]), "deleted": st.just(True),
+        "category": draws.just("form"),
+        "source": draws.sampled_from([None, "сайт"]),
+        "author": people,
+        "responsible": draws.sampled_from([None, "7"]),
+        "closed_at": draws.sampled_from([None, 0]),
+        "decline_reason": draws.sampled_from(["1", "2"]),
+        "deleted": draws.just(True),
     },
 )
-person_told = some(has_phone=st.booleans(), has_email=st.booleans())
+person_told = some(has_phone=draws.booleans(), has_email=draws.booleans())
 
-GAPS = (1, 2, 61, 299, 599, 600, 601, 1799, 1801, 3599, 3601, 9000, 40_000, DAY - 7, 9 * DAY)
-gaps = st.sampled_from(GAPS)
-versions = st.one_of(
-    *[st.tuples(st.just(Kind.DEAL), st.just("1"), deal_told)] * 5,
-    *[st.tuples(st.just(Kind.TASK), st.sampled_from(["t1", "t2"]), task_told)] * 4,
-    st.tuples(st.just(Kind.CALL), st.sampled_from(["c1", "c2", "c3", "c4"]), call_told),
-    st.tuples(st.just(Kind.CALL), st.sampled_from(["c1", "c2", "c3", "c4"]), call_told),
-    st.tuples(st.just(Kind.NOTE), st.sampled_from(["n1", "n2"]), note_told),
-    st.tuples(st.just(Kind.MESSAGE), st.sampled_from(["m1", "m2", "m3"]), message_told),
-    st.tuples(st.just(Kind.MESSAGE), st.sampled_from(["m1", "m2", "m3"]), message_told),
-    st.tuples(
-        st.sampled_from([Kind.CALL, Kind.NOTE, Kind.MESSAGE]),
-        st.sampled_from(["c1", "n1", "m1"]),
-        st.just({"deleted": True}),
-    ),
-    st.tuples(st.just(Kind.CONTACT), st.sampled_from(["5", "6"]), person_told),
+SHORT_GAPS, LONG_GAPS = (1, 2, 61, 299), (599, 600, 601, 1799, 1801, 3599, 3601, 9000, 40_000)
+gaps = draws.sampled_from([*SHORT_GAPS * 3, *LONG_GAPS, DAY - 7, 9 * DAY])
+ONE_TEXT = "Согласовать замер окна"
+twin = draws.fixed_dictionaries(
+    {
+        "author": draws.sampled_from(["7", "7", "0"]),
+        "text": draws.sampled_from(
+            [ONE_TEXT, ONE_TEXT, ONE_TEXT.lower(), "согласовать  замер окна"]
+        ),
+        "due_at": draws.sampled_from([3600, 3600, 4 * 3600, 2 * DAY]),
+    },
+    optional={
+        "is_open": draws.sampled_from([True, True, False]),
+        "responsible": draws.sampled_from(["7", "7", "9"]),
+        "deleted": draws.sampled_from([False, False, False, True]),
+    },
 )
-Told = tuple[int, bool, bool, tuple[Kind, str, dict[str, Any]]]
-happened = st.lists(
-    st.tuples(gaps, st.booleans(), st.sampled_from([False] * 5 + [True]), versions),
-    min_size=6, max_size=24,
+dragged = draws.fixed_dictionaries(
+    {"author": draws.just("7"), "due_at": draws.sampled_from([3600, 7200, 4 * 3600])}
+)
+moved_back = draws.fixed_dictionaries(
+    {
+        "author": draws.sampled_from(["7", "7", None]),
+        "stage": draws.sampled_from(["offer", "contract"]),
+    },
+    optional={"amount": draws.sampled_from([50_000, 90_000]), "responsible": people},
+)
+
+
+def about(kind: Kind, subjects: str, bodies: Any) -> Any:
+    return draws.tuples(draws.just(kind), draws.sampled_from(subjects.split()), bodies)
+
+
+of_deal = about(Kind.DEAL, "1", deal_told)
+of_tasks = about(Kind.TASK, "t1 t2", task_told)
+said = draws.one_of(
+    about(Kind.CALL, "c1 c2 c3 c4", call_told),
+    about(Kind.CALL, "c1 c2 c3 c4", call_told),
+    about(Kind.NOTE, "n1 n2", note_told),
+    about(Kind.MESSAGE, "m1 m2 m3", message_told),
+    about(Kind.MESSAGE, "m1 m2 m3", message_told),
+    about(Kind.MESSAGE, "m1 m2 m3", draws.sampled_from([{"deleted": True}, {"author": "7"}])),
+    about(Kind.CALL, "c1 c2", draws.just({"deleted": True})),
+    about(Kind.NOTE, "n1 n2", draws.just({"deleted": True})),
+    about(Kind.CONTACT, "5 6", person_told),
+)
+everything = draws.one_of(of_deal, of_deal, of_tasks, of_tasks, said)
+THEMES = (  # of everything a little, or much of one thing
+    everything, everything,
+    draws.one_of(said, said, said, of_tasks),
+    draws.one_of(
+        about(Kind.DEAL, "1", told(expected_close_on=close_dates)),
+        about(Kind.DEAL, "1", told(fields_changed=single)), of_deal,
+    ),
+    draws.one_of(of_deal, about(Kind.DEAL, "1", moved_back), about(Kind.DEAL, "1", moved_back)),
+    draws.one_of(about(Kind.TASK, "t1 t2 t3", twin), about(Kind.TASK, "t1", twin)),
+    draws.one_of(about(Kind.TASK, "t1", dragged), said, of_tasks),
+    draws.one_of(of_tasks, said),
 )  # fmt: skip
+Told = tuple[int, bool, bool, tuple[Kind, str, dict[str, Any]]]
+
+
+def happened(random: Random) -> list[Told]:
+    """What happened, with the gaps before it."""
+    theme = random.choice(THEMES)
+    again = draws.sampled_from([False] * 5 + [True])
+    told: list[Told] = draws.lists(draws.tuples(gaps, draws.booleans(), again, theme), 4, 26)(
+        random
+    )
+    return told
 
 
 class Case(NamedTuple):
@@ -164,74 +221,82 @@ class Case(NamedTuple):
     lent: list[Fact]
 
 
-@st.composite
-def cases(draw: Any, start: int) -> Case:
+def case_of(seed: int, start: int) -> Case:
     """A deal that is told of at `start`, some days before and after it."""
-    born = start - draw(st.sampled_from([0, 0, 1200, 3 * DAY]))
+    random = Random(seed)
+
+    def draw(drawn: draws.Draw) -> Any:
+        return drawn(random)
+
+    born = start - draw(draws.sampled_from([0, 0, 1200, 3 * DAY]))
     first = {"pipeline": "1", "stage": draw(stages), "name": "Окна", "created_at": born}
-    first |= draw(st.fixed_dictionaries({}, optional={
-        "created_by": people, "responsible": st.sampled_from(["7", "9"]), "fields": filled,
-        "amount": st.just(70_000), "inquired_at": st.just(born - 2 * DAY), "author": people,
-        "accepted_at": st.just(born + 100),
+    first |= draw(draws.fixed_dictionaries({}, optional={
+        "created_by": people, "responsible": draws.sampled_from(["7", "9"]), "fields": filled,
+        "amount": draws.just(70_000), "inquired_at": draws.just(born - 2 * DAY), "author": people,
+        "accepted_at": draws.just(born + 100),
     }))  # fmt: skip
     own, lent = [Fact(Kind.DEAL, "1", start, first)], []
     seen: set[str] = set()
-    said: set[int] = set()
-    at = start - draw(st.sampled_from([1, 7, DAY + 9, 3 * DAY]))
+    taken: set[int] = set()
+    at = start - draw(draws.sampled_from([1, 7, DAY + 9, 3 * DAY]))
     for gap, is_lent, again, (kind, subject, drawn) in draw(happened):
         at += gap
         body = dict(drawn)
         when = max(at, start) if kind is Kind.DEAL else at
         if kind is Kind.TASK and subject not in seen:
-            body = draw(first_task)
+            body = draw(first_task) | body
             seen.add(subject)
         for name in ("due_at", "created_at", "started_at"):
             if body.get(name) is not None:
-                body[name] += when
-        _apart(body, said)
+                body[name] += start if name == "due_at" else when
+        _apart(body, taken)
         away = is_lent if kind in {Kind.CALL, Kind.NOTE, Kind.MESSAGE} else kind is Kind.CONTACT
         rank = Rank.FETCHED if again else Rank.HOOK
         found = Fact(kind, f"{subject}{'x' * away}", when, _of(kind, body), rank)
         (lent if away else own).append(found)
-        if again and kind is Kind.DEAL:  # another version of the same instant
-            own.append(Fact(kind, subject, when, draw(deal_told), Rank.HISTORY))
-    if draw(st.booleans()):
-        inquiry = {"created_at": born - draw(st.sampled_from([60, 2 * DAY]))}
+        if again and kind is Kind.DEAL and when > start:  # another version of the same instant
+            own.append(Fact(kind, subject, when, draw(moved_back), Rank.HISTORY))
+    if draw(draws.booleans()):
+        inquiry = {"created_at": born - draw(draws.sampled_from([60, 2 * DAY]))}
         lent.append(Fact(Kind.LEAD, "a", inquiry["created_at"], inquiry))
     return Case(own, lent)
 
 
-def _apart(body: dict[str, Any], said: set[int]) -> None:
+def _apart(body: dict[str, Any], taken: set[int]) -> None:
     """What is said at one instant has no order: everything that is said has its own."""
     for name in ("started_at", "created_at"):
         if name in body:
-            while body[name] in said:
+            while body[name] in taken:
                 body[name] -= 1
-            said.add(body[name])
+            taken.add(body[name])
 
 
 def _of(kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
     return body if kind in {Kind.DEAL, Kind.CONTACT} else {"deal": "1"} | body
 
 
-@st.composite
-def inquiries(draw: Any, start: int) -> list[Fact]:
+def inquiry_of(seed: int, start: int) -> list[Fact]:
     """An inquiry with the calls and messages made for it."""
-    first = {"created_at": start - draw(st.sampled_from([0, 500]))}
+    random = Random(seed)
+
+    def draw(drawn: draws.Draw) -> Any:
+        return drawn(random)
+
+    first = {"created_at": start - draw(draws.sampled_from([0, 500]))}
     at, found = start, [Fact(Kind.LEAD, "a", start, first | draw(lead_told))]
-    said: set[int] = set()
-    spoken: list[tuple[Kind, Any]] = [
+    taken: set[int] = set()
+    spoken: list[tuple[Kind, draws.Draw]] = [
         (Kind.LEAD, lead_told), (Kind.LEAD, lead_told),
         (Kind.CALL, call_told), (Kind.MESSAGE, message_told),
     ]  # fmt: skip
-    for number in range(draw(st.integers(0, 8))):
+    for number in range(draw(draws.integers(0, 8))):
         at += draw(gaps)
-        kind, bodies = draw(st.sampled_from(spoken))
+        kind, bodies = draw(draws.sampled_from(spoken))
         body = dict(draw(bodies))
         for name in ("started_at", "created_at", "closed_at"):
             if body.get(name) is not None:
                 body[name] += at
-        _apart(body, said)
+        _apart(body, taken)
         found.append(Fact(kind, "a" if kind is Kind.LEAD else f"s{number}", at, body))
     return found
 
