@@ -169,7 +169,7 @@ def _note(note_id: str, at: Instant, author: str, text: str) -> NoteSeen:
 
 
 def _results(states: Sequence[TaskState]) -> list[Trace]:
-    """When a task was done with a result, or got another one after; by the author or responsible."""
+    """When a task was done with a result, or got another; by its author or the responsible."""
     found: list[Trace] = []
     before: tuple[Instant | None, str | None] | None = None
     for state in states:

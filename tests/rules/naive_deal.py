@@ -4,6 +4,7 @@ import re
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -76,7 +77,8 @@ def last_move(past: Past, at: int) -> str:
 
 def skipped(past: Past, at: int) -> tuple[str, ...]:
     """Mandatory stages between where it came into the pipeline and where it stands."""
-    here, visited = pipeline(past, at), []
+    here = pipeline(past, at)
+    visited: list[str] = []
     for change in reversed(before(past, at)):
         if change.value[0] != here:
             break
@@ -95,7 +97,7 @@ def reopenings(past: Past, at: int) -> list[int]:
     seen = before(past, at)
     return [
         new.at
-        for old, new in zip(seen, seen[1:], strict=False)
+        for old, new in pairwise(seen)
         if kind_of(past, old.value) in FINAL and kind_of(past, new.value) not in FINAL
     ]
 
@@ -311,7 +313,7 @@ def pushes(past: Past, at: int) -> int:
     return sum(
         bool(old and new)
         and ((new.year, new.month) > (old.year, old.month) or (new - old).days > 7)
-        for old, new in zip(seen, seen[1:], strict=False)
+        for old, new in pairwise(seen)
     )
 
 

@@ -214,7 +214,8 @@ class Past:
     @cached_property
     def created_at(self) -> int | None:
         """As the newest version says."""
-        return last_of(self.deal, "created_at")
+        found: int | None = last_of(self.deal, "created_at")
+        return found
 
     @cached_property
     def start(self) -> int:
@@ -252,7 +253,8 @@ class Past:
             return 0
         asked = [last_of(self.deal, "inquired_at")]
         asked += [last_of([f for f in self.lent if f.kind is Kind.LEAD], "created_at")]
-        return min([self.start, *(at for at in asked if at is not None)]) - 86_400
+        told: list[int] = [at for at in asked if at is not None]
+        return min([self.start, *told]) - 86_400
 
     @lru_cache  # noqa: B019
     def calls(self, *, lent: bool = True) -> list[dict[str, Any]]:

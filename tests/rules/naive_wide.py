@@ -22,21 +22,31 @@ from tests.rules.naive_world import FIRST, STAGES, directory
 DAY = 86_400
 ALL_STAGES = (Stage(id="in", name="Неразобранное", sort=0, kind=StageKind.INCOMING), *STAGES)
 OWN_LINE: dict[str, Any] = {
-    "required": {"Новая": ["source", "ИНН"], "КП": ["budget", "contact"],
-                 "Договор": ["phone", "company"]},
-    "commented": ["КП"], "mandatory": ["КП", "Договор"],
-}  # fmt: skip
+    "required": {
+        "Новая": ["source", "ИНН"],
+        "КП": ["budget", "contact"],
+        "Договор": ["phone", "company"],
+    },
+    "commented": ["КП"],
+    "mandatory": ["КП", "Договор"],
+}
 PLAIN = FIRST | {
     "pipelines": {"exclude": ["Доставка"], "Продажи": OWN_LINE},
-    "hot_tags": ["VIP"], "test_tags": ["Тест"],
-}  # fmt: skip
+    "hot_tags": ["VIP"],
+    "test_tags": ["Тест"],
+}
 MAPPED = FIRST | {
     "fields": {
-        "source": "Канал", "budget": "Бюджет", "loss_reason": "Причина", "close_date": "Срок",
+        "source": "Канал",
+        "budget": "Бюджет",
+        "loss_reason": "Причина",
+        "close_date": "Срок",
     },
     "pipelines": {"Продажи": OWN_LINE | {"late_from": "КП", "hot_amount": 500}},
-    "spam_reasons": ["Спам"], "junk": ["хз"], "stop_texts": ["Отправить смету клиенту"],
-}  # fmt: skip
+    "spam_reasons": ["Спам"],
+    "junk": ["хз"],
+    "stop_texts": ["Отправить смету клиенту"],
+}
 
 
 def wide_directory(start: int) -> Directory:
@@ -54,10 +64,19 @@ def wide_config(start: int, *, mapped: bool) -> Config:
 
 
 people = draws.sampled_from(["7", "9", "0", "7", "9", "55", None])
-texts = draws.sampled_from(["ок", "перезвонить", "Отправить смету клиенту", "отправить  смету клиенту",
-                         "клиент просит скидку", "Согласовать замер окна"])  # fmt: skip
-stages = draws.sampled_from(["in", "open", "open", "offer", "offer", "contract", "contract",
-                          "won", "lost"])  # fmt: skip
+texts = draws.sampled_from(
+    [
+        "ок",
+        "перезвонить",
+        "Отправить смету клиенту",
+        "отправить  смету клиенту",
+        "клиент просит скидку",
+        "Согласовать замер окна",
+    ]
+)
+stages = draws.sampled_from(
+    ["in", "open", "open", "offer", "offer", "contract", "contract", "won", "lost"]
+)
 filled = draws.dictionaries(
     draws.sampled_from(["f1", "f2", "f3", "f4", "f5"]),
     draws.sampled_from(["100", "900", "2026-04-10", "2026-05-20", "Спам", "---", "хз", "77"]),
@@ -67,8 +86,9 @@ filled = draws.dictionaries(
 single = draws.dictionaries(
     draws.sampled_from(["f1", "f2", "f3", "f4", "f5"]),
     draws.sampled_from(["", "100", "700", "2026-04-12", "2026-07-01", "Спам", "77"]),
-    1, 2,
-)  # fmt: skip
+    1,
+    2,
+)
 
 
 def some(**one: Any) -> Any:
@@ -82,52 +102,82 @@ def told(**all_of_them: Any) -> Any:
 
 close_dates = draws.sampled_from([None, "2026-04-10", "2026-04-18", "2026-05-02", "2026-06-02"])
 deal_told = draws.one_of(
-    told(stage=stages), told(stage=stages), told(stage=stages, loss_reason=draws.just("1")),
+    told(stage=stages),
+    told(stage=stages),
+    told(stage=stages, loss_reason=draws.just("1")),
     told(stage=stages, amount=draws.sampled_from([0, 90, 50_000, 90_000])),
     told(amount=draws.sampled_from([0, 90, 50_000, 90_000])),
     told(responsible=draws.sampled_from(["7", "9", "", None])),
     told(responsible=draws.sampled_from(["7", "9"])),
-    some(loss_reason=draws.sampled_from([None, "1", "2"]), source=draws.sampled_from([None, "", "сайт"]),
-         name=draws.sampled_from(["Сделка #17", "Новая сделка", "Окна Иванова", "8 (912) 345-67-89"]),
-         currency=draws.just("EUR"), company=draws.sampled_from([None, "co1"]),
-         contacts=draws.sampled_from([[], ["5"]]), tags=draws.sampled_from([[], ["vip"], ["тест"]]),
-         expected_close_on=draws.sampled_from([None, "2026-04-10", "2026-04-15", "2026-05-02"])),
+    some(
+        loss_reason=draws.sampled_from([None, "1", "2"]),
+        source=draws.sampled_from([None, "", "сайт"]),
+        name=draws.sampled_from(
+            ["Сделка #17", "Новая сделка", "Окна Иванова", "8 (912) 345-67-89"]
+        ),
+        currency=draws.just("EUR"),
+        company=draws.sampled_from([None, "co1"]),
+        contacts=draws.sampled_from([[], ["5"]]),
+        tags=draws.sampled_from([[], ["vip"], ["тест"]]),
+        expected_close_on=draws.sampled_from([None, "2026-04-10", "2026-04-15", "2026-05-02"]),
+    ),
     told(expected_close_on=draws.sampled_from([None, "2026-04-10", "2026-04-18", "2026-05-02"])),
     told(pipeline=draws.sampled_from(["1", "2"]), stage=stages),
-    told(fields=filled), told(fields_changed=single),
+    told(fields=filled),
+    told(fields_changed=single),
     draws.sampled_from([{"deleted": True}, {"restored": True, "deleted": False}]),
-)  # fmt: skip
+)
 dues = draws.sampled_from(
     [None, -DAY, 600, 4 * 3600, 4 * 3600, 3 * DAY, 3 * DAY, 9 * DAY]
 )  # from the start on
 task_told = draws.one_of(
-    told(due_at=dues), told(due_at=dues), told(is_open=draws.booleans()),
-    told(is_open=draws.just(False), result=texts), told(is_open=draws.booleans(), result=texts),
-    some(text=texts, task_kind=draws.sampled_from(["1", "2"]), is_all_day=draws.booleans(),
-         responsible=draws.sampled_from(["7", "9", ""]), is_deferred=draws.booleans(),
-         result=draws.sampled_from(["", "клиент просит скидку"])),
+    told(due_at=dues),
+    told(due_at=dues),
+    told(is_open=draws.booleans()),
+    told(is_open=draws.just(False), result=texts),
+    told(is_open=draws.booleans(), result=texts),
+    some(
+        text=texts,
+        task_kind=draws.sampled_from(["1", "2"]),
+        is_all_day=draws.booleans(),
+        responsible=draws.sampled_from(["7", "9", ""]),
+        is_deferred=draws.booleans(),
+        result=draws.sampled_from(["", "клиент просит скидку"]),
+    ),
     draws.sampled_from([{"deleted": True}, {"deleted": False}]),
-)  # fmt: skip
+)
 first_task = draws.fixed_dictionaries(
     {"text": texts, "responsible": draws.sampled_from(["7", "9"])},
     optional={
-        "created_by": draws.sampled_from(["7", "9", "0"]), "due_at": dues, "is_open": draws.booleans(),
-        "task_kind": draws.sampled_from(["1", "2"]), "created_at": draws.sampled_from([0, 0, -40, -4000]),
-        "result": texts, "author": people,
+        "created_by": draws.sampled_from(["7", "9", "0"]),
+        "due_at": dues,
+        "is_open": draws.booleans(),
+        "task_kind": draws.sampled_from(["1", "2"]),
+        "created_at": draws.sampled_from([0, 0, -40, -4000]),
+        "result": texts,
+        "author": people,
     },
-)  # fmt: skip
-call_told = draws.fixed_dictionaries({
-    "direction": draws.sampled_from(["in", "out"]), "answered": draws.booleans(), "author": people,
-    "seconds": draws.sampled_from([0, 9, 10, 600]), "started_at": draws.sampled_from([0, -700, -3500]),
-    "uniq": draws.sampled_from([None, None, "u"]),
-})  # fmt: skip
+)
+call_told = draws.fixed_dictionaries(
+    {
+        "direction": draws.sampled_from(["in", "out"]),
+        "answered": draws.booleans(),
+        "author": people,
+        "seconds": draws.sampled_from([0, 9, 10, 600]),
+        "started_at": draws.sampled_from([0, -700, -3500]),
+        "uniq": draws.sampled_from([None, None, "u"]),
+    }
+)
 note_told = draws.fixed_dictionaries(
     {"text": texts, "author": people, "created_at": draws.sampled_from([0, -650])}
 )
-message_told = draws.fixed_dictionaries({
-    "direction": draws.sampled_from(["in", "in", "out", "closed"]), "author": people,
-    "created_at": draws.sampled_from([0, -30]),
-})  # fmt: skip
+message_told = draws.fixed_dictionaries(
+    {
+        "direction": draws.sampled_from(["in", "in", "out", "closed"]),
+        "author": people,
+        "created_at": draws.sampled_from([0, -30]),
+    }
+)
 lead_told = draws.fixed_dictionaries(
     {"state": draws.sampled_from(["new", "in_work", "accepted", "declined", "processed"])},
     optional={
@@ -190,17 +240,19 @@ said = draws.one_of(
 )
 everything = draws.one_of(of_deal, of_deal, of_tasks, of_tasks, said)
 THEMES = (  # of everything a little, or much of one thing
-    everything, everything,
+    everything,
+    everything,
     draws.one_of(said, said, said, of_tasks),
     draws.one_of(
         about(Kind.DEAL, "1", told(expected_close_on=close_dates)),
-        about(Kind.DEAL, "1", told(fields_changed=single)), of_deal,
+        about(Kind.DEAL, "1", told(fields_changed=single)),
+        of_deal,
     ),
     draws.one_of(of_deal, about(Kind.DEAL, "1", moved_back), about(Kind.DEAL, "1", moved_back)),
     draws.one_of(about(Kind.TASK, "t1 t2 t3", twin), about(Kind.TASK, "t1", twin)),
     draws.one_of(about(Kind.TASK, "t1", dragged), said, of_tasks),
     draws.one_of(of_tasks, said),
-)  # fmt: skip
+)
 Told = tuple[int, bool, bool, tuple[Kind, str, dict[str, Any]]]
 
 
@@ -230,12 +282,22 @@ def case_of(seed: int, start: int) -> Case:
 
     born = start - draw(draws.sampled_from([0, 0, 1200, 3 * DAY]))
     first = {"pipeline": "1", "stage": draw(stages), "name": "Окна", "created_at": born}
-    first |= draw(draws.fixed_dictionaries({}, optional={
-        "created_by": people, "responsible": draws.sampled_from(["7", "9"]), "fields": filled,
-        "amount": draws.just(70_000), "inquired_at": draws.just(born - 2 * DAY), "author": people,
-        "accepted_at": draws.just(born + 100),
-    }))  # fmt: skip
-    own, lent = [Fact(Kind.DEAL, "1", start, first)], []
+    first |= draw(
+        draws.fixed_dictionaries(
+            {},
+            optional={
+                "created_by": people,
+                "responsible": draws.sampled_from(["7", "9"]),
+                "fields": filled,
+                "amount": draws.just(70_000),
+                "inquired_at": draws.just(born - 2 * DAY),
+                "author": people,
+                "accepted_at": draws.just(born + 100),
+            },
+        )
+    )
+    own = [Fact(Kind.DEAL, "1", start, first)]
+    lent: list[Fact] = []
     seen: set[str] = set()
     taken: set[int] = set()
     at = start - draw(draws.sampled_from([1, 7, DAY + 9, 3 * DAY]))
@@ -286,9 +348,11 @@ def inquiry_of(seed: int, start: int) -> list[Fact]:
     at, found = start, [Fact(Kind.LEAD, "a", start, first | draw(lead_told))]
     taken: set[int] = set()
     spoken: list[tuple[Kind, draws.Draw]] = [
-        (Kind.LEAD, lead_told), (Kind.LEAD, lead_told),
-        (Kind.CALL, call_told), (Kind.MESSAGE, message_told),
-    ]  # fmt: skip
+        (Kind.LEAD, lead_told),
+        (Kind.LEAD, lead_told),
+        (Kind.CALL, call_told),
+        (Kind.MESSAGE, message_told),
+    ]
     for number in range(draw(draws.integers(0, 8))):
         at += draw(gaps)
         kind, bodies = draw(draws.sampled_from(spoken))
