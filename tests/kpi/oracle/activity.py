@@ -155,10 +155,15 @@ def traces(book: Book, deal: str) -> Iterator[tuple[int, str]]:
             yield first["created_at"], first["created_by"]
         for moment, told in results(history):
             yield moment, told["closed_by"] or told["responsible"]
+    yield from wrote(book, deal)
+
+
+def wrote(book: Book, deal: str) -> Iterator[tuple[int, str]]:
+    """What people wrote to the client: when, by whom."""
     for message in book.messages.values():
-        if message["deal"] == deal and message["direction"] == "out":
-            if is_human(message["author"]):
-                yield message["created_at"], message["author"]
+        ours = message["direction"] == "out" and is_human(message["author"])
+        if message["deal"] == deal and ours:
+            yield message["created_at"], message["author"]
 
 
 def results(history: History) -> Iterator[tuple[int, Image]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tests.kpi.oracle.activity import Counted, Tally, results
+from tests.kpi.oracle.activity import Counted, Tally, results, wrote
 from tests.kpi.oracle.bureau import (
     OPEN,
     SAYS,
@@ -86,10 +86,7 @@ def _signs(book: Book, last: Image) -> Iterator[int]:
     for _, call in book.calls_of(deal):
         if call["answered"] and call["seconds"] >= 10 and is_human(call["author"]):
             yield call["started_at"]
-    for message in book.messages.values():
-        if message["deal"] == deal and message["direction"] == "out":
-            if is_human(message["author"]):
-                yield message["created_at"]
+    yield from (moment for moment, _ in wrote(book, deal))
     for (_, before), (moment, told) in pairwise(book.deals[deal]):
         if told["stage"] != before["stage"]:
             yield moment
