@@ -187,6 +187,8 @@ class Call:
     trace_at: Instant | None = None
     meaningful_at: Instant | None = None  # the first trace that says something
     trace_text: str = ""
+    waits: bool = False  # the first missed one of a row, of a client without an open deal
+    returned_at: Instant | None = None  # of such a one: when it was answered (domain.missed)
 
     @property
     def ended_at(self) -> Instant:
@@ -273,3 +275,4 @@ class Context:
 
     facts: Sequence[Fact] = ()  # calls, notes, persons, inquiries of the same client
     deal_of: str = ""
+    is_switchboard: bool = False  # a person of very many deals: nothing is lent

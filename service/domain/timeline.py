@@ -11,6 +11,7 @@ from service.domain.aftermath import note_copies, note_traces, note_twins
 from service.domain.dealfold import DealFold
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
+from service.domain.missed import note_missed
 from service.domain.own import is_own
 from service.domain.story import Context, Story, World
 from service.domain.subjects import fold_lead, fold_task, with_attempts
@@ -66,6 +67,8 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
         if kind == "lead":
             story.lead = with_attempts(states, _tried(story, world))
         story.inquiry = states[-1]
+    if not context.is_switchboard:
+        note_missed(story, told, lent, world)
     return story
 
 

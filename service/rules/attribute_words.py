@@ -105,6 +105,11 @@ _CALL: Words = {
     "trace_at": ("запись о звонке", "note on the call"),
     "trace_is_meaningful": ("запись содержательна", "the note says something"),
     "direction": ("направление", "direction"),
+    "missed_without_deal": (
+        "пропущен, открытой сделки у клиента нет",
+        "missed, the client has no open deal",
+    ),
+    "returned_at": ("ответили клиенту", "the client was answered"),
     "seller": ("кто говорил", "who talked"),
 }
 _LEAD: Words = {

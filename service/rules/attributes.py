@@ -100,6 +100,7 @@ class CallState:
     call: Call
     trace_at: int | None
     says: bool = False
+    returned_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -167,6 +168,13 @@ _CALL: tuple[Attribute, ...] = (
     Attribute(
         "call.direction", "text", "in or out", lambda s, _: "out" if s.call.outgoing else "in"
     ),
+    Attribute(
+        "call.missed_without_deal",
+        "bool",
+        "the first missed one of an unanswered row, of a client without an open deal",
+        lambda s, _: s.call.waits,
+    ),
+    plain("call.returned_at", "instant", "when somebody answered that, or a deal was opened"),
     Attribute("call.seller", "text?", "who talked", lambda s, _: s.call.author or None),
 )
 

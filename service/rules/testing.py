@@ -51,6 +51,7 @@ _KINDS = {kind.value: kind for kind in Kind}
 _INSTANTS = (
     "due_at", "created_at", "started_at", "accepted_at", "closed_at", "starts_at", "ends_at",
 )  # fmt: skip
+_OF_CLIENT = (Kind.CALL, Kind.NOTE, Kind.MESSAGE)
 _OWN_TIMELINE = (Kind.DEAL, Kind.LEAD)
 
 
@@ -91,8 +92,8 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
     config = _config(test)
     windows = [_alone(_Itself(model), _Itself(config))]
     stories = [
-        fold(key, [f for f in facts if f.kind is not Kind.CONTACT], world_of(config), _lent(facts))
-        for key, facts in _timelines(test).items()
+        fold(key, [f for f in facts if f.kind is not Kind.CONTACT], world_of(config), lent)
+        for key, facts, lent in _with_lent(_timelines(test))
     ]
     _put_side_by_side(stories, config)
     found: list[Found] = []
@@ -138,9 +139,19 @@ def _timeline_rules() -> RuleBook:
     return RuleBook([model for model in builtin_rules() if model.on not in SECOND])
 
 
-def _lent(facts: list[Fact]) -> Context:
-    """Persons are lent to the deal, as the pipeline does it."""
-    return Context([fact for fact in facts if fact.kind is Kind.CONTACT])
+def _with_lent(timelines: dict[str, list[Fact]]) -> Iterator[tuple[str, list[Fact], Context]]:
+    """Timelines with what is lent to them: persons, and what deals and their clients tell."""
+    for key, facts in timelines.items():
+        kin = [other for other in timelines if key in _clients_of(timelines, other)]
+        kin += [client for client in _clients_of(timelines, key) if client in timelines]
+        lent = [fact for fact in facts if fact.kind is Kind.CONTACT]
+        yield key, facts, Context([*lent, *(fact for other in kin for fact in timelines[other])])
+
+
+def _clients_of(timelines: dict[str, list[Fact]], key: str) -> set[str]:
+    """The timelines of a deal's contacts."""
+    told = [f.body["contacts"] for f in timelines[key] if f.body.get("contacts")]
+    return {f"contact:{contact}" for contact in told[-1]} if told else set()
 
 
 def _put_side_by_side(stories: list[Story], config: Config) -> None:
@@ -290,6 +301,8 @@ def _home(kind: Kind, subject: str, body: dict[str, Any]) -> str:
         return f"{kind}:{subject}"
     if "lead" in body:
         return f"lead:{body.pop('lead')}"
+    if "contact" in body and kind in _OF_CLIENT:
+        return f"contact:{body['contact']}"
     return f"deal:{body.pop('deal', '1')}"
 
 

@@ -5,6 +5,7 @@ counted minute by minute (`tests/domain/test_calendar_naive.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from service.domain.account import SellerSettings
 from service.domain.config import Config
 from service.domain.instant import FOREVER, Instant
 from service.domain.span import Span
-from service.domain.story import Story, deal_is_judged
+from service.domain.story import Call, Story, deal_is_judged
 from service.rules.attributes import ATTRIBUTES, CallState
 from service.rules.book import Rule, Window
 from tests.domain.test_calendar_naive import Work, add
@@ -55,8 +56,28 @@ def call_at(story: Story, number: int, at: Instant, latest: Config) -> Picture |
     trace = call.trace_at if call.trace_at is not None and call.trace_at <= at else None
     says = call.meaningful_at is not None and call.meaningful_at <= at
     deal = deal_at(story, at, latest)
-    judged = deal is not None and deal.judged
-    return Picture(CallState(at, call, trace, says), judged, call.author, ("", ""))
+    judged = deal.judged if deal is not None else not story.deal
+    call = replace(call, waits=begins_a_row(story, call))
+    answers = [when for when in answered(story) if call.started_at <= when <= at]
+    returned = min(answers) if call.waits and answers else None
+    return Picture(CallState(at, call, trace, says, returned), judged, call.author, ("", ""))
+
+
+def answered(story: Story) -> list[Instant]:
+    """When anybody of a client without a deal was called, talked to or written to."""
+    calls = [c for c in story.calls if c.outgoing or (c.answered and c.seconds >= 10)]
+    return [c.started_at for c in calls] + [m.at for m in story.messages if m.direction == "out"]
+
+
+def begins_a_row(story: Story, call: Call) -> bool:
+    """Whether it is missed, and no other one before it is still unanswered when it comes."""
+    if story.kind != "contact" or call.outgoing or call.answered:
+        return False
+    missed = [c for c in story.calls if not c.outgoing and not c.answered]
+    before = missed[: missed.index(call)]
+    return all(
+        any(one.started_at <= at < call.started_at for at in answered(story)) for one in before
+    )
 
 
 def subjects_of(
