@@ -25,7 +25,8 @@ def apply_step(state: DealState, name: str, value: Any) -> None:
 def _place(state: DealState, value: tuple[str, str, StageKind, str | None]) -> None:
     pipeline, stage, kind, state.moved_by = value
     known = bool(state.stage)
-    was_closed, was_lost = known and state.is_closed, known and state.kind is StageKind.LOST
+    before, closed_at = state.kind, state.closed_at
+    was_closed, was_lost = known and state.is_closed, known and before is StageKind.LOST
     state.previous_stage, state.previous_pipeline = state.stage or None, state.pipeline or None
     same = known and state.pipeline == pipeline
     state.visited = (*state.visited, stage) if same else (stage,)
@@ -43,6 +44,7 @@ def _place(state: DealState, value: tuple[str, str, StageKind, str | None]) -> N
         if was_closed:
             state.reopened_at = state.at
             state.reopens += 1
+            state.closed_before, state.won_before = closed_at, before is StageKind.WON
 
 
 def _responsible(state: DealState, value: str) -> None:
@@ -141,6 +143,7 @@ def _note_peak(state: DealState) -> None:
 
 def _close_date(state: DealState, value: str | None) -> None:
     before, state.expected_close_on = state.expected_close_on, value
+    state.close_date_changed = state.close_date_changed or before is not None
     if before is None or value is None:
         return
     old, new = date.fromisoformat(before), date.fromisoformat(value)

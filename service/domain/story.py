@@ -67,6 +67,7 @@ class DealState(_State):
     amount_peak_late: int = 0  # the highest amount in late stages
     expected_close_on: str | None = None  # local date
     close_date_pushes: int = 0
+    close_date_changed: bool = False  # it is not the first one any more
     currency: str = ""
     responsible: str = ""
     responsible_since: Instant | None = None
@@ -84,6 +85,8 @@ class DealState(_State):
     closed_at: Instant | None = None
     reopened_at: Instant | None = None
     reopens: int = 0
+    closed_before: Instant | None = None  # before it was reopened the last time
+    won_before: bool = False
     has_phone: bool = False
     has_email: bool = False
     open_tasks: int = 0

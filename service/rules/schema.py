@@ -122,6 +122,7 @@ class RuleModel(_Model):
     params: dict[str, int | float | str | bool] = {}
     severity: Literal["info", "warning", "critical"]
     critical_when: str | None = None  # raises the severity, judged at the breach
+    info_when: str | None = None  # lowers it, judged at the breach; `critical_when` comes first
     enabled: bool = True
     needs: list[str] = []  # facts that must be connected
     to: Literal["head", "ops"] = "head"  # who is told: ops hear of the connection only

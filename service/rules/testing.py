@@ -347,7 +347,11 @@ def _make_config(test: RuleTest) -> Config:
             for number, name in (("7", "Иванов"), ("9", "Петрова"))
         ),
         pipelines=tuple(_pipelines()),
-        loss_reasons=(LossReason(id="1", name="Дорого"), LossReason(id="2", name="Спам")),
+        loss_reasons=(
+            LossReason(id="1", name="Дорого"),
+            LossReason(id="2", name="Спам"),
+            LossReason(id="3", name="Другое"),
+        ),
         fields=(CustomField(id="501", name="ИНН", required=required.get("501", ())),),
         task_kinds=(TaskKind(id="1", name="Связаться"), TaskKind(id="2", name="Встреча")),
     )
