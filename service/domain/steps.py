@@ -27,7 +27,7 @@ INQUIRIES = Span(1, "wd")
 ACTIONS = "actions"  # instants, no level: what a seller did in the CRM
 ALWAYS = frozenset({
     "deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost", "hygiene_muted",
-    "deals_without_task", "deals_stuck", "meetings", ACTIONS,
+    "deals_without_task", "deals_stuck", "meetings", "tasks_on_day", ACTIONS,
 })  # fmt: skip
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
 SHOWN_OF_VIOLATIONS = {"deals_stuck": "deal-stuck"}  # no rule watches this level

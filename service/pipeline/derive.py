@@ -215,7 +215,10 @@ def _deal_row(story: Story, config: Config) -> Row:
         "loss_reason": _loss_reason(now, config),
         "open_tasks": now.open_tasks,
         "next_task_at": now.next_due_at,
-        "last_touch_at": _last_touch(now),
+        "last_touch_at": now.last_activity_at,
+        "first_touch_at": next(
+            (s.last_activity_at for s in story.deal if s.last_activity_at), None
+        ),
         "has_contact": bool(now.contacts),
         "deleted": now.deleted,
         "presence": list(map(list, kin.stretches if kin else ())),
@@ -235,10 +238,6 @@ def _loss_reason(now: DealState, config: Config) -> str | None:
         return None
     names = {reason.id: reason.name for reason in config.directory.loss_reasons}
     return names.get(now.loss_reason, now.loss_reason)
-
-
-def _last_touch(now: DealState) -> Instant | None:
-    return now.last_activity_at
 
 
 def _task_row(story: Story, task_id: str, states: Sequence[TaskState]) -> Row:
