@@ -144,8 +144,10 @@ def _with_lent(timelines: dict[str, list[Fact]]) -> Iterator[tuple[str, list[Fac
     for key, facts in timelines.items():
         kin = [other for other in timelines if key in _clients_of(timelines, other)]
         kin += [client for client in _clients_of(timelines, key) if client in timelines]
+        kin += [f"lead:{fact.body['inquiry']}" for fact in facts if fact.body.get("inquiry")]
         lent = [fact for fact in facts if fact.kind is Kind.CONTACT]
-        yield key, facts, Context([*lent, *(fact for other in kin for fact in timelines[other])])
+        lent += [fact for other in kin for fact in timelines.get(other, ())]
+        yield key, facts, Context(lent)
 
 
 def _clients_of(timelines: dict[str, list[Fact]], key: str) -> set[str]:
