@@ -7,7 +7,7 @@ what a stage means and who is human; attributes that depend on settings are in `
 from collections.abc import Iterable
 from operator import attrgetter
 
-from service.domain.aftermath import note_copies, note_traces, note_twins
+from service.domain.aftermath import note_copies, note_recreated, note_traces, note_twins
 from service.domain.dealfold import DealFold
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
@@ -42,6 +42,7 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     for (fact_kind, fact_id), versions in by_subject.items():
         if fact_kind is Kind.TASK:
             story.tasks[fact_id] = fold_task(versions)
+    note_recreated(story)
     told = Told(world, own, lent, story)
     story.calls = told.calls(lend=False)
     story.notes = told.notes(lend=False)

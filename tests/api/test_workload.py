@@ -65,7 +65,9 @@ def test_load_is_weighted_limited_and_compared_with_the_week_before(
     (move,) = answer["proposals"]
     assert (move["from"]["name"], move["to"]["name"], move["deals"]) == ("Иванов", "Петрова", 3)
     assert "romashka.5" in move["untouched"]
-    assert not {"romashka.1", "romashka.3", "romashka.8"} & set(move["untouched"])  # touched; archived
+    assert not {"romashka.1", "romashka.3", "romashka.8"} & set(
+        move["untouched"]
+    )  # touched; archived
     assert answer["totals"]["hot_deals"] == 1
     before = api.client().get("/v1/workload", params={"as_of": "2026-03-18T07:59:59Z"}).json()
     (move,) = before["proposals"]
