@@ -199,7 +199,9 @@ class RuleSettings(_Model):
 
     off: bool = False
     severity: Literal["info", "warning", "critical"] | None = None
-    params: dict[str, int | float | str | bool | dict[str, int | float | str | bool]] = {}
+    params: dict[
+        str, int | float | str | bool | list[str] | dict[str, int | float | str | bool]
+    ] = {}
     for_: str | dict[str, str] | None = Field(
         None,
         alias="for",

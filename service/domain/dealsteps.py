@@ -54,6 +54,10 @@ def _responsible(state: DealState, value: str) -> None:
 
 def _handed(state: DealState, delta: int) -> None:
     state.handovers_recent += delta
+    if delta > 0:
+        state.handover_places = (*state.handover_places, (state.pipeline, state.stage))
+    else:
+        state.handover_places = state.handover_places[1:]
 
 
 def _contacts(state: DealState, value: list[str] | None) -> None:

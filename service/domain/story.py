@@ -57,6 +57,7 @@ class DealState(_State):
     stage_entered_at: Instant | None = None
     moved_by: str | None = None  # who brought it into the stage; None = unknown
     handovers_recent: int = 0  # changes of the responsible in the last 14 days
+    handover_places: tuple[tuple[str, str], ...] = ()  # where they were made
     previous_stage: str | None = None
     previous_pipeline: str | None = None
     visited: tuple[str, ...] = ()  # stages entered since the deal came into its pipeline, in order
@@ -81,6 +82,7 @@ class DealState(_State):
     deleted: bool = False
     created_at: Instant | None = None
     born_at: Instant | None = None  # acceptance where known, else creation
+    inquired_at: Instant | None = None  # when the inquiry came that it was born of, else that
     created_by: str | None = None
     closed_at: Instant | None = None
     reopened_at: Instant | None = None

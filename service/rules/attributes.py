@@ -10,7 +10,7 @@ from math import ceil, floor
 from typing import Any
 
 from service.domain.card import missing_fields
-from service.domain.conduct import postponements, says_what
+from service.domain.conduct import kind_names, postponements, says_what
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.story import Call, LeadState, TaskState
@@ -48,6 +48,7 @@ _TASK: tuple[Attribute, ...] = (
     Attribute("task.last_postponed_at", "instant", "last of them", _last_postponed),
     plain("task.is_all_day", "bool", "for a whole day"),
     plain("task.kind", "text", "type id", "task_kind"),
+    Attribute("task.kind_names", "list", "title and id of its type", kind_names),
     plain("task.text", "text", "text"),
     Attribute("task.text_is_meaningful", "bool", "says what to do", says_what),
     Attribute(

@@ -106,7 +106,8 @@ class Rule:
     @cached_property
     def since(self) -> tuple[Attribute, ...]:
         """Attributes that start the clock, beside `held`."""
-        return tuple(ATTRIBUTES[self.model.on][name] for name in self.model.since_names)
+        known = ATTRIBUTES[self.model.on]
+        return tuple(known[s.name] for s in self.model.starts if s.counts(self.params))
 
     @cached_property
     def since_held(self) -> bool:

@@ -195,6 +195,7 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.name", "text", "title"),
     Attribute("deal.name_is_default", "bool", "the title names no client", _name_is_default),
     plain("deal.created_at", "instant", "acceptance where known, else creation", "born_at"),
+    plain("deal.inquired_at", "instant", "when its inquiry came, where known, else created"),
     Attribute("deal.created_by_human", "bool", "made by a listed user", _made_by_human),
     plain("deal.closed_at", "instant", "entered a final stage"),
     plain("deal.stage_entered_at", "instant", "entered the stage"),
@@ -214,6 +215,12 @@ DEAL: tuple[Attribute, ...] = (
     ),
     Attribute("deal.responsible", "text?", "seller", lambda s, _: s.responsible or None),
     plain("deal.handovers_recent", "int", "changes of the responsible in the last 14 days"),
+    Attribute(
+        "deal.handover_stages",
+        "list",
+        "titles of the stages in which these were made",
+        lambda s, c: tuple(c.stage_name(*place) or place[1] for place in s.handover_places),
+    ),
     plain("deal.responsible_since", "instant", "last hand-over"),
     Attribute(
         "deal.responsible_known", "bool", "the responsible is a listed user", _responsible_known
@@ -265,6 +272,7 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.last_task_closed_at", "instant", "last completion of a task"),
     plain("deal.first_attempt_at", "instant", "first attempt"),
     plain("deal.first_talk_at", "instant", "first talk"),
+    plain("deal.last_attempt_at", "instant", "last attempt"),
     plain("deal.last_contact_at", "instant", "last contact"),
     plain("deal.last_talk_at", "instant", "last talk"),
     plain("deal.last_activity_at", "instant", "last human activity"),

@@ -91,6 +91,9 @@ def _check(model: RuleModel, seen: set[str]) -> None:
     if model.id in seen:
         raise ConfigError("id: it stands twice in the file")
     seen.add(model.id)
+    for start in model.starts:
+        if start.param and start.param not in model.params:
+            raise ConfigError(f"since: the rule has no parameter {start.param!r}")
     for name in model.since_names:
         attribute = ATTRIBUTES[model.on].get(name)
         if attribute is None or attribute.type != "instant":
