@@ -333,7 +333,7 @@ class Config:
             standards.mandatory,
             standards.commented,
             standards.is_late("", ""),
-            (standards.team_limits, standards.kind_minutes),
+            (standards.team_limits, standards.team_totals, standards.kind_minutes),
         )
         return tuple(self._faults)
 

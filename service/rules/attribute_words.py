@@ -149,6 +149,11 @@ _SELLER: Words = {
     "work_start_at": ("начало рабочего дня", "beginning of the working day"),
 }
 _TEAM: Words = {
+    "limit_open_deals": ("лимит сделок на всю команду", "limit of deals for the whole team"),
+    "limit_overdue_tasks": (
+        "лимит просроченных задач на всю команду",
+        "limit of overdue tasks for the whole team",
+    ),
     "level": ("уровень", "level"),
     "present": ("на месте", "present"),
     "fullest": ("загрузка самого занятого, %", "load of the fullest, %"),

@@ -9,6 +9,7 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+from service.domain.account import TEAM_TOTALS
 from service.domain.card import missing_fields
 from service.domain.conduct import kind_names, postponements, says_what
 from service.domain.config import Config
@@ -238,7 +239,17 @@ _SELLER: tuple[Attribute, ...] = (
     plain("seller.work_start_at", "instant", "the beginning of each working day", "at"),
 )
 
+
+def _team_total(name: str) -> Attribute:
+    def get(state: TeamState, config: Config) -> int:
+        return config.standards.team_totals.get(state.team, {}).get(name, 0)
+
+    doc = f"limit of {name.replace('_', ' ')} of all its sellers together; 0 = none"
+    return Attribute(f"team.limit_{name}", "int", doc, get)
+
+
 _TEAM: tuple[Attribute, ...] = (
+    *map(_team_total, TEAM_TOTALS),
     plain("team.level", "int", "the level that the rule watches, of all its sellers"),
     plain("team.present", "int", "sellers with a limit who are there"),
     plain("team.fullest", "int", "load of the fullest one, per cent of the own limit"),

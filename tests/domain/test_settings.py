@@ -111,6 +111,10 @@ def hears(**chosen: Any) -> dict[str, Any]:
             "team_limits: Отдел 1: open_deals: must be",
         ),
         (
+            {"team_totals": {"Отдел 1": {"hot_deals": 5}}},
+            "team_totals: Отдел 1: there is no 'hot_deals' here",
+        ),
+        (
             {"pipelines": {"Продажи": {"limits": {"hot_deals": 5}}}},
             "Продажи.limits: there is no 'hot_deals' here",
         ),
