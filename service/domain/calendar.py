@@ -17,7 +17,7 @@ from time import gmtime
 from zoneinfo import ZoneInfo
 
 from service.domain.instant import Instant
-from service.domain.period import at_clock, day_start, local_date, to_day
+from service.domain.period import at_clock, day_start, local_date, local_day, to_date, to_day
 from service.domain.public_holidays import holiday_table, is_shortened, known_country
 from service.domain.span import Span
 from service.errors import ConfigError
@@ -94,6 +94,12 @@ class WorkCalendar:
     _added: dict[tuple[Instant, Span], Instant] = field(
         default_factory=dict, repr=False, compare=False
     )  # answers of `add`: neighbouring segments and later judgings ask the same again
+    _daytimes: dict[Instant, tuple[int, int]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _pieces: dict[int, list[tuple[Instant, Instant]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def hours(self, on: date) -> Hours:
         """Working pieces of a local date."""
@@ -175,6 +181,20 @@ class WorkCalendar:
         if first == last:
             return spent
         return spent + sum(self._year(number).before[-1] for number in range(first, last))
+
+    def daytime(self, at: Instant) -> tuple[int, int]:
+        """The local day of an instant, and the working seconds of that day before it."""
+        found = self._daytimes.get(at)
+        if found is None:
+            day = local_day(at, self.zone)
+            pieces = self._pieces.get(day)
+            if pieces is None:
+                pieces = self._pieces[day] = self.day_pieces(to_date(day))
+            found = day, sum(min(at, right) - left for left, right in pieces if left < at)
+            if len(self._daytimes) >= _MEMORY:
+                self._daytimes.clear()
+            self._daytimes[at] = found
+        return found
 
     def next_working(self, at: Instant) -> Instant:
         """`at` if it is working time (the end of work is not), else the next beginning of work."""

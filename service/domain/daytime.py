@@ -11,14 +11,13 @@ from service.domain.period import day_start, local_day
 from service.domain.steps import INTEGRATED, LASTING
 
 
-def into(config: Config, seller: str, at: Instant) -> int:
-    """Seconds of an instant's local day that a seller had worked by then."""
-    begun = day_start(local_day(at, config.timezone), config.timezone)
-    return config.calendar(seller or None).working_seconds(begun, at)
+def into(config: Config, level: str, seller: str, at: Instant) -> int:
+    """Seconds of the local day of a level's step that its seller had worked by then.
 
-
-def into_of(config: Config, level: str, seller: str, at: Instant) -> int:
-    """The same for a step of a level; 0 where it is never integrated."""
+    0 where the level is never integrated; what lasts as long as it lasts counts all seconds.
+    """
+    if level in INTEGRATED:
+        return config.calendar(seller or None).daytime(at)[1]
     if level in LASTING:
         return at - day_start(local_day(at, config.timezone), config.timezone)
-    return into(config, seller, at) if level in INTEGRATED else 0
+    return 0

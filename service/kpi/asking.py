@@ -18,11 +18,11 @@ from service.kpi.parts import restated
 QUALIFIED_SECONDS = 14 * 86_400  # of lead_quality: within these
 CALL_BEFORE_SECONDS = 600  # an inquiry written down so soon after an answered call was born of it
 
-Norm = Callable[[str, Instant, str, str], Span | None]
-"""(kind of subject, instant, pipeline, stage) -> in what time a first touch is due."""
+Norm = Callable[[Instant, DealState | LeadState], Span | None]
+"""(when it was asked, the deal or lead then) -> in what time a first touch is due."""
 
 
-def no_norm(_kind: str, _at: Instant, _pipeline: str, _stage: str) -> Span | None:
+def no_norm(_at: Instant, _asked: DealState | LeadState) -> Span | None:
     """Nothing says in what time."""
     return None
 
@@ -98,7 +98,7 @@ def inquiry_of_deal(
         return
     row = of_deal(story, "inquiries", "inquiry", at, first, 1)
     yield row
-    span = norm("deal", at, first.pipeline, first.stage)
+    span = norm(at, first)
     due = None if span is None else config.calendar(first.responsible).add(at, span)
     inquiry = _Inquiry(row, config, due)
     if asked is not None and born > asked:
@@ -167,7 +167,7 @@ def inquiry_of_lead(story: Story, config: Config, norm: Norm) -> Iterator[Contri
         last.pipeline, "", last.source or "", 1,
     )  # fmt: skip
     yield row
-    span = norm("lead", row.at, last.pipeline, "")
+    span = norm(row.at, last)
     due = None if span is None else config.calendar(last.responsible).add(row.at, span)
     inquiry = _Inquiry(row, config, due)
     yield inquiry.part("inquiry_no_deal", -1, 0, "new")

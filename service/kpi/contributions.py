@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from service.domain import steps
 from service.domain.config import Config
-from service.domain.daytime import into_of
+from service.domain.daytime import into
 from service.domain.directory import StageKind
 from service.domain.hygiene import brief_stays
 from service.domain.instant import FOREVER
@@ -80,7 +80,7 @@ def _of_step(step: Step, config: Config) -> Contribution:
     return Contribution(
         step.metric, step.kind, step.subject, step.key, step.at, step.seller, step.pipeline,
         step.stage, step.source, step.delta, step.currency, step.slot,
-        age=into_of(config, step.metric, step.seller, step.at),
+        age=into(config, step.metric, step.seller, step.at),
     )  # fmt: skip
 
 

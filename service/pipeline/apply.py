@@ -102,7 +102,7 @@ def plan(
 ) -> Plan:
     """What these facts change. `force`: timelines to derive again even without a new fact.
 
-    `whole`: contributions are compared one by one even where their mark is as it was.
+    `whole`: rows are compared one by one even where their marks are as they were.
     """
     batch = _Batch(connection, account_id, windows)
     placed = _place(batch, facts)

@@ -11,14 +11,13 @@ import msgspec
 
 from service import __version__
 from service.domain.config import Config
-from service.domain.daytime import into
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.mutes import Mutes
 from service.domain.period import local_day
 from service.domain.siblings import Sibling, sibling_of
 from service.domain.span import Span
-from service.domain.story import DealState, Story, TaskState
+from service.domain.story import DealState, LeadState, Story, TaskState
 from service.domain.violation import Found
 from service.kpi import contributions
 from service.kpi.contribution import Contribution
@@ -138,20 +137,26 @@ def _first_touch_rule(kind: str) -> str:
 
 
 def first_touch_norm(
-    windows: Sequence[Window], kind: str, at: Instant, pipeline: str, stage: str
+    windows: Sequence[Window], at: Instant, asked: DealState | LeadState
 ) -> Span | None:
     """In what time an inquiry of that instant had to be touched first; None = no rule says it."""
+    kinds: tuple[str, ...] = ("lead", "deal")
+    stage = ""
+    if isinstance(asked, DealState):
+        kinds, stage = ("deal",), asked.stage
     window = next((w for w in windows if w.start <= at < w.end), windows[0])
-    for name in ("lead", "deal") if kind == "lead" else ("deal",):
+    for name in kinds:
         for rule in window.judging.get(name, ()):
             if rule.id == _first_touch_rule(name):
-                return rule.span(pipeline, stage)
+                return rule.span_of(asked, asked.pipeline, stage)
     return None
 
 
 def violation_row(config: Config, timeline: str, found: Found) -> Row:
     """A violation as the table wants it. The tick looks at it when its next instant comes."""
-    begun, ended, seller = found.breach_at, found.resolved_at, found.seller
+    calendar, ended = config.calendar(found.seller or None), found.resolved_at
+    begun_on, begun_at = calendar.daytime(found.breach_at)
+    ended_on, ended_at = (0, 0) if ended is None else calendar.daytime(ended)
     return {
         "id": found.violation_id(config.account_id),
         "timeline": timeline,
@@ -177,10 +182,10 @@ def violation_row(config: Config, timeline: str, found: Found) -> Row:
         "values": found.values,
         "muted": [list(piece) for piece in found.muted],
         "due_at": found.breach_at,
-        "breach_day": local_day(begun, config.timezone),
-        "breach_worked": into(config, seller, begun),
-        "resolved_day": 0 if ended is None else local_day(ended, config.timezone),
-        "resolved_worked": 0 if ended is None else into(config, seller, ended),
+        "breach_day": begun_on,
+        "breach_worked": begun_at,
+        "resolved_day": ended_on,
+        "resolved_worked": ended_at,
     }
 
 

@@ -34,7 +34,7 @@ class Normalised:
     """What a batch of inbox rows says."""
 
     facts: list[Fact] = field(default_factory=list)
-    touched: list[tuple[str, str]] = field(default_factory=list)
+    touched: dict[tuple[str, str], Instant] = field(default_factory=dict)  # since when
     settled: list[tuple[int, str, str | None, int]] = field(default_factory=list)
     directory_changed: bool = False
     directory: Directory | None = None
@@ -64,7 +64,7 @@ def drain(office: Office, account_id: str) -> int:
         apply.commit(connection, made, windows, judge_levels=judged_now)
         levels.note_heard(connection, account_id, sorted(said.received), windows)
         inbox.settle(connection, account_id, said.settled)
-        fact_store.touch(connection, account_id, said.touched, office.now())
+        fact_store.touch(connection, account_id, said.touched, office.now(), said.touched)
         note_failures(connection, account_id, made.failures, office.now())
         if said.directory is not None:
             fresh = merge(config.directory, said.directory, office.now())
@@ -104,7 +104,8 @@ def normalise(
             said.settled.append((item.id, "parked", "internal_error", 0))
             continue
         said.facts += decoded.facts
-        said.touched += [(str(t.kind), t.id) for t in decoded.touched]
+        for t in decoded.touched:
+            said.touched.setdefault((str(t.kind), t.id), item.received_at)
         said.directory_changed |= decoded.directory_changed
         said.directory = decoded.directory or said.directory
         said.secrets |= decoded.secrets

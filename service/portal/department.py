@@ -127,8 +127,9 @@ class Department:
         self.book.inquire(
             Inquiry(uid, number, "forms", "Сайт", self.pipeline.id, at, at, f"Заявка {number}")
         )
-        then = self.after(at, 12, 50)
-        if self.random.random() < 0.2 and (self.kind == "bitrix24" or self._is_watched(at)):
+        heard = self.kind == "bitrix24" or self._is_watched(at)
+        then = self.after(at, 12, 50 if heard else 29)  # amoCRM tells no past of those accepted
+        if self.random.random() < 0.2 and heard:
             self.plan(then, lambda now: self._decline(uid, now))
         else:
             self.plan(then, lambda now: self._accept(uid, now))

@@ -63,13 +63,17 @@ class Rule:
         return bool(self.for_by_place or self.for_by_value)
 
     def span_in(self, segment: Any) -> Span:
-        """`for` in a segment (`rules.segments`): what the subject is comes before where it is."""
+        """`for` in a segment (`rules.segments`)."""
+        return self.span_of(segment.state, segment.pipeline, segment.stage)
+
+    def span_of(self, state: Any, pipeline: str, stage: str) -> Span:
+        """`for` of a state at a place: what the subject is comes before where it is."""
         for name, known in self.for_by_value:
-            value = getattr(segment.state, name)
+            value = getattr(state, name)
             found = known.get(value.casefold()) if value else None
             if found is not None:
                 return found
-        return self.span(segment.pipeline, segment.stage)
+        return self.span(pipeline, stage)
 
     def condition_at(self, pipeline: str, stage: str) -> Condition:
         """The condition with the numbers of a stage."""

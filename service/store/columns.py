@@ -45,3 +45,8 @@ def key_column(length: int = 64) -> Any:
 def number_key() -> Any:
     """A number that is part of the primary key, given by us, never by the database."""
     return Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+
+
+def where(condition: str) -> dict[str, Any]:
+    """Arguments of an index on only those rows for which a condition holds."""
+    return {"sqlite_where": sql(condition), "postgresql_where": sql(condition)}

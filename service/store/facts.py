@@ -5,7 +5,7 @@ and the order of arrival leaves no mark. A subject's home timeline follows the n
 tells its link; when it moves, its rows move.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
@@ -190,14 +190,24 @@ def link(
 # --- what has to be fetched -----------------------------------------------------------------------
 
 
-def touch(connection: Connection, account_id: str, subjects: Iterable[Subject], now: int) -> None:
-    """Remember subjects to fetch; one that waits already gets a new generation."""
+def touch(
+    connection: Connection,
+    account_id: str,
+    subjects: Iterable[Subject],
+    now: int,
+    heard: Mapping[Subject, int] | None = None,
+) -> None:
+    """Remember subjects to fetch; one that waits already gets a new generation.
+
+    `heard`: since when they wait, if it is not `now`: when their hooks came.
+    """
+    since = heard or {}
     rows = [
         {
-            "account_id": account_id, "kind": kind, "id": subject, "generation": 1,
-            "since": now, "next_try_at": now, "attempts": 0,
+            "account_id": account_id, "kind": subject[0], "id": subject[1], "generation": 1,
+            "since": since.get(subject, now), "next_try_at": now, "attempts": 0,
         }
-        for kind, subject in sorted(set(subjects))
+        for subject in sorted(set(subjects))
     ]  # fmt: skip
     insert_or_update(connection, _TOUCHED, rows, update=("next_try_at",), grow=("generation",))
 

@@ -7,7 +7,6 @@ installation, not to one account.
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text
-from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
 from service.store.columns import (
@@ -17,6 +16,7 @@ from service.store.columns import (
     key_column,
     number,
     number_key,
+    where,
 )
 
 IS_MUTE = "action = 'mute'"  # of ix_remark_mute
@@ -43,8 +43,7 @@ class Remark(SQLModel, table=True):
             "ix_remark_mute",
             "account_id",
             "subject_id",
-            sqlite_where=sql(IS_MUTE),
-            postgresql_where=sql(IS_MUTE),
+            **where(IS_MUTE),
         ),
     )
 
@@ -185,8 +184,7 @@ class Alert(SQLModel, table=True):
             "ix_alert_next",
             "account_id",
             "next_try_at",
-            sqlite_where=sql("next_try_at IS NOT NULL"),
-            postgresql_where=sql("next_try_at IS NOT NULL"),
+            **where("next_try_at IS NOT NULL"),
         ),
     )
 
@@ -213,8 +211,7 @@ class NudgeRow(SQLModel, table=True):
             "ix_nudge_next",
             "account_id",
             "next_try_at",
-            sqlite_where=sql("next_try_at IS NOT NULL"),
-            postgresql_where=sql("next_try_at IS NOT NULL"),
+            **where("next_try_at IS NOT NULL"),
         ),
     )
 

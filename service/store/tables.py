@@ -8,7 +8,6 @@ minor units. Ids are the CRM's own (without the account prefix). An empty key te
 from typing import Any
 
 from sqlalchemy import Column, Index, Integer, LargeBinary
-from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
 from service.domain.steps import ACTIONS, APART, LEVELS
@@ -20,6 +19,7 @@ from service.store.columns import (
     number,
     number_key,
     small,
+    where,
 )
 
 IS_OPEN = "state IN ('pending', 'parked')"  # of ix_inbox_open; the many done rows are not in it
@@ -119,7 +119,7 @@ class Inbox(SQLModel, table=True):
 
 Index(
     "ix_inbox_open", *(Inbox.__table__.c[name] for name in ("account_id", "state", "id")),  # type: ignore[attr-defined]
-    sqlite_where=sql(IS_OPEN), postgresql_where=sql(IS_OPEN),
+    **where(IS_OPEN),
 )  # fmt: skip
 
 
@@ -202,8 +202,7 @@ class Deal(SQLModel, table=True):
         Index("ix_deal_created", "account_id", "created_at"),
         Index("ix_deal_revision", "account_id", "revision", "id"),
         Index("ix_deal_closed", "account_id", "closed_at", "born_at", "id"),
-        Index("ix_deal_long", "account_id", "closed_at", "born_at", "id",
-              sqlite_where=sql(IS_LONG), postgresql_where=sql(IS_LONG)),
+        Index("ix_deal_long", "account_id", "closed_at", "born_at", "id", **where(IS_LONG)),
     )  # fmt: skip
 
 
@@ -271,21 +270,12 @@ class Violation(SQLModel, table=True):
     __table_args__ = (
         Index("ix_violation_revision", "account_id", "revision", "id"),
         Index("ix_violation_timeline", "account_id", "timeline"),
-        Index(
-            "ix_violation_open", "account_id", "breach_at",
-            sqlite_where=sql("resolved_at IS NULL"), postgresql_where=sql("resolved_at IS NULL"),
-        ),
+        Index("ix_violation_open", "account_id", "breach_at", **where("resolved_at IS NULL")),
         Index("ix_violation_past", "account_id", "resolved_at", "breach_at"),
         Index("ix_violation_breach", "account_id", "breach_at"),
-        Index(
-            "ix_violation_due", "account_id", "due_at",
-            sqlite_where=sql("due_at IS NOT NULL"), postgresql_where=sql("due_at IS NOT NULL"),
-        ),
+        Index("ix_violation_due", "account_id", "due_at", **where("due_at IS NOT NULL")),
         Index("ix_violation_subject", "account_id", "rule", "subject_kind", "subject_id"),
-        Index(
-            "ix_violation_muted", "account_id", "breach_at",
-            sqlite_where=sql(EVER_MUTED), postgresql_where=sql(EVER_MUTED),
-        ),
+        Index("ix_violation_muted", "account_id", "breach_at", **where(EVER_MUTED)),
     )  # fmt: skip
 
 
@@ -332,12 +322,12 @@ class Contribution(SQLModel, table=True):
         Index("ix_contribution_day", "account_id", "metric", "day", *_PLACE, "at", "value"),
         Index(
             "ix_contribution_level", "account_id", "metric", "slot", "seller", "day", "at", "value",
-            sqlite_where=sql(IS_LEVEL), postgresql_where=sql(IS_LEVEL),
+            **where(IS_LEVEL),
         ),
         Index(
             "ix_contribution_apart", "account_id", "metric", "day", *_PLACE, "currency", "at",
             "age", "value",
-            sqlite_where=sql(IS_APART), postgresql_where=sql(IS_APART),
+            **where(IS_APART),
         ),
         {"sqlite_with_rowid": False},
     )  # fmt: skip

@@ -192,6 +192,24 @@ def test_9_what_a_seller_did_before_he_moved_stays_with_the_old_team(database_ur
     office.close()
 
 
+def test_an_answer_is_in_time_by_the_norm_of_its_source(sqlite_url: str) -> None:
+    """The figure and the rule ask the same: Avito may wait 2 hours, all else half of one."""
+    norms = {"rules": {"deal-no-first-touch": {"for": {"default": "30wm", "source:Avito": "2wh"}}}}
+    office = world.make_office(sqlite_url, "2026-03-20 12:00")
+    world.connect_account(office, document=norms)
+    world.tell(office, [
+        world.new_deal("1", "2026-03-03 10:00", source="Avito"),
+        world.call("a", "2026-03-03 11:30", 60, "1"),
+        world.new_deal("2", "2026-03-03 10:00", source="site"),
+        world.call("b", "2026-03-03 11:30", 60, "2"),
+    ])  # fmt: skip
+    slugs = ["answered_in_norm"]
+    rows, _ = ask(office, slugs, "2026-03-03", "2026-03-03", dimensions=("source",), as_of=LATE)
+    found = {row["source"]: row["values"]["answered_in_norm"] for row in rows}
+    assert {name: found[name] for name in ("Avito", "site")} == {"Avito": 1, "site": 0}
+    office.close()
+
+
 def test_answers_of_a_morning(sqlite_url: str) -> None:
     """A night form answered at ten past ten; one never; one written down after a call."""
     called = {"deal": "3", "direction": "in", "answered": True, "seconds": 300, "author": "9",

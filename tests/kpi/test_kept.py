@@ -1,10 +1,12 @@
 """Integrals of levels from sums by day: the same as from every step, whatever changes."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from service.domain.facts import Fact, Kind
 from service.domain.named import parse_document
 from service.kpi import query as kpi
 from service.kpi.metrics import METRICS
@@ -36,11 +38,25 @@ ASKED: tuple[dict[str, Any], ...] = (
 )
 
 
+def brief() -> Iterator[Fact]:
+    """Deals that somebody had for less than an hour, far from the ends of all periods but days."""
+    first = {
+        "name": "Окна", "pipeline": "31", "stage": "10", "responsible": "7", "author": "0",
+        "created_at": at(1, 180), "created_by": "0", "amount": 1000, "currency": "RUB",
+        "fields": {},
+    }  # fmt: skip
+    for deal in ("90", "91"):
+        yield Fact(Kind.DEAL, deal, at(1, 180), first)
+    yield Fact(Kind.DEAL, "90", at(1, 200), {"stage": "143", "pipeline": "31", "author": "7"})
+    yield Fact(Kind.DEAL, "91", at(2, 200), {"responsible": "12", "author": "7"})
+    yield Fact(Kind.DEAL, "91", at(2, 230), {"responsible": "7", "author": "12"})
+
+
 @pytest.fixture
 def office(database_url: str) -> Any:
     office = world.make_office(database_url, "2026-03-31 12:00")
     world.connect_account(office, directory=DIRECTORY, document=DOCUMENT, connected="2026-02-01")
-    world.tell(office, bureau(2))
+    world.tell(office, [*bureau(2), *brief()])
     yield office
     office.close()
 

@@ -18,7 +18,7 @@ from service.store.records import Alert
 from service.store.tables import Announcement
 from tests import world
 from tests.crm.kit import END
-from tests.pipeline.test_inquiries import Letters, deliver
+from tests.pipeline.test_inquiries import Letters, deliver, put
 from tests.pipeline.test_reconcile import Crm, Stage, added, opened, settle, subscribe
 
 SAID = Announcement.__table__  # type: ignore[attr-defined]
@@ -146,6 +146,29 @@ def test_breach_waits_for_what_was_touched_before_it_and_for_nothing_else(
     stage.clock.at += MINUTE
     tick.tick(office)
     assert told(office) & waits == {("deal-no-task", str(NEW))}
+
+
+@pytest.mark.parametrize("stage", ["bitrix24"], indirect=True)
+def test_breach_waits_for_the_news_of_a_hook_that_came_before_it_and_lay_in_the_inbox(
+    stage: Stage, office: Office
+) -> None:
+    for _ in connect.backfill(office, world.ACCOUNT, None):
+        pass
+    letters = Letters(stage, [])
+    stage.book.listeners.append(letters)
+    ids = inbox.Ids()
+    stage.clock.at = BEGIN + MINUTE
+    begin_deal(stage, NEW, stage.clock.at)
+    deliver(office, ids, letters.bodies)
+    stage.clock.at = BEGIN + 20 * MINUTE
+    letters.bodies.clear()
+    stage.book.set_task(task(8004, NEW, stage.clock.at))
+    put(office, ids, letters.bodies)
+    for minutes in (70, 71, 72):
+        stage.clock.at = BEGIN + minutes * MINUTE
+        tick.tick(office)
+    assert ("deal-no-first-touch", str(NEW)) in told(office)
+    assert ("deal-no-task", str(NEW)) not in told(office)
 
 
 @pytest.mark.parametrize("stage", ["amocrm"], indirect=True)
