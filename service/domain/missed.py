@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from service.domain.directory import StageKind
 from service.domain.facts import Fact, Kind
+from service.domain.homes import STRANGER
 from service.domain.instant import FOREVER, Instant
 from service.domain.story import Call, LeadState, Story, World
 from service.domain.told import Told, touches
@@ -22,10 +23,11 @@ def note_missed(story: Story, told: Told, lent: Sequence[Fact], world: World) ->
     An attempt, a talk, a message of ours and a deal that is opened answer; so does the end of an
     inquiry.
     """
-    if story.kind not in {"contact", "lead"} or not any(map(_is_missed, story.calls)):
+    if story.kind not in {"contact", "lead", "call"} or not any(map(_is_missed, story.calls)):
         return
     elsewhere = [*_open_deals(lent, world), *_sorted_inquiry(story.lead)]
     answers = sorted([*_answers(told, world), *(start for start, _ in elsewhere)])
+    stranger = story.kind == "call" or story.id.startswith(STRANGER)
     until: Instant | None = -1  # when the row before was answered
     calls: list[Call] = []
     for call in story.calls:
@@ -33,7 +35,7 @@ def note_missed(story: Story, told: Told, lent: Sequence[Fact], world: World) ->
         first = _is_missed(call) and until is not None and until < at
         if first and not any(start <= at < end for start, end in elsewhere):
             until = next((answer for answer in answers if answer >= at), None)
-            calls.append(replace(call, waits=True, returned_at=until))
+            calls.append(replace(call, waits=True, returned_at=until, stranger=stranger))
         else:
             calls.append(call)
     story.calls = calls

@@ -194,6 +194,7 @@ class Call:
     trace_text: str = ""
     waits: bool = False  # the first missed one of a row, of a client without an open deal
     returned_at: Instant | None = None  # of such a one: when it was answered (domain.missed)
+    stranger: bool = False  # of such a one: the CRM knows neither a deal nor a person
 
     @property
     def ended_at(self) -> Instant:

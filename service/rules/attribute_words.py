@@ -117,6 +117,7 @@ _CALL: Words = {
         "пропущен, открытой сделки у клиента нет",
         "missed, the client has no open deal",
     ),
+    "by_stranger": ("номера нет в CRM", "the CRM does not know the number"),
     "returned_at": ("ответили клиенту", "the client was answered"),
     "seller": ("кто говорил", "who talked"),
 }

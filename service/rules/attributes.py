@@ -176,6 +176,12 @@ _CALL: tuple[Attribute, ...] = (
         "the first missed one of an unanswered row, of a client without an open deal",
         lambda s, _: s.call.waits,
     ),
+    Attribute(
+        "call.by_stranger",
+        "bool",
+        "of such a one: the CRM knows neither a deal nor a person",
+        lambda s, _: s.call.stranger,
+    ),
     plain("call.returned_at", "instant", "when somebody answered that, or a deal was opened"),
     Attribute("call.seller", "text?", "who talked", lambda s, _: s.call.author or None),
 )

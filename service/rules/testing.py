@@ -24,6 +24,7 @@ from service.domain.directory import (
     TaskKind,
 )
 from service.domain.facts import Fact, Kind
+from service.domain.homes import STRANGER
 from service.domain.instant import FOREVER, Instant, to_datetime
 from service.domain.named import parse_document
 from service.domain.period import day_start, local_day
@@ -303,6 +304,8 @@ def _home(kind: Kind, subject: str, body: dict[str, Any]) -> str:
         return f"{kind}:{subject}"
     if "lead" in body:
         return f"lead:{body.pop('lead')}"
+    if "client" in body:
+        return f"contact:{STRANGER}{body['client']}"
     if "contact" in body and kind in _OF_CLIENT:
         return f"contact:{body['contact']}"
     return f"deal:{body.pop('deal', '1')}"
