@@ -187,8 +187,10 @@ def test_head_equals_get_on_every_route(api: Api) -> None:
         got, headed = client.get(path), client.head(path)
         assert headed.status_code == got.status_code, path
         assert headed.content == b""
-        assert {k: v for k, v in headed.headers.items() if k not in drop} == {
-            k: v for k, v in got.headers.items() if k not in drop
+        # a workbook holds the second in which it was written: another length, once it is packed
+        own = drop | ({"content-length"} if path.endswith(".xlsx") else set())
+        assert {k: v for k, v in headed.headers.items() if k not in own} == {
+            k: v for k, v in got.headers.items() if k not in own
         }, path
 
 
