@@ -230,6 +230,7 @@ def upgrade() -> None:
     sa.Column('open_tasks', sa.Integer(), nullable=False),
     sa.Column('next_task_at', sa.BigInteger(), nullable=True),
     sa.Column('last_touch_at', sa.BigInteger(), nullable=True),
+    sa.Column('first_touch_at', sa.BigInteger(), nullable=True),
     sa.Column('has_contact', sa.Boolean(), nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False),
     sa.Column('presence', service.store.types.Json(), nullable=False),

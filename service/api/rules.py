@@ -71,6 +71,7 @@ class RuleShown(Wire):
     join: str = Field(description="gaps shorter than this do not end a violation")
     severity: str
     critical_when: str | None = Field(description="what makes it critical, at the breach")
+    info_when: str | None = Field(description="what makes it info, at the breach")
     needs: list[str] = Field(description="facts that must be connected")
     notice: bool = Field(description="no debt: shown for a working day")
     silences: list[str] = Field(description='rules that it speaks for; "*": all others')
@@ -289,7 +290,8 @@ def _shown(
         "row": model.row if model.form == "norm" else None,
         "join": model.join,
         "severity": rule.severity if rule else model.severity,
-        "critical_when": _critical_when(model, rule),
+        "critical_when": None if _severity_is_own(model, rule) else model.critical_when,
+        "info_when": None if _severity_is_own(model, rule) else model.info_when,
         "needs": model.needs,
         "notice": model.notice,
         "silences": model.silences,
@@ -314,9 +316,10 @@ def _by_stage(rule: Rule | None) -> list[dict[str, Any]]:
     ]
 
 
-def _critical_when(model: RuleModel, rule: Rule | None) -> str | None:
-    """None also where the account has set a severity of its own: that one holds."""
-    return None if rule is not None and rule.critical is None else model.critical_when
+def _severity_is_own(model: RuleModel, rule: Rule | None) -> bool:
+    """Whether the account has set a severity of its own: that one holds."""
+    known = (rule.critical, rule.mild) if rule is not None else (model,)
+    return known == (None, None)
 
 
 def _source(call: Call, model: RuleModel) -> str:

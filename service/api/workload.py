@@ -87,8 +87,8 @@ class _Desk:
         names = self._names
         found = []
         for move in proposals([self._holding(who) for who in self._sellers()]):
-            most, excluded = min(move.deals, SHOWN), self._config.excluded
-            deals = untouched(self._connection, names.id, move.giver, excluded, most)
+            most = min(move.deals, SHOWN)
+            deals = untouched(self._connection, names.id, move.giver, self._at, most)
             found.append({
                 "from": names.seller(move.giver), "to": names.seller(move.taker),
                 "deals": move.deals, "untouched": [full_id(names.id, deal) for deal in deals],

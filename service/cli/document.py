@@ -20,6 +20,7 @@ _COMMENTS = {
     "receipts_from": "won: amounts of won deals; payments: changes of the field `fields.paid`",
     "same_inquiry_hours": "a client's next form in one pipeline so soon is the same inquiry",
     "limits": "open_deals: how many open deals a seller should have at most",
+    "team_totals": "title: open_deals and overdue_tasks of all its sellers together",
     "team_limits": "title: limits of each of its sellers, before those of the account",
     "newcomer_share": "per cent of the limits that a newcomer has until newcomer_until",
     "rules": "per rule: off, severity, params, for (also by stage)",

@@ -10,10 +10,12 @@ from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -28,6 +30,7 @@ _HOUR = r"(?:[01]?\d|2[0-3]):[0-5]\d"
 _QUIET = re.compile(f"{_HOUR}-(?:{_HOUR}|24:00)")
 _FIELDS = ("source", "budget", "loss_reason", "close_date", "paid")
 _LIMITS = ("open_deals", "open_tasks", "due_today", "overdue_tasks", "hot_deals")
+TEAM_TOTALS = ("open_deals", "overdue_tasks")
 _MOST_DEALS = 1_000_000
 LONGEST_ABSENCE = timedelta(days=1100)  # three years: whoever is away for longer has left
 
@@ -50,6 +53,9 @@ def _check_limits(value: dict[str, int], known: Sequence[str] = _LIMITS) -> dict
             msg = f"{name}: must be 0 to {_MOST_DEALS}; 0 = not judged"
             raise ValueError(msg)
     return value
+
+
+_LimitsOf = Annotated[dict[str, int], AfterValidator(_check_limits)]
 
 
 class Work(_Model):
@@ -175,18 +181,13 @@ class SellerSettings(_Model):
     """What differs for one seller."""
 
     limit: int | None = Field(None, ge=0, le=_MOST_DEALS)  # open deals; 0 = not judged
-    limits: dict[str, int] = {}  # open_tasks due_today overdue_tasks hot_deals
+    limits: _LimitsOf = {}  # open_tasks due_today overdue_tasks hot_deals
     newcomer_until: str | None = None  # that day included: `newcomer_share` of the normal limits
     exempt: bool = False  # an assistant or head: not judged by what sellers do
     telegram: int | str | None = None
     absent: list[Absence] = []
     week: str | None = None
     person: str | None = None
-
-    @field_validator("limits")
-    @classmethod
-    def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
-        return _check_limits(value)
 
     @field_validator("newcomer_until", mode="before")
     @classmethod
@@ -199,7 +200,9 @@ class RuleSettings(_Model):
 
     off: bool = False
     severity: Literal["info", "warning", "critical"] | None = None
-    params: dict[str, int | float | str | bool | dict[str, int | float | str | bool]] = {}
+    params: dict[
+        str, int | float | str | bool | list[str] | dict[str, int | float | str | bool]
+    ] = {}
     for_: str | dict[str, str] | None = Field(
         None,
         alias="for",
@@ -302,8 +305,9 @@ class AccountDocument(_Model):
     )
     teams: dict[str, list[Member]] = {}
     sellers: dict[str, SellerSettings] = {}
-    limits: dict[str, int] = {}  # open_deals open_tasks due_today overdue_tasks hot_deals
+    limits: _LimitsOf = {}  # open_deals open_tasks due_today overdue_tasks hot_deals
     team_limits: dict[str, dict[str, int]] = {}  # team -> the same for each of its sellers
+    team_totals: dict[str, dict[str, int]] = {}  # team -> open_deals overdue_tasks of all of them
     newcomer_share: int = Field(50, ge=1, le=100)  # per cent of the normal limits
     rules: dict[str, RuleSettings] = {}
     alerts: Alerts = Alerts()
@@ -350,17 +354,15 @@ class AccountDocument(_Model):
         _check_names(value, _FIELDS)
         return value
 
-    @field_validator("limits")
+    @field_validator("team_limits", "team_totals")
     @classmethod
-    def _limits_known(cls, value: dict[str, int]) -> dict[str, int]:
-        return _check_limits(value)
-
-    @field_validator("team_limits")
-    @classmethod
-    def _team_limits_known(cls, value: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    def _team_limits_known(
+        cls, value: dict[str, dict[str, int]], info: ValidationInfo
+    ) -> dict[str, dict[str, int]]:
+        known = TEAM_TOTALS if info.field_name == "team_totals" else _LIMITS
         for name, limits in value.items():
             try:
-                _check_limits(limits)
+                _check_limits(limits, known)
             except ValueError as error:
                 msg = f"{name}: {error}"
                 raise ValueError(msg) from None
@@ -378,7 +380,9 @@ class AccountDocument(_Model):
                 raise ValueError(msg)
         return value
 
-    @field_validator("sellers", "teams", "team_limits", "pipelines", "task_minutes", mode="before")
+    @field_validator(
+        "sellers", "teams", "team_limits", "team_totals", "pipelines", "task_minutes", mode="before"
+    )
     @classmethod
     def _seller_names(cls, value: Any) -> Any:
         return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value

@@ -1,14 +1,16 @@
-"""What is known of a task only from its neighbours: the trace of its closing, its twin, a copy."""
+"""What is known of a task only from its neighbours: its trace, twin, copy, what it replaces."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
-from service.domain.story import Story, TaskState, World
+from service.domain.story import Postponement, Story, TaskState, World
 from service.domain.told import TALK_MIN_SECONDS, Told
 
 TRACE_BEFORE_SECONDS = 3600  # the call and its note may come before the task is closed
+RECREATED_SECONDS = 600  # so soon after its deletion a task that says the same is the same
 TWIN_SECONDS = 86_400  # deadlines further apart are instalments, not twins
 
 
@@ -81,6 +83,42 @@ def note_twins(story: Story) -> None:
 
 def _said(state: TaskState) -> tuple[str, str]:
     return state.text.strip().casefold(), state.task_kind
+
+
+def note_recreated(story: Story) -> None:
+    """A task that replaces one deleted within ten minutes was put off: it inherits its moves."""
+    gone = {
+        task_id: (end.at, before)
+        for task_id, states in story.tasks.items()
+        for before, end in pairwise(states)
+        if end.deleted and before.is_open and not before.deleted and before.text.strip()
+    }
+    if not gone or len(story.tasks) < 2:
+        return
+    born = [(states[0].at, task_id) for task_id, states in story.tasks.items()]
+    for at, task_id in sorted(born):
+        first = story.tasks[task_id][0]
+        replaced = next(
+            (
+                old
+                for old, (deleted_at, before) in gone.items()
+                if abs(at - deleted_at) <= RECREATED_SECONDS
+                and story.tasks[old][0].at < at
+                and _plain(before.text) == _plain(first.text)
+                and before.task_kind == first.task_kind
+            ),
+            None,
+        )
+        if replaced is not None:
+            _inherit(story.tasks[task_id], gone.pop(replaced)[1].due_at, story.tasks[replaced][-1])
+
+
+def _inherit(states: Sequence[TaskState], due: Instant | None, old: TaskState) -> None:
+    moves, first = old.moved, states[0]
+    if due is not None and first.due_at is not None and first.due_at > due:
+        moves = (*moves, Postponement(first.at, due, first.created_by))
+    for state in states:
+        state.moved = (*moves, *state.moved)
 
 
 def note_copies(story: Story) -> None:

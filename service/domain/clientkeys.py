@@ -28,6 +28,12 @@ def client_keys(
     return sorted(key[:_HEX_DIGITS] for key in made)[:MOST_KEYS]
 
 
+def phone_key(secrets: dict[str, str], phone: object) -> str | None:
+    """The key of a number; None = it is none, or the account has no key to hash with."""
+    found = client_keys(secrets, [phone], ())
+    return found[0] if found else None
+
+
 def normal_phone(value: object) -> str:
     """The last ten digits of a number; "" = no number, or one that nobody has (all alike)."""
     digits = "".join(filter(str.isdecimal, str(value or "")))

@@ -82,6 +82,12 @@ def _kind_name(task: TaskState, config: Config) -> str | None:
     return next((k.name for k in config.directory.task_kinds if k.id == task.task_kind), None)
 
 
+def kind_names(task: TaskState, config: Config) -> tuple[str, ...]:
+    """What the kind of a task goes by: its name and its id."""
+    name = _kind_name(task, config)
+    return (task.task_kind,) if name is None else (name, task.task_kind)
+
+
 def says_what(task: TaskState, config: Config) -> bool:
     """Whether the text of a task says what to do (rules.md 1.2)."""
     if task.text.strip().casefold() in config.standards.stop_texts:

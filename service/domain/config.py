@@ -23,6 +23,7 @@ from service.domain.memberships import Memberships
 from service.domain.named import find, read_date
 from service.domain.standards import DEFAULT_LIMITS, Standards
 from service.domain.teams import Team
+from service.domain.words import OTHER_REASONS
 from service.errors import ConfigError
 
 T = TypeVar("T")
@@ -258,6 +259,12 @@ class Config:
         ids = {r.id for r in self.directory.loss_reasons if r.name in chosen or r.id in chosen}
         return frozenset(chosen | ids)
 
+    @cached_property
+    def other_reasons(self) -> frozenset[str]:
+        """Loss reasons (ids) that say nothing without a note: "Другое"."""
+        known = self.directory.loss_reasons
+        return frozenset(r.id for r in known if r.name.strip().casefold() in OTHER_REASONS)
+
     def field_name(self, token: str) -> str:
         """What people call a required field."""
         names = {"contact": "контакт", "phone": "телефон", "budget": "бюджет"}
@@ -326,7 +333,7 @@ class Config:
             standards.mandatory,
             standards.commented,
             standards.is_late("", ""),
-            (standards.team_limits, standards.kind_minutes),
+            (standards.team_limits, standards.team_totals, standards.kind_minutes),
         )
         return tuple(self._faults)
 

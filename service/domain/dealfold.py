@@ -60,6 +60,10 @@ class DealFold:
             apply_step(state, name, value)
             states.append(state)
         _born_when_open(states)
+        asked = self._asked()
+        for state in states:
+            state.inquired_at = min([*asked, *([] if state.born_at is None else [state.born_at])],
+                                    default=None)  # fmt: skip
         return states
 
     def _born(self, created: Instant | None) -> Instant | None:
@@ -100,8 +104,12 @@ class DealFold:
 
         What came long before it and its inquiry was about an earlier one.
         """
-        asked = (last_told(self._versions, "inquired_at"), self._told.inquired_at)
-        return min([start, *(at for at in asked if at is not None)]) - BEFORE_SECONDS
+        return min([start, *self._asked()]) - BEFORE_SECONDS
+
+    def _asked(self) -> list[Instant]:
+        """When the inquiry came, by the deal and by the inquiry itself."""
+        told = (last_told(self._versions, "inquired_at"), self._told.inquired_at)
+        return [at for at in told if at is not None]
 
     def _changes(self, start: Instant, name: str) -> list[Change]:
         told = [

@@ -26,7 +26,8 @@ def _place(
 ) -> None:
     pipeline, stage, kind, state.in_late_stage, state.moved_by, state.stage_note_at = value
     known = bool(state.stage)
-    was_closed, was_lost = known and state.is_closed, known and state.kind is StageKind.LOST
+    before, closed_at = state.kind, state.closed_at
+    was_closed, was_lost = known and state.is_closed, known and before is StageKind.LOST
     state.previous_stage, state.previous_pipeline = state.stage or None, state.pipeline or None
     same = known and state.pipeline == pipeline
     state.visited = (*state.visited, stage) if same else (stage,)
@@ -41,6 +42,7 @@ def _place(
         if was_closed:
             state.reopened_at = state.at
             state.reopens += 1
+            state.closed_before, state.won_before = closed_at, before is StageKind.WON
 
 
 def _responsible(state: DealState, value: str) -> None:
@@ -50,6 +52,10 @@ def _responsible(state: DealState, value: str) -> None:
 
 def _handed(state: DealState, delta: int) -> None:
     state.handovers_recent += delta
+    if delta > 0:
+        state.handover_places = (*state.handover_places, (state.pipeline, state.stage))
+    else:
+        state.handover_places = state.handover_places[1:]
 
 
 def _contacts(state: DealState, value: list[str] | None) -> None:
@@ -134,6 +140,7 @@ def _peak(state: DealState, _at: Instant) -> None:
 
 def _close_date(state: DealState, value: str | None) -> None:
     before, state.expected_close_on = state.expected_close_on, value
+    state.close_date_changed = state.close_date_changed or before is not None
     if before is None or value is None:
         return
     old, new = date.fromisoformat(before), date.fromisoformat(value)

@@ -97,6 +97,7 @@ class CallBody(TypedDict, total=False):
     deal: str | None
     lead: str | None  # the inquiry it was made for
     contact: str | None
+    client: str | None  # keyed hash of the number of somebody whom the CRM does not know
     direction: str  # "in" | "out"
     answered: bool
     seconds: int

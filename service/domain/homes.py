@@ -1,8 +1,10 @@
-"""Where tasks, calls and notes belong: to a deal, an inquiry, a person, or to themselves."""
+"""Where tasks, calls and notes belong: to a deal, inquiry, person, number, or to themselves."""
 
 from collections.abc import Sequence
 
 from service.domain.facts import Fact, Kind
+
+STRANGER = "~"  # before the key of a number that is nobody's
 
 
 def told_home(fact: Fact) -> str | None:
@@ -14,6 +16,8 @@ def told_home(fact: Fact) -> str | None:
         return f"lead:{body['lead']}"
     if body.get("contact") and fact.kind is not Kind.TASK:
         return f"contact:{body['contact']}"
+    if body.get("client") and fact.kind is Kind.CALL:
+        return f"contact:{STRANGER}{body['client']}"
     if "deal" in body or "contact" in body:
         return f"{fact.kind}:{fact.id}"
     return None

@@ -252,6 +252,14 @@ class Standards:
     @cached_property
     def team_limits(self) -> Mapping[str, Mapping[str, int]]:
         """What the settings say of the sellers of single teams, by the team's id."""
+        return self._by_team("team_limits")
+
+    @cached_property
+    def team_totals(self) -> Mapping[str, Mapping[str, int]]:
+        """What all sellers of a team may have together, by the team's id."""
+        return self._by_team("team_totals")
+
+    def _by_team(self, field: str) -> Mapping[str, Mapping[str, int]]:
         teams = [(team.id, team.name) for team in self._config.teams.values()]
 
         def look_up(name: str, where: str) -> str:
@@ -259,8 +267,8 @@ class Standards:
 
         return {
             team: limits
-            for name, limits in self._config.document.team_limits.items()
-            for team in self._config.known_of(look_up, [name], f"team_limits.{name}")
+            for name, limits in getattr(self._config.document, field).items()
+            for team in self._config.known_of(look_up, [name], f"{field}.{name}")
         }
 
     def pipeline_limit(self, pipeline: str) -> int:

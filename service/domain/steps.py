@@ -17,7 +17,15 @@ from service.domain.instant import FOREVER, Instant
 from service.domain.period import local_day
 from service.domain.span import Span
 from service.domain.step import Step, of_violations
-from service.domain.story import Call, DealState, Story, TaskState, deal_is_judged, turning
+from service.domain.story import (
+    Call,
+    DealState,
+    LeadState,
+    Story,
+    TaskState,
+    deal_is_judged,
+    turning,
+)
 from service.domain.violation import Found
 
 CLOSINGS_SECONDS = 900
@@ -27,7 +35,7 @@ INQUIRIES = Span(1, "wd")
 ACTIONS = "actions"  # instants, no level: what a seller did in the CRM
 ALWAYS = frozenset({
     "deals_open", "tasks_overdue", "hot_deals", "tasks_open", "hygiene_cost", "hygiene_muted",
-    "deals_without_task", "deals_stuck", "meetings", ACTIONS,
+    "deals_without_task", "deals_stuck", "meetings", "tasks_on_day", ACTIONS,
 })  # fmt: skip
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
 SHOWN_OF_VIOLATIONS = {"deals_stuck": "deal-stuck"}  # no rule watches this level
@@ -78,6 +86,8 @@ def steps_of_facts(story: Story, config: Config, wanted: frozenset[str]) -> Iter
     yield from _of_conduct(story, config, wanted)
     if "inquiries_waiting" in wanted and story.lead:
         yield from _waiting(story, config)
+    if "inquiries_given" in wanted and story.lead and _counts(story.lead[-1], config):
+        yield from _given_lead(story, config)
 
 
 def steps_of_violations(
@@ -248,9 +258,9 @@ def _losses(story: Story, config: Config) -> Iterator[Step]:
 
 
 def _given(story: Story, config: Config) -> Iterator[Step]:
-    """A new deal counts for whoever got it for a working day."""
-    born = story.deal[-1].born_at
-    if born is None:
+    """A new deal counts for whoever got it for a working day; its inquiry comes before it."""
+    born, inquiry = story.deal[-1].born_at, story.inquiry
+    if born is None or (inquiry is not None and inquiry.responsible and _counts(inquiry, config)):
         return
     first = next((s for s in reversed(story.deal) if s.at <= born), story.deal[0])
     if not first.responsible:
@@ -259,6 +269,22 @@ def _given(story: Story, config: Config) -> Iterator[Step]:
     yield step
     ended = config.calendar(first.responsible).add(born, INQUIRIES)
     yield step._replace(at=ended, delta=-1)
+
+
+def _given_lead(story: Story, config: Config) -> Iterator[Step]:
+    """The same of an inquiry, from when somebody has it."""
+    first = next((state for state in story.lead if state.responsible), None)
+    if first is None:
+        return
+    who = first.responsible
+    step = Step("inquiries_given", "lead", story.id, first.at, 1, who, first.pipeline)
+    yield step
+    yield step._replace(at=config.calendar(who).add(first.at, INQUIRIES), delta=-1)
+
+
+def _counts(inquiry: LeadState, config: Config) -> bool:
+    """Whether it is one of a pipeline that is judged."""
+    return not inquiry.deleted and inquiry.pipeline not in config.excluded
 
 
 def _of_tasks(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:

@@ -57,6 +57,7 @@ class DealState(_State):
     stage_entered_at: Instant | None = None
     moved_by: str | None = None  # who brought it into the stage; None = unknown
     handovers_recent: int = 0  # changes of the responsible in the last 14 days
+    handover_places: tuple[tuple[str, str], ...] = ()  # where they were made
     previous_stage: str | None = None
     previous_pipeline: str | None = None
     visited: tuple[str, ...] = ()  # stages entered since the deal came into its pipeline, in order
@@ -67,6 +68,7 @@ class DealState(_State):
     amount_peak_late: int = 0  # the highest amount in late stages
     expected_close_on: str | None = None  # local date
     close_date_pushes: int = 0
+    close_date_changed: bool = False  # it is not the first one any more
     currency: str = ""
     responsible: str = ""
     responsible_since: Instant | None = None
@@ -80,10 +82,13 @@ class DealState(_State):
     deleted: bool = False
     created_at: Instant | None = None
     born_at: Instant | None = None  # acceptance where known, else creation
+    inquired_at: Instant | None = None  # when the inquiry came that it was born of, else that
     created_by: str | None = None
     closed_at: Instant | None = None
     reopened_at: Instant | None = None
     reopens: int = 0
+    closed_before: Instant | None = None  # before it was reopened the last time
+    won_before: bool = False
     has_phone: bool = False
     has_email: bool = False
     open_tasks: int = 0
@@ -187,6 +192,9 @@ class Call:
     trace_at: Instant | None = None
     meaningful_at: Instant | None = None  # the first trace that says something
     trace_text: str = ""
+    waits: bool = False  # the first missed one of a row, of a client without an open deal
+    returned_at: Instant | None = None  # of such a one: when it was answered (domain.missed)
+    stranger: bool = False  # of such a one: the CRM knows neither a deal nor a person
 
     @property
     def ended_at(self) -> Instant:
@@ -273,3 +281,4 @@ class Context:
 
     facts: Sequence[Fact] = ()  # calls, notes, persons, inquiries of the same client
     deal_of: str = ""
+    is_switchboard: bool = False  # a person of very many deals: nothing is lent

@@ -7,10 +7,11 @@ what a stage means and who is human; attributes that depend on settings are in `
 from collections.abc import Iterable
 from operator import attrgetter
 
-from service.domain.aftermath import note_copies, note_traces, note_twins
+from service.domain.aftermath import note_copies, note_recreated, note_traces, note_twins
 from service.domain.dealfold import DealFold
 from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
+from service.domain.missed import note_missed
 from service.domain.own import is_own
 from service.domain.story import Context, Story, World
 from service.domain.subjects import fold_lead, fold_task, with_attempts
@@ -41,6 +42,7 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     for (fact_kind, fact_id), versions in by_subject.items():
         if fact_kind is Kind.TASK:
             story.tasks[fact_id] = fold_task(versions)
+    note_recreated(story)
     told = Told(world, own, lent, story)
     story.calls = told.calls(lend=False)
     story.notes = told.notes(lend=False)
@@ -66,6 +68,8 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
         if kind == "lead":
             story.lead = with_attempts(states, _tried(story, world))
         story.inquiry = states[-1]
+    if not context.is_switchboard:
+        note_missed(story, told, lent, world)
     return story
 
 

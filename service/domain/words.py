@@ -8,6 +8,11 @@ STOP_TEXTS = frozenset(
     {"ок", "ok", "перезвонить", "звонок", "тест", "test", "связаться", ".", "-", "+", "123"}
 )
 
+OTHER_REASONS = frozenset({
+    "другое", "другая", "другая причина", "прочее", "прочие", "прочие причины", "иное",
+    "иная причина", "other", "other reason",
+})  # fmt: skip
+
 _MEETING = re.compile(r"встреч|визит|meeting|visit", re.IGNORECASE)
 
 

@@ -2,7 +2,7 @@
 
 `plan` reads and computes without a writing transaction (the account's lease keeps others away);
 `commit` writes all of it in one. A timeline lends to others: a client's calls and notes to his
-deals, a deal's notes and tasks to his calls; so a change ripples to the timelines it is lent to.
+deals, a deal's facts to his calls; so a change ripples to the timelines it is lent to.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ from service.store.derived import Difference
 from service.store.handles import Connection
 
 _LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT, Kind.MESSAGE}
-_LENT_BY_DEAL = {Kind.NOTE, Kind.TASK}
+_LENT_BY_DEAL = {Kind.DEAL, Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE}
 _JUDGED = frozenset(map(str, (Kind.DEAL, Kind.TASK, Kind.CALL, Kind.LEAD)))
 
 
@@ -383,7 +383,8 @@ def _context(batch: _Batch, key: str) -> Context:
     if kind == "contact":
         deals = sorted(_lent_to(batch, subject), key=by_number)
         lent = [f for deal in deals for f in batch.facts_of(f"deal:{deal}", _LENT_BY_DEAL)]
-        return Context(lent, deal_of=deals[-1] if deals else "")
+        busy = len(batch.deals.get(subject, ())) > BUSY_CONTACT
+        return Context(lent, deals[-1] if deals else "", busy)
     return Context()
 
 

@@ -221,6 +221,9 @@ def _deal_row(story: Story, config: Config) -> Row:
         "open_tasks": now.open_tasks,
         "next_task_at": now.next_due_at,
         "last_touch_at": now.last_activity_at,
+        "first_touch_at": next(
+            (s.last_activity_at for s in story.deal if s.last_activity_at), None
+        ),
         "has_contact": bool(now.contacts),
         "deleted": now.deleted,
         "presence": list(map(list, kin.stretches if kin else ())),

@@ -9,8 +9,9 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+from service.domain.account import TEAM_TOTALS
 from service.domain.card import missing_fields
-from service.domain.conduct import postponements, says_what
+from service.domain.conduct import kind_names, postponements, says_what
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.story import Call, LeadState, TaskState
@@ -48,6 +49,7 @@ _TASK: tuple[Attribute, ...] = (
     Attribute("task.last_postponed_at", "instant", "last of them", _last_postponed),
     plain("task.is_all_day", "bool", "for a whole day"),
     plain("task.kind", "text", "type id", "task_kind"),
+    Attribute("task.kind_names", "list", "title and id of its type", kind_names),
     plain("task.text", "text", "text"),
     Attribute("task.text_is_meaningful", "bool", "says what to do", says_what),
     Attribute(
@@ -100,6 +102,7 @@ class CallState:
     call: Call
     trace_at: int | None
     says: bool = False
+    returned_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -167,6 +170,19 @@ _CALL: tuple[Attribute, ...] = (
     Attribute(
         "call.direction", "text", "in or out", lambda s, _: "out" if s.call.outgoing else "in"
     ),
+    Attribute(
+        "call.missed_without_deal",
+        "bool",
+        "the first missed one of an unanswered row, of a client without an open deal",
+        lambda s, _: s.call.waits,
+    ),
+    Attribute(
+        "call.by_stranger",
+        "bool",
+        "of such a one: the CRM knows neither a deal nor a person",
+        lambda s, _: s.call.stranger,
+    ),
+    plain("call.returned_at", "instant", "when somebody answered that, or a deal was opened"),
     Attribute("call.seller", "text?", "who talked", lambda s, _: s.call.author or None),
 )
 
@@ -229,7 +245,17 @@ _SELLER: tuple[Attribute, ...] = (
     plain("seller.work_start_at", "instant", "the beginning of each working day", "at"),
 )
 
+
+def _team_total(name: str) -> Attribute:
+    def get(state: TeamState, config: Config) -> int:
+        return config.standards.team_totals.get(state.team, {}).get(name, 0)
+
+    doc = f"limit of {name.replace('_', ' ')} of all its sellers together; 0 = none"
+    return Attribute(f"team.limit_{name}", "int", doc, get)
+
+
 _TEAM: tuple[Attribute, ...] = (
+    *map(_team_total, TEAM_TOTALS),
     plain("team.level", "int", "the level that the rule watches, of all its sellers"),
     plain("team.present", "int", "sellers with a limit who are there"),
     plain("team.fullest", "int", "load of the fullest one, per cent of the own limit"),

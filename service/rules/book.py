@@ -39,6 +39,7 @@ class Rule:
     )
     params_by_place: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     critical: Condition | None = field(default=None, repr=False, compare=False)
+    mild: Condition | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -92,6 +93,7 @@ class Rule:
                 *([self._values_said] if self.for_by_value else []),
                 *([self._params_said] if self.params_by_place else []),
                 *([self.critical.text] if self.critical else []),
+                *(["info", self.mild.text] if self.mild else []),
             ],
             order="deterministic",
         )
@@ -108,7 +110,8 @@ class Rule:
     @cached_property
     def since(self) -> tuple[Attribute, ...]:
         """Attributes that start the clock, beside `held`."""
-        return tuple(ATTRIBUTES[self.model.on][name] for name in self.model.since_names)
+        known = ATTRIBUTES[self.model.on]
+        return tuple(known[s.name] for s in self.model.starts if s.counts(self.params))
 
     @cached_property
     def since_held(self) -> bool:
@@ -118,10 +121,9 @@ class Rule:
     @cached_property
     def told(self) -> tuple[Attribute, ...]:
         """Attributes whose values prove a violation."""
-        critical = self.critical.attributes if self.critical else ()
-        return tuple(
-            {a.name: a for a in (*self.condition.attributes, *self.since, *critical)}.values()
-        )
+        others = [c.attributes for c in (self.critical, self.mild) if c is not None]
+        used = (*self.condition.attributes, *self.since, *(a for known in others for a in known))
+        return tuple({a.name: a for a in used}.values())
 
     @cached_property
     def told_lists(self) -> tuple[str, ...]:
@@ -180,7 +182,8 @@ class RuleBook:
         self._compiled = dict(compiled)
         for model in models:
             self._condition(model, dict(model.params))
-            self._critical(model, dict(model.params))
+            self._other(model, dict(model.params), "critical_when")
+            self._other(model, dict(model.params), "info_when")
         self._in_force: dict[tuple[str, str], tuple[list[Rule], list[str]]] = {}
 
     def model(self, rule_id: str) -> RuleModel | None:
@@ -267,12 +270,13 @@ class RuleBook:
             norm.by_value,
             {place: self._condition(model, here) for place, here in by_stage.items()},
             by_stage,
-            None if own.severity else self._critical(model, params),
+            None if own.severity else self._other(model, params, "critical_when"),
+            None if own.severity else self._other(model, params, "info_when"),
         )
 
-    def _critical(self, model: RuleModel, params: dict[str, Any]) -> Condition | None:
-        """What raises the severity; an account that sets its own one has the last word."""
-        return self._condition(model, params, "critical_when") if model.critical_when else None
+    def _other(self, model: RuleModel, params: dict[str, Any], name: str) -> Condition | None:
+        """What makes the severity another; an account that sets its own one has the last word."""
+        return self._condition(model, params, name) if getattr(model, name) else None
 
     def _stranger(self, name: str, where: str) -> str:
         near = get_close_matches(name, self.models, n=1)

@@ -7,11 +7,12 @@ from service.domain.card import missing_fields
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
-from service.domain.period import day_start, to_day
+from service.domain.period import day_start, local_date, local_day, to_day
 from service.domain.story import DealState, TaskState
-from service.domain.words import letters
+from service.domain.words import OTHER_REASONS, letters
 from service.rules.attribute import Attribute, plain, seller_active
 
+DEFAULT_CLOSE_DAYS = 7
 _DEFAULT_NAME = re.compile(
     r"(новая сделка|новая заявка|заявка с сайта|сделка|заявка|лид|deal|new deal|lead)?"
     r"\s*([#№]\s*\d+|\d{4,})?|[\d\s()+-]{7,}",
@@ -109,6 +110,30 @@ def _loss_is_spam(state: DealState, config: Config) -> bool:
     return state.loss_reason in config.spam_reasons
 
 
+def _loss_is_other(state: DealState, config: Config) -> bool:
+    reason = state.loss_reason or ""
+    return reason in config.other_reasons or reason.strip().casefold() in OTHER_REASONS
+
+
+def _reopened_past_month(state: DealState, config: Config) -> bool:
+    """The month in which it was closed was over when it was reopened."""
+    if state.closed_before is None or state.reopened_at is None:
+        return False
+    closed, opened = (local_day(at, config.timezone) // 100
+                      for at in (state.closed_before, state.reopened_at))  # fmt: skip
+    return closed < opened
+
+
+def _close_date_is_default(state: DealState, config: Config) -> bool:
+    """Bitrix24 writes a week from the creation itself; nobody has said anything."""
+    if config.crm != "bitrix24" or config.close_date_field is not None:
+        return False
+    if state.close_date_changed or state.expected_close_on is None or state.created_at is None:
+        return False
+    default = local_date(state.created_at, config.timezone) + timedelta(days=DEFAULT_CLOSE_DAYS)
+    return state.expected_close_on == default.isoformat()
+
+
 def _responsible_known(state: DealState, config: Config) -> bool:
     if not config.directory.complete_users:
         return bool(state.responsible)
@@ -170,6 +195,7 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.name", "text", "title"),
     Attribute("deal.name_is_default", "bool", "the title names no client", _name_is_default),
     plain("deal.created_at", "instant", "acceptance where known, else creation", "born_at"),
+    plain("deal.inquired_at", "instant", "when its inquiry came, where known, else created"),
     Attribute("deal.created_by_human", "bool", "made by a listed user", _made_by_human),
     plain("deal.closed_at", "instant", "entered a final stage"),
     plain("deal.stage_entered_at", "instant", "entered the stage"),
@@ -180,8 +206,21 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.stage_note_at", "instant", "first trace from 30 min before the stage on"),
     plain("deal.reopened_at", "instant", "last reopening"),
     plain("deal.reopens", "int", "how often it was reopened"),
+    plain("deal.won_before", "bool", "was won before it was reopened"),
+    Attribute(
+        "deal.reopened_past_month",
+        "bool",
+        "was closed in a month that was over when it was reopened",
+        _reopened_past_month,
+    ),
     Attribute("deal.responsible", "text?", "seller", lambda s, _: s.responsible or None),
     plain("deal.handovers_recent", "int", "changes of the responsible in the last 14 days"),
+    Attribute(
+        "deal.handover_stages",
+        "list",
+        "titles of the stages in which these were made",
+        lambda s, c: tuple(c.stage_name(*place) or place[1] for place in s.handover_places),
+    ),
     plain("deal.responsible_since", "instant", "last hand-over"),
     Attribute(
         "deal.responsible_known", "bool", "the responsible is a listed user", _responsible_known
@@ -200,11 +239,18 @@ DEAL: tuple[Attribute, ...] = (
     Attribute("deal.source", "text?", "source", lambda s, _: s.source or None),
     Attribute("deal.loss_reason", "text?", "loss reason", lambda s, _: s.loss_reason or None),
     Attribute("deal.loss_is_spam", "bool", "lost as not our client", _loss_is_spam),
+    Attribute("deal.loss_is_other", "bool", 'the loss reason is "Other"', _loss_is_other),
     Attribute("deal.was_hot_at_close", "bool", "was hot when it was closed", _was_hot),
     Attribute(
         "deal.expected_close_on", "instant", "end of the expected closing day", _close_day_end
     ),
     plain("deal.close_date_pushes", "int", "how often the closing date was pushed"),
+    Attribute(
+        "deal.close_date_is_default",
+        "bool",
+        "Bitrix24's own: a week from the creation, changed by nobody",
+        _close_date_is_default,
+    ),
     Attribute(
         "deal.has_contact",
         "bool",
@@ -226,6 +272,7 @@ DEAL: tuple[Attribute, ...] = (
     plain("deal.last_task_closed_at", "instant", "last completion of a task"),
     plain("deal.first_attempt_at", "instant", "first attempt"),
     plain("deal.first_talk_at", "instant", "first talk"),
+    plain("deal.last_attempt_at", "instant", "last attempt"),
     plain("deal.last_contact_at", "instant", "last contact"),
     plain("deal.last_talk_at", "instant", "last talk"),
     plain("deal.last_activity_at", "instant", "last human activity"),

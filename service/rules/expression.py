@@ -183,6 +183,8 @@ def _param_type(value: Any) -> Any:
         return cel.Type.BOOL
     if isinstance(value, int):
         return cel.Type.INT
+    if isinstance(value, list):
+        return _TYPES["list"]
     return cel.Type.DOUBLE if isinstance(value, float) else cel.Type.STRING
 
 

@@ -3,6 +3,7 @@
 What does not fit is a problem that is told, and changes nothing.
 """
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -30,10 +31,13 @@ def merge_params(
     """The rule's numbers with the account's changes, and those of single stages."""
     params = dict(model.params)
     by_place: Places = {}
+    words = _words(model)
     for name, value in own.params.items():
         where = f"rules.{model.id}.params.{name}"
         if name not in params:
             problems.append(f"{where}: no such parameter ({', '.join(params) or 'it has none'})")
+        elif name in words:
+            params[name] = _fitting(value, params[name], where, problems, words[name])
         elif isinstance(value, dict):
             named = dict(value)
             params[name] = _fitting(
@@ -52,10 +56,23 @@ def merge_params(
     return params, {place: params | here for place, here in by_place.items()}
 
 
-def _fitting(value: Any, known: Any, where: str, problems: list[str]) -> Any:
-    if type(value) is type(known):
+def _words(model: RuleModel) -> dict[str, list[str]]:
+    """Of each parameter that chooses what starts the clock, the words it may be; none = any."""
+    found: dict[str, list[str]] = {}
+    for start in model.starts:
+        if start.param:
+            words = found.setdefault(start.param, [])
+            words += [str(model.params[start.param]), start.word] if start.word else []
+    return found
+
+
+def _fitting(
+    value: Any, known: Any, where: str, problems: list[str], words: Collection[str] = ()
+) -> Any:
+    if type(value) is type(known) and (not words or value in words):
         return value
-    problems.append(f"{where}: must be {_KINDS[type(known)]}")
+    asked = " or ".join(dict.fromkeys(words)) or _KINDS[type(known)]
+    problems.append(f"{where}: must be {asked}")
     return known
 
 
@@ -68,7 +85,13 @@ def _places_told(
     return places
 
 
-_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    list: "a list of texts",
+}
 
 
 class Spans(NamedTuple):

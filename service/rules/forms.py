@@ -28,8 +28,9 @@ def check_form(model: RuleModel) -> None:
         known = VARIES[model.on]
         if model.for_.by not in known:
             raise ConfigError(f"for: a {model.on} does not go by {model.for_.by}{_or(known)}")
-    if model.critical_when and model.on in SECOND:
-        raise ConfigError(f"critical_when: a {model.on} has no such thing")
+    for name in ("critical_when", "info_when"):
+        if getattr(model, name) and model.on in SECOND:
+            raise ConfigError(f"{name}: a {model.on} has no such thing")
     silent = model.form == "state" and model.on in SECOND
     if silent and not any(name in STREAMS for name in model.since_names):
         raise ConfigError(f"since: a state of a {model.on} starts at one of {', '.join(STREAMS)}")

@@ -316,11 +316,11 @@ def _found(
 
 
 def _severity(rule: Rule, segment: Segment, config: Config) -> str:
-    """As the rule says; raised where its `critical_when` holds at the breach."""
-    if rule.critical is None:
-        return rule.severity
-    holds = rule.critical.holds(rule.critical.values(segment.state, config))
-    return "critical" if holds else rule.severity
+    """As the rule says; another where its `critical_when` or `info_when` holds at the breach."""
+    for severity, condition in (("critical", rule.critical), ("info", rule.mild)):
+        if condition is not None and condition.holds(condition.values(segment.state, config)):
+            return severity
+    return rule.severity
 
 
 def _resolution(subject: Subject, ruling: _Ruling, piece: _Piece, horizon: Instant) -> str:

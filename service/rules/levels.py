@@ -131,9 +131,10 @@ def _stretch(
         over = rule.condition.holds(rule.condition.values(team, config)) and (
             rule.model.above is None or team.level > rule.above(lambda _: 0)
         )
-        return Stretch(
-            at, end, over, window, rule, attributes=_told(rule, team, config), text=team.words
-        )
+        told = _told(rule, team, config)
+        limits = [limit for name, limit in told.items() if name.startswith("team.limit_")]
+        text = team.words | ({"limit": limits[0]} if limits else {})
+        return Stretch(at, end, over, window, rule, attributes=told, text=text)
     state = SellerState(at, holder.seller, sum(levels.values()), source=holder.slot)
     limit = limit_of(rule, window, state)
     over = (
@@ -141,7 +142,7 @@ def _stretch(
         and state.level * 100 > limit * rule.model.share
     )
     attributes = {f"{holder.kind}.level": state.level, f"{holder.kind}.limit": limit}
-    text: dict[str, Any] = {"n": state.level, "limit": limit}
+    text = {"n": state.level, "limit": limit}
     if holder.slot:
         text["day" if rule.model.level == "tasks_on_day" else "pipeline"] = holder.slot
     return Stretch(at, end, over, window, rule, attributes=attributes, text=text)

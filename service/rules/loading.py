@@ -62,7 +62,7 @@ def _faults_of(model: RuleModel, index: int, seen: set[str], document: Any) -> I
         except ConfigError as error:
             raise ConfigError(f"{part}: {error}" if part != "when" else str(error)) from None
 
-    parts = ("when", *(["critical_when"] if model.critical_when else []))
+    parts = ("when", *(part for part in ("critical_when", "info_when") if getattr(model, part)))
     for check in (partial(_check, model, seen), *(partial(compiled, part) for part in parts)):
         try:
             check()
@@ -81,6 +81,7 @@ _NAMED = {
     "above",
     "below",
     "critical_when",
+    "info_when",
     "for",
     "title",
 }  # fields that a fault of meaning begins with
@@ -90,6 +91,9 @@ def _check(model: RuleModel, seen: set[str]) -> None:
     if model.id in seen:
         raise ConfigError("id: it stands twice in the file")
     seen.add(model.id)
+    for start in model.starts:
+        if start.param and start.param not in model.params:
+            raise ConfigError(f"since: the rule has no parameter {start.param!r}")
     for name in model.since_names:
         attribute = ATTRIBUTES[model.on].get(name)
         if attribute is None or attribute.type != "instant":

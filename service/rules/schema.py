@@ -1,5 +1,7 @@
 """A rule as written in YAML. Unknown names are refused."""
 
+import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -63,6 +65,31 @@ class ByStage(_Model):
         return value
 
 
+_START = re.compile(r"(\S+)(?: (if|unless) param\.([a-z_]+)(?: == ([a-z_]+))?)?")
+
+
+class Start(NamedTuple):
+    """An attribute that starts the clock, where a parameter is (`if`) or is not (`unless`) so."""
+
+    name: str
+    sense: str = ""
+    param: str = ""
+    word: str = ""  # "" = it is true
+
+    @classmethod
+    def read(cls, text: str) -> "Start":
+        """Of what stands in a rule file; a text of another form is a name that nobody knows."""
+        match = _START.fullmatch(text)
+        return cls(*match.groups("")) if match else cls(text)
+
+    def counts(self, params: Mapping[str, Any]) -> bool:
+        """Whether it starts the clock of a rule with these parameters."""
+        if not self.sense:
+            return True
+        value = params.get(self.param)
+        return (value == self.word if self.word else bool(value)) == (self.sense == "if")
+
+
 FORMS_OF_FOR = ("one span", "spans by name")  # what pydantic calls them in its paths
 
 
@@ -104,7 +131,9 @@ class RuleModel(_Model):
     on: Literal["deal", "task", "call", "lead", "seller", "team", "account"]
     form: Literal["state", "answer", "level", "norm", "pair"]
     when: str
-    since: str | list[str] = "held"
+    since: str | list[str] = Field(
+        "held", description="attributes, also `... if param.x`, `... unless param.x == word`"
+    )
     for_: Annotated[
         Annotated[str, Tag(FORMS_OF_FOR[0])] | Annotated[ByStage, Tag(FORMS_OF_FOR[1])],
         Discriminator(_form_of_for),
@@ -119,9 +148,10 @@ class RuleModel(_Model):
     below: str | None = None  # form norm: param.<name> that must be reached
     row: int = Field(1, ge=1, le=10)  # form norm: working days in a row
     join: str = "0m"  # gaps shorter than this do not end an interval
-    params: dict[str, int | float | str | bool] = {}
+    params: dict[str, int | float | str | bool | list[str]] = {}
     severity: Literal["info", "warning", "critical"]
     critical_when: str | None = None  # raises the severity, judged at the breach
+    info_when: str | None = None  # lowers it, judged at the breach; `critical_when` comes first
     enabled: bool = True
     needs: list[str] = []  # facts that must be connected
     to: Literal["head", "ops"] = "head"  # who is told: ops hear of the connection only
@@ -164,11 +194,16 @@ class RuleModel(_Model):
                 raise ValueError(msg)
         return value
 
+    @cached_property
+    def starts(self) -> list[Start]:
+        """What may start the clock (`held` is none of it)."""
+        texts = [self.since] if isinstance(self.since, str) else self.since
+        return [Start.read(text) for text in texts if text != "held"]
+
     @property
     def since_names(self) -> list[str]:
-        """The attributes that start the clock (`held` is none)."""
-        names = [self.since] if isinstance(self.since, str) else self.since
-        return [name for name in names if name != "held"]
+        """The attributes that may start the clock."""
+        return [start.name for start in self.starts]
 
     @cached_property
     def since_morning(self) -> bool:

@@ -164,15 +164,17 @@ def _task_segments(
 
 
 def _call_states(call: Call) -> list[CallState]:
-    """A call at its end, and again when somebody wrote something (of it, or at all)."""
+    """A call at its end, and again when somebody wrote something of it or answered it."""
     at = call.ended_at
-    instants = [at, *sorted({t for t in (call.trace_at, call.meaningful_at) if t and t > at})]
+    turns = (call.trace_at, call.meaningful_at, call.returned_at)
+    instants = [at, *sorted({turn for turn in turns if turn and turn > at})]
     return [
         CallState(
             when,
             call,
             call.trace_at if call.trace_at is not None and call.trace_at <= when else None,
             call.meaningful_at is not None and call.meaningful_at <= when,
+            call.returned_at if call.returned_at is not None and call.returned_at <= when else None,
         )
         for when in instants
     ]

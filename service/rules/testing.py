@@ -24,6 +24,7 @@ from service.domain.directory import (
     TaskKind,
 )
 from service.domain.facts import Fact, Kind
+from service.domain.homes import STRANGER
 from service.domain.instant import FOREVER, Instant, to_datetime
 from service.domain.named import parse_document
 from service.domain.period import day_start, local_day
@@ -51,6 +52,7 @@ _KINDS = {kind.value: kind for kind in Kind}
 _INSTANTS = (
     "due_at", "created_at", "started_at", "accepted_at", "closed_at", "starts_at", "ends_at",
 )  # fmt: skip
+_OF_CLIENT = (Kind.CALL, Kind.NOTE, Kind.MESSAGE)
 _OWN_TIMELINE = (Kind.DEAL, Kind.LEAD)
 
 
@@ -91,8 +93,8 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
     config = _config(test)
     windows = [_alone(_Itself(model), _Itself(config))]
     stories = [
-        fold(key, [f for f in facts if f.kind is not Kind.CONTACT], world_of(config), _lent(facts))
-        for key, facts in _timelines(test).items()
+        fold(key, [f for f in facts if f.kind is not Kind.CONTACT], world_of(config), lent)
+        for key, facts, lent in _with_lent(_timelines(test))
     ]
     _put_side_by_side(stories, config)
     found: list[Found] = []
@@ -138,9 +140,21 @@ def _timeline_rules() -> RuleBook:
     return RuleBook([model for model in builtin_rules() if model.on not in SECOND])
 
 
-def _lent(facts: list[Fact]) -> Context:
-    """Persons are lent to the deal, as the pipeline does it."""
-    return Context([fact for fact in facts if fact.kind is Kind.CONTACT])
+def _with_lent(timelines: dict[str, list[Fact]]) -> Iterator[tuple[str, list[Fact], Context]]:
+    """Timelines with what is lent to them: persons, and what deals and their clients tell."""
+    for key, facts in timelines.items():
+        kin = [other for other in timelines if key in _clients_of(timelines, other)]
+        kin += [client for client in _clients_of(timelines, key) if client in timelines]
+        kin += [f"lead:{fact.body['inquiry']}" for fact in facts if fact.body.get("inquiry")]
+        lent = [fact for fact in facts if fact.kind is Kind.CONTACT]
+        lent += [fact for other in kin for fact in timelines.get(other, ())]
+        yield key, facts, Context(lent)
+
+
+def _clients_of(timelines: dict[str, list[Fact]], key: str) -> set[str]:
+    """The timelines of a deal's contacts."""
+    told = [f.body["contacts"] for f in timelines[key] if f.body.get("contacts")]
+    return {f"contact:{contact}" for contact in told[-1]} if told else set()
 
 
 def _put_side_by_side(stories: list[Story], config: Config) -> None:
@@ -290,6 +304,10 @@ def _home(kind: Kind, subject: str, body: dict[str, Any]) -> str:
         return f"{kind}:{subject}"
     if "lead" in body:
         return f"lead:{body.pop('lead')}"
+    if "client" in body:
+        return f"contact:{STRANGER}{body['client']}"
+    if "contact" in body and kind in _OF_CLIENT:
+        return f"contact:{body['contact']}"
     return f"deal:{body.pop('deal', '1')}"
 
 
@@ -334,7 +352,11 @@ def _make_config(test: RuleTest) -> Config:
             for number, name in (("7", "Иванов"), ("9", "Петрова"))
         ),
         pipelines=tuple(_pipelines()),
-        loss_reasons=(LossReason(id="1", name="Дорого"), LossReason(id="2", name="Спам")),
+        loss_reasons=(
+            LossReason(id="1", name="Дорого"),
+            LossReason(id="2", name="Спам"),
+            LossReason(id="3", name="Другое"),
+        ),
         fields=(CustomField(id="501", name="ИНН", required=required.get("501", ())),),
         task_kinds=(TaskKind(id="1", name="Связаться"), TaskKind(id="2", name="Встреча")),
     )

@@ -191,6 +191,7 @@ class Deal(SQLModel, table=True):
     open_tasks: int = 0
     next_task_at: int | None = instant(nullable=True)
     last_touch_at: int | None = instant(nullable=True)
+    first_touch_at: int | None = instant(nullable=True)
     has_contact: bool = False
     deleted: bool = False
     revision: int = number(default=0)  # data version of the last change (change feed)

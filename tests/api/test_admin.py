@@ -194,7 +194,7 @@ def test_rules_in_force(both: Api) -> None:
         "when": "task.is_open && task.due_at != null", "since": ["task.due_at"], "for": "0m",
         "params": {}, "params_by_stage": [], "level": None, "above": None, "share": None,
         "counts": None, "below": None, "row": None, "join": "0m", "severity": "warning",
-        "critical_when": None, "needs": [], "notice": False, "silences": [],
+        "critical_when": None, "info_when": None, "needs": [], "notice": False, "silences": [],
         "to": "head", "title": "Просрочена задача",
         "advice": "Закройте с результатом или договоритесь с клиентом о новом сроке",
         "enabled": True, "source": "builtin", "effective_from": None, "state": "ok",

@@ -39,6 +39,7 @@ def test_load_is_weighted_limited_and_compared_with_the_week_before(
     tell(office, [new_deal(str(n), "2026-03-09 10:00") for n in range(1, 3)])
     tell(office, [new_deal(str(n), "2026-03-18 10:00", author="0") for n in range(3, 6)])
     tell(office, [deal("1", "2026-03-18 11:00", stage="30", amount=100_000, author="7")])
+    tell(office, [deal("3", "2026-03-19 15:00", stage="20", author="7")])
     tell(office, [
         new_task("21", "2026-03-18 10:00", "2026-03-19 12:00", "1"),
         new_task("22", "2026-03-18 10:00", "2026-03-19 13:00", "1"),
@@ -64,8 +65,19 @@ def test_load_is_weighted_limited_and_compared_with_the_week_before(
     (move,) = answer["proposals"]
     assert (move["from"]["name"], move["to"]["name"], move["deals"]) == ("Иванов", "Петрова", 3)
     assert "romashka.5" in move["untouched"]
-    assert not {"romashka.1", "romashka.8"} & set(move["untouched"])  # touched; archived
+    assert not {"romashka.1", "romashka.3", "romashka.8"} & set(
+        move["untouched"]
+    )  # touched; archived
     assert answer["totals"]["hot_deals"] == 1
+    before = api.client().get("/v1/workload", params={"as_of": "2026-03-18T07:59:59Z"}).json()
+    (move,) = before["proposals"]
+    assert move["untouched"] == ["romashka.3"]  # not yet
+    due = {}
+    for moment in ("2026-03-18T20:00:00Z", "2026-03-19T08:00:00Z", "2026-03-25T08:00:00Z"):
+        told = api.client().get("/v1/workload", params={"as_of": moment}).json()["data"]
+        due[moment[:10]] = {row["seller"]["name"]: row["due_today"] for row in told}
+    assert (due["2026-03-18"]["Иванов"], due["2026-03-19"]["Иванов"]) == (0, 2)
+    assert due["2026-03-25"]["Петрова"] == 1
 
 
 def test_open_tasks_are_those_of_the_instant_asked_for(start: Start, sqlite_url: str) -> None:
@@ -79,8 +91,8 @@ def test_open_tasks_are_those_of_the_instant_asked_for(start: Start, sqlite_url:
     client = start.on(office).client()
     for moment, count in (("2026-03-03T07:00:00Z", 1), ("2026-03-03T08:00:00Z", 0)):
         rows = client.get("/v1/workload", params={"as_of": moment}).json()["data"]
-        found = {row["seller"]["name"]: row["open_tasks"] for row in rows}
-        assert found["Иванов"] == count
+        found = {row["seller"]["name"]: row for row in rows}
+        assert (found["Иванов"]["open_tasks"], found["Иванов"]["due_today"]) == (count, count)
 
 
 def test_pipelines_near_their_own_limit_are_named(start: Start, sqlite_url: str) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from service.crm.bitrix24 import mapping
+from service.domain.clientkeys import phone_key
 from service.domain.facts import Kind, Rank
+from service.domain.homes import told_home
 from tests.crm.bitrix24_rows import activity, deal, rest
 from tests.crm.kit import sample
 
@@ -167,6 +169,12 @@ def test_calls_of_the_published_statistics() -> None:
     )
     assert (talk.id, talk.body["seconds"], talk.body["answered"]) == ("c435800", 189, True)
     assert (talk.body["direction"], talk.body["contact"]) == ("out", "co18866")
+    assert "client" not in missed.body
+    unknown = mapping.call(rows[0] | {"CRM_ENTITY_ID": None}, None, {"client_key": "k"})
+    assert unknown is not None
+    assert unknown.body["client"] == phone_key({"client_key": "k"}, "+7 900 000-01-01")
+    assert told_home(unknown) == f"contact:~{unknown.body['client']}"
+    assert b"79000000101" not in unknown.packed()
 
 
 def test_lead_is_an_inquiry() -> None:

@@ -111,6 +111,10 @@ def hears(**chosen: Any) -> dict[str, Any]:
             "team_limits: Отдел 1: open_deals: must be",
         ),
         (
+            {"team_totals": {"Отдел 1": {"hot_deals": 5}}},
+            "team_totals: Отдел 1: there is no 'hot_deals' here",
+        ),
+        (
             {"pipelines": {"Продажи": {"limits": {"hot_deals": 5}}}},
             "Продажи.limits: there is no 'hot_deals' here",
         ),
@@ -123,6 +127,11 @@ def hears(**chosen: Any) -> dict[str, Any]:
             {"rules": {"call-without-note": {"params": {"min_seconds": "5"}}}},
             "must be a whole number",
         ),
+        (
+            {"rules": {"deal-no-first-touch": {"params": {"clock_from": "inquiri"}}}},
+            "params.clock_from: must be acceptance or inquiry",
+        ),
+        ({"rules": {"task-no-text": {"params": {"exempt_kinds": "1"}}}}, "must be a list of texts"),
     ],
 )
 def test_wrong_account_settings_name_the_field(document: dict[str, Any], words: str) -> None:

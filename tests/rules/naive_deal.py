@@ -340,6 +340,24 @@ def handovers(past: Past, at: int) -> int:
     )
 
 
+def handover_stages(past: Past, at: int) -> tuple[str, ...]:
+    """Where each of them was made."""
+    made = [
+        c.at
+        for c in owners(past)[1:]
+        if at - FORTNIGHT < c.at <= at
+        and c.at - past.start > HALF_HOUR
+        and (c.author is None or past.is_human(c.author))
+    ]
+    places_then = [(pipeline(past, when), stage(past, when)) for when in made]
+    return tuple(past.plain.stage_names.get(place, place[1]) for place in places_then)
+
+
+def says_other(past: Past, at: int) -> bool:
+    reason = loss_reason(past, at) or ""
+    return past.plain.reasons.get(reason, reason).strip().casefold() in {"другое", "прочее"}
+
+
 def absence(past: Past, at: int) -> tuple[int, int] | None:
     work = past.plain.work.get(responsible(past, at))
     bounds = edges(past, work) if work else []

@@ -72,6 +72,9 @@ DEAL: dict[str, Callable[[Past, int], Any]] = {
     "deal.waits_in_absence_at": waits_in_absence,
     "deal.source": deal.source,
     "deal.loss_reason": deal.loss_reason,
+    "deal.loss_is_other": deal.says_other,
+    "deal.last_attempt_at": lambda p, at: max(talks.until(talks.tried(p), at), default=None),
+    "deal.handover_stages": deal.handover_stages,
     "deal.loss_is_spam": lambda p, at: deal.loss_reason(p, at) in p.plain.spam,
     "deal.was_hot_at_close": deal.was_hot,
     "deal.expected_close_on": deal.close_day_ends,
@@ -110,6 +113,10 @@ DEAL: dict[str, Callable[[Past, int], Any]] = {
 
 OF_DEAL = ("task.on_deal", "task.deal_is_open", "task.deal_closed_at", "task.trace_at")
 LEFT_OUT = {
+    "deal.inquired_at": "is asked by an account's parameter only (tests of the rule)",
+    "deal.won_before": "is asked of the severity only (tests of the rule)",
+    "deal.reopened_past_month": "is asked of the severity only (tests of the rule)",
+    "deal.close_date_is_default": "is asked of the severity only (tests of the rule)",
     "deal.same_client_open_deals": "comes from the folded presence of other deals",
     "deal.same_client_other_seller": "comes from the folded presence of other deals",
     "deal.same_client_first": "comes from the folded presence of other deals",

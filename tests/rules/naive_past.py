@@ -48,6 +48,8 @@ class Plain(NamedTuple):
     fields: dict[str, str]  # what a custom field holds -> its id
     field_names: dict[str, str]
     task_kinds: dict[str, str]
+    stage_names: dict[tuple[str, str], str]
+    reasons: dict[str, str]
     spam: frozenset[str]
     junk: frozenset[str]
     stop: frozenset[str]
@@ -89,6 +91,8 @@ def plain_of(made: Config) -> Plain:
         },
         field_names={f.id: f.name for f in directory.fields},
         task_kinds={k.id: k.name for k in directory.task_kinds},
+        stage_names={(p, s.id): s.name for p, known in stages.items() for s in known},
+        reasons=dict(reasons),
         spam=frozenset(spam | {i for i, n in reasons if i in spam or n in spam}),
         junk=frozenset(word.casefold() for word in junk),
         stop=frozenset(text.strip().casefold() for text in document.stop_texts),

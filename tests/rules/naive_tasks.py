@@ -271,6 +271,9 @@ def is_active(past: Past, seller: str, at: int) -> bool:
 
 TASK: dict[str, Callable[[Task, int], Any]] = {
     "task.is_open": Task.is_open,
+    "task.kind_names": lambda t, at: tuple(
+        name for name in (t.kind_name(at), t.kind(at)) if name is not None
+    ),
     "task.due_at": lambda t, at: (
         None if t.later("is_deferred", at) or not (due := t.due(at)) else due.value
     ),
@@ -323,6 +326,9 @@ CALL: dict[str, Callable[[Past, dict[str, Any], int], Any]] = {
     "call.trace_is_meaningful": lambda p, call, at: _first(p, call, at, meant=True) is not None,
     "call.direction": lambda _p, call, _at: "out" if call.get("direction") == "out" else "in",
     "call.seller": lambda _p, call, _at: call["author"] or None,
+    "call.missed_without_deal": lambda _p, _call, _at: False,  # the timeline is a deal's
+    "call.by_stranger": lambda _p, _call, _at: False,
+    "call.returned_at": lambda _p, _call, _at: None,
 }
 
 # --- inquiries ------------------------------------------------------------------------------------

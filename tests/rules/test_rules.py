@@ -95,6 +95,8 @@ def inside(given: str, expect: str = "") -> dict[str, str]:
         ({"whem": "1"}, "f.yaml:9:5", "whem"),
         ({"critical_when": "deal.amont > 5"}, "f.yaml:9:5", "did you mean deal.amount?"),
         ({"critical_when": "deal.amount"}, "f.yaml:9:5", "true or false"),
+        ({"since": "deal.created_at if param.soon"}, "f.yaml", "no parameter 'soon'"),
+        ({"info_when": "deal.amount"}, "f.yaml:9:5", "true or false"),
         ({"critical_when": "deal.closed_at > 3"}, "f.yaml:9:5", "deal.closed_at != null"),
         (
             {

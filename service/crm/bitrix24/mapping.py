@@ -7,7 +7,7 @@ telephony, timeline). Proved by the payload files in tests/crm/bitrix24/samples.
 from datetime import datetime
 from typing import Any
 
-from service.domain.clientkeys import client_keys
+from service.domain.clientkeys import client_keys, phone_key
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.instant import Instant
 from service.domain.money import minor_units
@@ -294,7 +294,9 @@ def message(row: Row, deal_id: str | None) -> list[Fact]:
     return facts
 
 
-def call(row: Row, deal_id: str | None = None) -> Fact | None:
+def call(
+    row: Row, deal_id: str | None = None, secrets: dict[str, str] | None = None
+) -> Fact | None:
     """A row of voximplant.statistic.get or the data of ONVOXIMPLANTCALLEND."""
     started = instant(row.get("CALL_START_DATE"))
     activity_id = entity(row.get("CRM_ACTIVITY_ID"))
@@ -319,6 +321,8 @@ def call(row: Row, deal_id: str | None = None) -> Fact | None:
         body["deal"] = deal_id
     elif owner in {"CONTACT", "COMPANY"} and owner_id is not None:
         body |= {"deal": None, "contact": owner_id if owner == "CONTACT" else f"co{owner_id}"}
+    elif client := phone_key(secrets or {}, row.get("PHONE_NUMBER")):
+        body["client"] = client
     rank = Rank.FETCHED if "ID" in row else Rank.HOOK
     return Fact(Kind.CALL, f"c{key[:60]}", started + seconds, body, rank)
 

@@ -171,7 +171,10 @@ class Readers:
         """Rows of the call statistics with the deals to which they belong."""
         ids = [i for row in rows if (i := mapping.entity(row.get("CRM_ACTIVITY_ID")))]
         found = self._deals_of(self.rest.listed("crm.activity.list", ids))
-        facts = [mapping.call(row, found.get(str(row.get("CRM_ACTIVITY_ID")))) for row in rows]
+        facts = [
+            mapping.call(row, found.get(str(row.get("CRM_ACTIVITY_ID"))), self._secrets)
+            for row in rows
+        ]
         return [fact for fact in facts if fact is not None]
 
     # --- the rest ---------------------------------------------------------------------------------

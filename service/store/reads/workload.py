@@ -1,33 +1,36 @@
 """What sellers have on their hands."""
 
-from collections.abc import Collection
-from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Table, func, select
 
 from service.domain.instant import Instant
-from service.domain.period import day_start, local_date, to_day
+from service.domain.period import local_day
 from service.domain.standards import load_status
-from service.store.tables import Contribution, Deal, Task
+from service.store.tables import Contribution, Deal
 
-_TASK: Table = Task.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
 
 
 def untouched(
-    connection: Connection, account: str, seller: str, excluded: Collection[str], most: int
+    connection: Connection, account: str, seller: str, at: Instant, most: int
 ) -> list[str]:
-    """Open deals of a seller that nobody has done anything with, newest first.
+    """Open deals that a seller had at an instant, of those that nobody had touched, newest first.
 
-    `excluded`: pipelines whose deals are no load.
+    Deals that are no load (of excluded pipelines) are in no level.
     """
+    held = (
+        select(_C.c.subject_id)
+        .where(_C.c.account_id == account, _C.c.metric == "deals_open", _C.c.seller == seller)
+        .where(_C.c.at <= at)
+        .group_by(_C.c.subject_id)
+        .having(func.sum(_C.c.value) > 0)
+    )
     query = (
         select(_DEAL.c.id)
-        .where(_DEAL.c.account_id == account, _DEAL.c.seller == seller, _DEAL.c.status == "open")
-        .where(~_DEAL.c.deleted, _DEAL.c.last_touch_at.is_(None))
-        .where(_DEAL.c.pipeline.not_in(sorted(excluded)))
+        .where(_DEAL.c.account_id == account, _DEAL.c.id.in_(held))
+        .where(_DEAL.c.first_touch_at.is_(None) | (_DEAL.c.first_touch_at > at))
         .order_by(_DEAL.c.created_at.desc(), _DEAL.c.id)
         .limit(most)
     )
@@ -35,15 +38,12 @@ def untouched(
 
 
 def due_today(connection: Connection, account: str, zone: ZoneInfo, at: Instant) -> dict[str, int]:
-    """How many open tasks of each seller are due on the local day of `at`."""
-    today = local_date(at, zone)
-    start = day_start(to_day(today), zone)
-    end = day_start(to_day(today + timedelta(days=1)), zone)
+    """How many tasks that each seller had open at an instant are due on its local day."""
     query = (
-        select(_TASK.c.seller, func.count())
-        .where(_TASK.c.account_id == account, _TASK.c.is_open)
-        .where(_TASK.c.due_at >= start, _TASK.c.due_at < end)
-        .group_by(_TASK.c.seller)
+        select(_C.c.seller, func.sum(_C.c.value))
+        .where(_C.c.account_id == account, _C.c.metric == "tasks_on_day", _C.c.at <= at)
+        .where(_C.c.slot == str(local_day(at, zone)))
+        .group_by(_C.c.seller)
     )
     return {seller: int(count) for seller, count in connection.execute(query)}
 
