@@ -67,13 +67,20 @@ def note_twins(story: Story) -> None:
     if len(story.tasks) < 2:
         return
     alike: dict[tuple[str, str], list[str]] = {}
-    for task_id, states in story.tasks.items():
-        key = (states[-1].text.strip().casefold(), states[-1].task_kind)
-        if key[0]:
-            alike.setdefault(key, []).append(task_id)
+    for task_id in sorted(story.tasks, key=lambda t: (story.tasks[t][0].at, t)):
+        for key in dict.fromkeys(map(_said, story.tasks[task_id])):
+            if key[0]:
+                alike.setdefault(key, []).append(task_id)
+    older: dict[str, dict[str, None]] = {}  # of each task those that ever said the same
     for twins in alike.values():
-        if len(twins) > 1:
-            _mark(story, sorted(twins, key=lambda t: (story.tasks[t][0].at, t)))
+        for number, task_id in enumerate(twins[1:], 1):
+            older.setdefault(task_id, {}).update(dict.fromkeys(twins[:number]))
+    for task_id, others in older.items():
+        _mark(story, task_id, list(others))
+
+
+def _said(state: TaskState) -> tuple[str, str]:
+    return state.text.strip().casefold(), state.task_kind
 
 
 def note_copies(story: Story) -> None:
@@ -112,21 +119,19 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _mark(story: Story, twins: Sequence[str]) -> None:
-    for number, task_id in enumerate(twins[1:], 1):
-        older = twins[:number]
-        cuts = sorted({s.at for other in (*older, task_id) for s in story.tasks[other]})
-        states: list[TaskState] = []
-        for at in cuts:
-            state = _at(story.tasks[task_id], at)
-            if state is None:
-                continue
-            twin = any(_same(_at(story.tasks[other], at), state) for other in older)
-            if state.at == at or not states or states[-1].has_twin != twin:
-                state = state if state.at == at else state.later(at)
-                state.has_twin = twin
-                states.append(state)
-        story.tasks[task_id] = states
+def _mark(story: Story, task_id: str, older: Sequence[str]) -> None:
+    cuts = sorted({s.at for other in (*older, task_id) for s in story.tasks[other]})
+    states: list[TaskState] = []
+    for at in cuts:
+        state = _at(story.tasks[task_id], at)
+        if state is None:
+            continue
+        twin = any(_same(_at(story.tasks[other], at), state) for other in older)
+        if state.at == at or not states or states[-1].has_twin != twin:
+            state = state if state.at == at else state.later(at)
+            state.has_twin = twin
+            states.append(state)
+    story.tasks[task_id] = states
 
 
 def _at(states: Iterable[TaskState], at: Instant) -> TaskState | None:
@@ -146,6 +151,7 @@ def _same(older: TaskState | None, younger: TaskState) -> bool:
         and not older.deleted
         and not younger.deleted
         and older.responsible == younger.responsible
+        and _said(older) == _said(younger) != ("", younger.task_kind)
         and older.due_at is not None
         and younger.due_at is not None
         and abs(older.due_at - younger.due_at) < TWIN_SECONDS

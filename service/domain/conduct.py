@@ -96,7 +96,7 @@ def postponements(task: TaskState, config: Config) -> list[Instant]:
     calendar = config.calendar(task.responsible or None)
     found: list[Instant] = []
     for move in task.moved:
-        if move.author is not None and not config.is_human(move.author):
+        if not move.later or (move.author is not None and not config.is_human(move.author)):
             continue
         if found and move.at - found[-1] <= ONE_MOVE_SECONDS:
             continue

@@ -1,5 +1,6 @@
 """Folding of a deal: all changes in order, a picture after each instant."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
@@ -20,6 +21,7 @@ from service.domain.told import TALK_MIN_SECONDS, Told
 
 DISTRIBUTION_SECONDS = 1800
 HANDOVER_SECONDS = 14 * 86_400
+NOTE_BEFORE_SECONDS = 1800  # a note written just before a move explains it
 BEFORE_SECONDS = (
     86_400  # a call that a deal or its inquiry was born of; older ones are no part of it
 )
@@ -82,6 +84,7 @@ class DealFold:
         for name in ("name", "currency", "company", "contacts", "tags"):
             self._collect_plain(name, self._changes(start, name))
         self._collect_plain("fields", self._fields)
+        self._collect_edits()
         chosen = self._world.source_field
         source = self._of_field(chosen) if chosen else self._changes(start, "source")
         self._collect_plain("source", source)
@@ -90,7 +93,6 @@ class DealFold:
         self._collect_tasks()
         self._collect_talks(since)
         self._collect_messages(since)
-        self._collect_traces()
         self._collect_reach(start)
 
     def _lived_from(self, start: Instant) -> Instant:
@@ -130,13 +132,35 @@ class DealFold:
         if told and (told[0].at > start or told[0].author is None):
             maker = last_told(self._versions, "created_by")
             told[0] = told[0]._replace(at=start, author=maker)
+        noted = [t.at for t in self._told.traces() if self._world.is_human(t.author)]
         for change in settle(told):
             kind = self._world.stage_kind(*change.value)
             late = self._world.is_late(*change.value)
-            self._add(change.at, 1, "place", (*change.value, kind, change.author))
-            self._add(change.at, 9, "late", late)
-            if self._world.is_human(change.author):
-                self._add(change.at, 8, "activity", change.at)
+            first = bisect_left(noted, change.at - NOTE_BEFORE_SECONDS)
+            note = noted[first] if first < len(noted) and noted[first] < change.at else None
+            self._add(change.at, 1, "place", (*change.value, kind, late, change.author, note))
+            self._add(change.at, 9, "peak", change.at)
+            self._collect_act(change)
+        for at in noted:
+            self._add(at, 7, "trace", at)
+
+    def _collect_act(self, change: Change) -> None:
+        """What people change is activity on the deal."""
+        if self._world.is_human(change.author):
+            self._add(change.at, 8, "activity", change.at)
+
+    def _collect_edits(self) -> None:
+        """Changes of custom fields by people."""
+        changed = {
+            name
+            for before, after in pairwise(self._fields)
+            if before.value != after.value
+            for name in before.value.keys() | after.value.keys()
+            if before.value.get(name) != after.value.get(name)
+        }
+        for name in changed:
+            for change in settle(self._of_field(name))[1:]:
+                self._collect_act(change)
 
     def _collect_handovers(self, start: Instant) -> None:
         """Who has it; hand-overs by people count for a fortnight, the first distribution not."""
@@ -154,10 +178,9 @@ class DealFold:
             for change in settled[1:]
             if change.at - start > DISTRIBUTION_SECONDS and self._is_by_people(change)
         ]
-        if len(handed) > 2:  # fewer are nobody's trouble, and need no step when they age out
-            for at in handed:
-                self._add(at, 2, "handed", 1)
-                self._add(at + HANDOVER_SECONDS, 2, "handed", -1)
+        for at in handed:
+            self._add(at, 2, "handed", 1)
+            self._add(at + HANDOVER_SECONDS, 2, "handed", -1)
 
     def _is_by_people(self, change: Change) -> bool:
         """Made by a person, as far as it is known."""
@@ -167,8 +190,11 @@ class DealFold:
         """The CRM's own amount, or that of a mapped custom field; and what was paid so far."""
         chosen = self._world.budget_field
         own = [c._replace(value=int(c.value or 0)) for c in self._changes(start, "amount")]
-        for change in settle(self._money_of(chosen) if chosen else own):
+        for number, change in enumerate(settle(self._money_of(chosen) if chosen else own)):
             self._add(change.at, 2, "amount", change.value)
+            self._add(change.at, 9, "peak", change.at)
+            if number:
+                self._collect_act(change)
         paid = self._world.paid_field
         for change in settle(self._money_of(paid) if paid else []):
             self._add(change.at, 2, "paid", change.value)
@@ -227,7 +253,8 @@ class DealFold:
         closed: Instant | None = None
         for at, task_id, state in moments:
             before = now.get(task_id)
-            if before is not None and before.is_open and not state.is_open:
+            done = before is None or before.is_open
+            if done and not state.is_open:
                 closed = at
             now[task_id] = state
             waiting = [s for s in now.values() if s.is_open and not s.deleted]
@@ -237,11 +264,13 @@ class DealFold:
             first = states[0]
             if first.created_at is not None and self._world.is_human(first.created_by):
                 self._add(first.created_at, 8, "activity", first.created_at)
-            for state in states[1:]:
-                if state.closed_at == state.at and self._world.is_human(state.closed_by):
-                    self._add(state.at, 8, "activity", state.at)
-                    if state.result:
-                        self._add(state.at, 7, "note", state.at)
+            acts = [(s.at, s.closed_by) for s in states if s.closed_at == s.at]
+            for at, author in [*acts, *((move.at, move.author) for move in states[-1].moved)]:
+                if self._world.is_human(author):
+                    self._add(at, 8, "activity", at)
+        for result in self._told.results():
+            self._add(result.at, 7, "note", result.at)
+            self._add(result.at, 8, "activity", result.at)
 
     def _collect_talks(self, since: Instant) -> None:
         for call in self._told.calls(lend=True):
@@ -255,10 +284,11 @@ class DealFold:
                 self._add(call.started_at, 7, "talk", call.started_at)
             if not call.outgoing and not call.answered:
                 self._add(call.started_at, 6, "missed", call.started_at)
-            if human and (talk or call.outgoing):
+            if talk or (human and call.outgoing):
                 self._add(call.started_at, 8, "activity", call.started_at)
         for at, _ in self._told.meetings():
             self._add(at, 7, "talk", at)
+            self._add(at, 8, "activity", at)
         for note in self._told.notes(lend=True):
             if note.at >= since:
                 self._add(note.at, 7, "note", note.at)
@@ -270,17 +300,14 @@ class DealFold:
                 continue
             if message.direction in _OF_CLIENT:
                 self._add(message.at, 7, _OF_CLIENT[message.direction], message.at)
+                if message.direction == "in":
+                    self._add(message.at, 8, "activity", message.at)
                 continue
             human = self._world.is_human(message.author)
             if human or not message.author:  # whose it is may be told later: no false alarm
                 self._add(message.at, 7, "sent", message.at)
             if human:
                 self._add(message.at, 8, "activity", message.at)
-
-    def _collect_traces(self) -> None:
-        for trace in self._told.traces():
-            if self._world.is_human(trace.author):
-                self._add(trace.at, 7, "trace", trace.at)
 
     def _collect_reach(self, start: Instant) -> None:
         """Whether the client can be reached, from the images of the linked persons."""

@@ -8,7 +8,6 @@ from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.story import DealState
 
-NOTE_BEFORE_SECONDS = 1800  # a note written just before a move explains it
 ONE_ATTEMPT_SECONDS = 600  # a row of dials is one attempt
 PUSH_DAYS = 7
 
@@ -22,8 +21,10 @@ def apply_step(state: DealState, name: str, value: Any) -> None:
         setattr(state, name, value)
 
 
-def _place(state: DealState, value: tuple[str, str, StageKind, str | None]) -> None:
-    pipeline, stage, kind, state.moved_by = value
+def _place(
+    state: DealState, value: tuple[str, str, StageKind, bool, str | None, Instant | None]
+) -> None:
+    pipeline, stage, kind, state.in_late_stage, state.moved_by, state.stage_note_at = value
     known = bool(state.stage)
     was_closed, was_lost = known and state.is_closed, known and state.kind is StageKind.LOST
     state.previous_stage, state.previous_pipeline = state.stage or None, state.pipeline or None
@@ -31,9 +32,6 @@ def _place(state: DealState, value: tuple[str, str, StageKind, str | None]) -> N
     state.visited = (*state.visited, stage) if same else (stage,)
     state.pipeline, state.stage, state.kind = pipeline, stage, kind
     state.stage_entered_at = state.at
-    state.stage_note_at = None
-    if state.last_trace_at is not None and state.last_trace_at >= state.at - NOTE_BEFORE_SECONDS:
-        state.stage_note_at = state.last_trace_at
     if was_lost != (kind is StageKind.LOST):
         state.loss_reason = None  # of an earlier loss, whatever the CRM keeps
     if state.is_closed:
@@ -75,6 +73,8 @@ def _attempt(state: DealState, at: Instant) -> None:
     if last is None or at - last > ONE_ATTEMPT_SECONDS:
         state.attempts += 1
         state.attempts_since_talk += 1
+    elif state.first_attempt_since_talk_at is None:
+        state.attempts_since_talk += 1  # a talk ends the row
     state.last_attempt_at = at
     if state.first_attempt_at is None:
         state.first_attempt_at = at
@@ -118,23 +118,16 @@ def _closed(state: DealState, _at: Instant) -> None:
 
 
 def _trace(state: DealState, at: Instant) -> None:
-    state.last_trace_at = at
     if state.stage_note_at is None:
         state.stage_note_at = at
 
 
-def _late(state: DealState, late: bool) -> None:
-    """The stage is a late one (or not): from now on its highest amount is kept."""
-    state.in_late_stage = late
-    _note_peak(state)
+def _tags(state: DealState, value: list[str] | None) -> None:
+    state.tags = tuple(value or ())
 
 
-def _amount(state: DealState, amount: int) -> None:
-    state.amount = amount
-    _note_peak(state)
-
-
-def _note_peak(state: DealState) -> None:
+def _peak(state: DealState, _at: Instant) -> None:
+    """Stage and amount of an instant are told: the highest amount in late stages is kept."""
     if state.in_late_stage and state.kind is StageKind.OPEN:
         state.amount_peak_late = max(state.amount_peak_late, state.amount)
 
@@ -174,8 +167,8 @@ _HANDLERS: dict[str, Callable[[DealState, Any], None]] = {
     "sent": _sent,
     "closed": _closed,
     "trace": _trace,
-    "late": _late,
-    "amount": _amount,
+    "peak": _peak,
+    "tags": _tags,
     "close_date": _close_date,
     "note": _note,
     "activity": _activity,

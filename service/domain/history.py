@@ -22,20 +22,27 @@ class Change(NamedTuple):
 def settle(changes: list[Change]) -> list[Change]:
     """Drop repetitions and corrections; the result has no two equal neighbours."""
     kept: list[Change] = []
-    for change in changes:
+    for change in _last_of_each(changes):
         if kept and kept[-1].value == change.value:
-            if kept[-1].at == change.at and kept[-1].author is None:
-                kept[-1] = change  # the same change, told by somebody who knows its author
             continue
-        if kept and kept[-1].at == change.at:
-            kept.pop()
-            if kept and kept[-1].value == change.value:
-                continue
         if len(kept) >= 2 and _undoes(kept[-2], kept[-1], change):
             kept.pop()
             continue
         kept.append(change)
     return kept
+
+
+def _last_of_each(changes: list[Change]) -> list[Change]:
+    """Of each instant the last telling (it outranks the others), by whoever is known to tell it."""
+    found: list[Change] = []
+    for change in changes:
+        if found and found[-1].at == change.at:
+            same = found.pop()
+            if same.value == change.value and same.author is not None:
+                found.append(same)
+                continue
+        found.append(change)
+    return found
 
 
 def _undoes(before: Change, wrong: Change, back: Change) -> bool:

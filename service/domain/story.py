@@ -98,7 +98,6 @@ class DealState(_State):
     last_contact_at: Instant | None = None
     last_activity_at: Instant | None = None
     last_attempt_at: Instant | None = None
-    last_trace_at: Instant | None = None
     first_attempt_since_talk_at: Instant | None = None
     missed_call_at: Instant | None = None  # the first one of the present unanswered row
     unanswered_since: Instant | None = None  # the same of missed calls and messages
@@ -137,11 +136,12 @@ def deal_is_judged(state: DealState, config: Config) -> bool:
 
 
 class Postponement(NamedTuple):
-    """A deadline moved to a later instant: when, from which, by whom (None = unknown)."""
+    """A deadline moved (mostly to a later instant): when, from which, by whom (None = unknown)."""
 
     at: Instant
     due_at: Instant
     author: str | None
+    later: bool = True
 
 
 @dataclass

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.domain.facts import Fact
+from service.domain.history import Change, settle
 from service.domain.instant import FOREVER, Instant
 from service.domain.story import LeadState, Postponement, TaskState
 
@@ -21,10 +22,11 @@ def fold_task(versions: Sequence[Fact]) -> list[TaskState]:
     state.first_due_at = state.due_at
     state.due_set_at = state.at if state.due_at is not None else None
     states = [state]
+    lasting = _lasting(versions)
     for fact in versions:
         at = max(fact.at, states[-1].at)
         state = state.later(at)
-        _apply_task(state, fact)
+        _apply_task(state, fact, lasting)
         if states and states[-1].at == at:
             states[-1] = state
         else:
@@ -32,7 +34,16 @@ def fold_task(versions: Sequence[Fact]) -> list[TaskState]:
     return states
 
 
-def _apply_task(state: TaskState, fact: Fact) -> None:
+def _lasting(versions: Sequence[Fact]) -> frozenset[Instant] | None:
+    """When the deadline was moved and not at once moved back; None = always."""
+    told = [f for f in versions if "due_at" in f.body]
+    if len(told) < 3:
+        return None
+    dues = settle([Change(f.at, f.body["due_at"], f.body.get("author")) for f in told])
+    return frozenset(change.at for change in dues)
+
+
+def _apply_task(state: TaskState, fact: Fact, lasting: frozenset[Instant] | None) -> None:
     body = fact.body
     was_open = state.is_open
     for name in ("text", "task_kind", "created_by", "is_all_day", "is_deferred", "deleted"):
@@ -45,7 +56,7 @@ def _apply_task(state: TaskState, fact: Fact) -> None:
     if "result" in body:
         state.result = body["result"] or state.result
     if "due_at" in body:
-        _move(state, body["due_at"], fact)
+        _move(state, body["due_at"], fact, counts=lasting is None or fact.at in lasting)
     if "is_open" in body:
         state.is_open = body["is_open"]
         if was_open and not state.is_open:
@@ -54,15 +65,15 @@ def _apply_task(state: TaskState, fact: Fact) -> None:
             state.closed_at = state.closed_by = None
 
 
-def _move(state: TaskState, due: Instant | None, fact: Fact) -> None:
-    """Another deadline; a later one than before counts as a move."""
+def _move(state: TaskState, due: Instant | None, fact: Fact, *, counts: bool) -> None:
+    """Another deadline instead of one counts as a move, unless it was at once taken back."""
     before, state.due_at = state.due_at, due
     if due != before:
         state.due_set_at = fact.at if due is not None else None
     if state.first_due_at is None:
         state.first_due_at = due
-    elif before is not None and due is not None and due > before:
-        move = Postponement(fact.at, before, fact.body.get("author"))
+    elif counts and before is not None and due is not None and due != before:
+        move = Postponement(fact.at, before, fact.body.get("author"), due > before)
         state.moved = (*state.moved, move)
 
 

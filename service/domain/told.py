@@ -93,16 +93,17 @@ class Told:
 
     def messages(self, *, lend: bool) -> list[MessageSeen]:
         """Messages by instant; what a conversation was closed by counts when it was first told."""
-        found: dict[str, MessageSeen] = {}
+        versions: dict[str, list[Fact]] = {}
         for fact in (*self._own, *self._lent) if lend else self._own:
-            body = fact.body
-            if fact.kind is not Kind.MESSAGE or body.get("created_at") is None:
-                continue
-            known = found.get(fact.id)
-            at = body["created_at"] if known is None else min(known.at, body["created_at"])
-            author = body.get("author") or ("" if known is None else known.author)
-            found[fact.id] = MessageSeen(at, body.get("direction", ""), author, fact.id)
-        return sorted(found.values())
+            if fact.kind is Kind.MESSAGE:
+                versions.setdefault(fact.id, []).append(fact)
+        found = []
+        for message, told in versions.items():
+            instants = [f.body["created_at"] for f in told if f.body.get("created_at") is not None]
+            if instants and not last_told(told, "deleted"):
+                direction, author = last_told(told, "direction"), last_told(told, "author")
+                found.append(MessageSeen(min(instants), direction or "", author or "", message))
+        return sorted(found)
 
     @property
     def inquired_at(self) -> Instant | None:
@@ -134,7 +135,7 @@ class Told:
         return steps
 
     def traces(self) -> list[Trace]:
-        """All traces in order: long notes, results, new tasks that say something."""
+        """All traces in order: long notes, results, new tasks that say something, messages."""
         if self._traces is None:
             found = [
                 Trace(n.at, n.author, is_meaningful(n.text), n.text)
@@ -149,8 +150,18 @@ class Told:
                     by = last.created_by or ""
                     found.append(Trace(last.created_at, by, says=True, text=text, new_task=task_id))
                 found += _results(states)
+            found += [
+                Trace(m.at, m.author, says=True, text="")
+                for m in self.messages(lend=True)
+                if m.direction == "out" and self._world.is_human(m.author)
+            ]
             self._traces = sorted(found)
         return self._traces
+
+    def results(self) -> list[Trace]:
+        """What came of the timeline's own tasks, by people."""
+        found = [trace for task_id in self._meant for trace in _results(self._tasks[task_id])]
+        return [trace for trace in found if self._world.is_human(trace.author)]
 
 
 def _note(note_id: str, at: Instant, author: str, text: str) -> NoteSeen:
@@ -158,12 +169,17 @@ def _note(note_id: str, at: Instant, author: str, text: str) -> NoteSeen:
 
 
 def _results(states: Sequence[TaskState]) -> list[Trace]:
-    """The instant at which a task got its result, by the author or the responsible."""
+    """When a task was done with a result, or got another; by its author or the responsible."""
+    found: list[Trace] = []
+    before: tuple[Instant | None, str | None] | None = None
     for state in states:
-        if state.result and not state.is_open:
+        if not state.result or state.is_open:
+            before = None
+        elif before != (state.closed_at, state.result):
+            before = (state.closed_at, state.result)
             by = state.closed_by or state.responsible
-            return [Trace(state.at, by, is_meaningful(state.result), state.result)]
-    return []
+            found.append(Trace(state.at, by, is_meaningful(state.result), state.result))
+    return found
 
 
 def _merge(facts: Sequence[Fact], kind: Kind) -> dict[str, dict[str, Any]]:
