@@ -275,6 +275,11 @@ def _traces(history: History, deal_id: int, who: int) -> list[datetime]:
         for note in history.notes_of[deal_id]
         if note.author == who and _letters(note.text) >= 10
     ]
+    found += [
+        message.sent_at
+        for message in history.messages_of[deal_id]
+        if message.direction == "out" and message.author == who
+    ]
     for task_id in history.tasks_of[deal_id]:
         first = history.tasks[task_id][0][1]
         if first.created_by == who and _says_something(first.text):

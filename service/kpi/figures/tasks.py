@@ -96,8 +96,8 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "tasks_with_result", "Задачи с результатом (число)", "Tasks with a result",
-        "of tasks_due_first, those done with a trace: a note, a result, a talk, a move, a next "
-        "task", adds=_DUE_FIRST, takes=("tasks_resultless",), attributed_to=_AT_FIRST,
+        "of tasks_due_first, those done with a trace: a note, a result, a talk, a move, a message, "
+        "a next task", adds=_DUE_FIRST, takes=("tasks_resultless",), attributed_to=_AT_FIRST,
         subject_kind="task",
     ),
     Metric(

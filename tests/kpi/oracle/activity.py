@@ -7,6 +7,7 @@ from tests.kpi.oracle.bureau import (
     SAYS,
     SELLERS,
     Book,
+    History,
     Image,
     Window,
     after_working,
@@ -152,10 +153,27 @@ def traces(book: Book, deal: str) -> Iterator[tuple[int, str]]:
             continue
         if first["text"] == SAYS:
             yield first["created_at"], first["created_by"]
-        for moment, told in history:
-            if told.get("result") and not told["is_open"]:
-                yield moment, told["closed_by"] or told["responsible"]
-                break
+        for moment, told in results(history):
+            yield moment, told["closed_by"] or told["responsible"]
+    yield from wrote(book, deal)
+
+
+def wrote(book: Book, deal: str) -> Iterator[tuple[int, str]]:
+    """What people wrote to the client: when, by whom."""
+    for message in book.messages.values():
+        ours = message["direction"] == "out" and is_human(message["author"])
+        if message["deal"] == deal and ours:
+            yield message["created_at"], message["author"]
+
+
+def results(history: History) -> Iterator[tuple[int, Image]]:
+    """When a task was done with a result, or got another one."""
+    before: Any = None
+    for moment, told in history:
+        now = (told.get("result"), told["is_open"])
+        if told.get("result") and not told["is_open"] and now != before:
+            yield moment, told
+        before = now
 
 
 def _documented(book: Book, deal: str, call: Image) -> bool:

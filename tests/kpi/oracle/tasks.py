@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tests.kpi.oracle.activity import Counted, Tally
+from tests.kpi.oracle.activity import Counted, Tally, results, wrote
 from tests.kpi.oracle.bureau import (
     OPEN,
     SAYS,
@@ -86,6 +86,7 @@ def _signs(book: Book, last: Image) -> Iterator[int]:
     for _, call in book.calls_of(deal):
         if call["answered"] and call["seconds"] >= 10 and is_human(call["author"]):
             yield call["started_at"]
+    yield from (moment for moment, _ in wrote(book, deal))
     for (_, before), (moment, told) in pairwise(book.deals[deal]):
         if told["stage"] != before["stage"]:
             yield moment
@@ -99,11 +100,9 @@ def _of_task(history: History, is_own: bool) -> Iterator[int]:
     first = history[0][1]
     if first["text"] == SAYS and not is_own and is_human(first["created_by"]):
         yield first["created_at"]
-    for moment, told in history:
-        if told.get("result") and not told["is_open"]:
-            if is_human(told["closed_by"] or told["responsible"]):
-                yield moment
-            return
+    for moment, told in results(history):
+        if is_human(told["closed_by"] or told["responsible"]):
+            yield moment
 
 
 def _postponed(history: History) -> list[int]:
