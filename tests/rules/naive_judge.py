@@ -1,83 +1,88 @@
 """A judge that knows no segments: it looks at every minute, and looks back.
 
-Of the service it takes what a state is, an attribute and a condition; when a span is used up is
-counted minute by minute (`tests/domain/test_calendar_naive.py`).
+Of the service it takes what a fact is and what a condition says. What is true of a subject is
+looked up among the raw facts (`naive_facts`); when a span is used up is counted minute by minute
+(`tests/domain/test_calendar_naive.py`).
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from service.domain.account import SellerSettings
-from service.domain.config import Config
+from service.domain.facts import Fact
 from service.domain.instant import FOREVER, Instant
 from service.domain.span import Span
-from service.domain.story import Story, deal_is_judged
-from service.rules.attributes import ATTRIBUTES, CallState
 from service.rules.book import Rule, Window
 from tests.domain.test_calendar_naive import Work, add
+from tests.rules import naive_deal, naive_facts
+from tests.rules.naive_past import Past, plain_of
+from tests.rules.naive_tasks import tasks_of
 from tests.rules.naive_world import DAYS, KINDS, MINUTE
+
+ALONE = {
+    "deal.same_client_open_deals": 0,
+    "deal.same_client_other_seller": False,
+    "deal.same_client_first": "",
+}
+"""What the second look leaves out: the client has no other deal."""
 
 
 class Picture(NamedTuple):
-    """A subject at one instant: its state, and what decides whether and how it is judged."""
+    """A subject at one instant: whether and how it is judged."""
 
-    state: Any
+    at: Instant
     judged: bool
     seller: str
     place: tuple[str, str]
 
 
-def deal_at(story: Story, at: Instant, latest: Config) -> Picture | None:
-    states = [state for state in story.deal if state.at <= at]
-    if not states:
-        return None
-    now = states[-1].later(at)
-    place = (now.pipeline, now.stage)
-    return Picture(now, deal_is_judged(now, latest), now.responsible, place)
+class Subject(NamedTuple):
+    """What is judged, and since when it is there; `moments`: when something may change of it."""
+
+    kind: str
+    id: str
+    since: Instant
+    moments: Sequence[Instant]
+
+    def picture(self, past: Past, at: Instant) -> Picture | None:
+        if at < self.since:
+            return None
+        at = self.moments[bisect_right(self.moments, at) - 1]
+        judged = naive_facts.judged(past, self.kind, self.id, at)
+        if self.kind == "deal":
+            place = (naive_deal.pipeline(past, at), naive_deal.stage(past, at))
+            return Picture(at, judged, naive_deal.responsible(past, at), place)
+        if self.kind == "task":
+            return Picture(at, judged, tasks_of(past)[self.id].responsible(at), ("", ""))
+        seller = naive_facts.value(past, "call", self.id, "call.seller", at)
+        return Picture(at, judged, seller or "", ("", ""))
 
 
-def task_at(story: Story, task: str, at: Instant, latest: Config) -> Picture | None:
-    states = [state for state in story.tasks[task] if state.at <= at]
-    if not states:
-        return None
-    now = states[-1].later(at)
-    deal = deal_at(story, max(at, story.deal[0].at), latest)
-    assert deal is not None
-    now.deal = deal.state
-    return Picture(now, deal.judged and not now.deleted, now.responsible, ("", ""))
+def moments_of(past: Past) -> list[Instant]:
+    """Every instant that a fact names, and at which somebody goes away, comes back or leaves."""
+    found = {fact.at for fact in past.own}
+    found |= {v for f in past.own for v in f.body.values() if isinstance(v, int) and v > FAR}
+    found |= {at for steps in past.plain.activity.values() for at, _ in steps}
+    for work in past.plain.work.values():
+        found |= set(naive_deal.edges(past, work))
+    return sorted(found)
 
 
-def call_at(story: Story, number: int, at: Instant, latest: Config) -> Picture | None:
-    call = story.calls[number]
-    if at < call.ended_at:
-        return None
-    trace = call.trace_at if call.trace_at is not None and call.trace_at <= at else None
-    says = call.meaningful_at is not None and call.meaningful_at <= at
-    deal = deal_at(story, at, latest)
-    judged = deal is not None and deal.judged
-    return Picture(CallState(at, call, trace, says), judged, call.author, ("", ""))
+FAR = 10**9
 
 
-def subjects_of(
-    story: Story, latest: Config
-) -> Iterator[tuple[str, str, Callable[[Instant], Picture | None]]]:
-    if story.deal:
-        yield "deal", story.id, lambda at: deal_at(story, at, latest)
-    for task in story.tasks:
-        yield "task", task, lambda at, task=task: task_at(story, task, at, latest)  # type: ignore[misc]
-    for number, call in enumerate(story.calls):
-        yield "call", call.id, lambda at, n=number: call_at(story, n, at, latest)  # type: ignore[misc]
+def subjects_of(past: Past) -> Iterator[Subject]:
+    moments = moments_of(past)
 
+    def subject(kind: str, name: str, since: Instant) -> Subject:
+        return Subject(kind, name, since, sorted({since, *moments}))
 
-def work_of(made: Config, seller: str) -> Work:
-    """The hours of a seller in the settings' own words."""
-    own = made.document.sellers.get(seller) or SellerSettings()
-    work = made.document.work
-    return Work(
-        str(made.timezone), own.week or work.week, work.holidays, work.shorten,
-        tuple(sorted(work.exceptions.items())), tuple((a.from_, a.to) for a in own.absent),
-    )  # fmt: skip
+    yield subject("deal", past.subject, past.start)
+    for task in tasks_of(past).values():
+        yield subject("task", task.id, task.start)
+    for call in past.calls(lent=False):
+        yield subject("call", call["id"], call["started_at"] + int(call["seconds"]))
 
 
 @lru_cache(maxsize=50_000)
@@ -100,9 +105,22 @@ def effective_from(made: Sequence[Window], number: int, rule: Rule) -> tuple[Ins
     return at, at if any(known[:first]) else 0
 
 
-def values_at(picture: Picture, kind: str, made: Config, names: Sequence[str]) -> dict[str, Any]:
-    known = ATTRIBUTES[kind]
-    return {name: known[name].get(picture.state, made) for name in names}
+def values_at(
+    past: Past,
+    subject: Subject,
+    names: Sequence[str],
+    at: Instant,
+    looked: dict[Instant, dict[str, Any]],
+) -> dict[str, Any]:
+    """Between two moments nothing changes: the same is not looked up again."""
+    if at not in looked:
+        looked[at] = {
+            name: ALONE[name]
+            if name in ALONE
+            else naive_facts.value(past, subject.kind, subject.id, name, at)
+            for name in names
+        }
+    return looked[at]
 
 
 def holds(rule: Rule, place: tuple[str, str], values: dict[str, Any]) -> bool:
@@ -130,13 +148,19 @@ class Answers:
 
 
 def broken(
-    made: Sequence[Window], kind: str, look: Callable[[Instant], Picture | None], start: Instant
+    made: Sequence[Window], pasts: Sequence[Past], subject: Subject, start: Instant
 ) -> dict[str, set[Instant]]:
     """For each rule the minutes at which a subject breaks it: all of them are looked at."""
     found: dict[str, set[Instant]] = {}
-    pictures = {at: look(at) for at in range(start, start + DAYS * 86_400, MINUTE)}
+    minutes = range(start, start + DAYS * 86_400, MINUTE)
+    cut = lru_cache(maxsize=None)(lambda at: subject.picture(pasts[-1], at))
+    moments = [bisect_right(subject.moments, at) - 1 for at in minutes]
+    pictures = {
+        at: cut(subject.moments[place]) if at >= subject.since else None
+        for at, place in zip(minutes, moments, strict=True)
+    }
     for number, window in enumerate(made):
-        rules = [rule for rule in window.rules if rule.model.on == kind]
+        rules = [rule for rule in window.rules if rule.model.on == subject.kind]
         names = sorted(
             {a.name for rule in rules for a in rule.condition.attributes}
             | {a.name for rule in rules for a in rule.since}
@@ -144,14 +168,15 @@ def broken(
         times = [(rule, *effective_from(made, number, rule)) for rule in rules]
         held: dict[str, Instant] = {}
         answers = Answers(rules)
-        works = {seller: work_of(window.config, seller) for seller in ("7", "9", "")}
+        works = pasts[number].plain.work
+        looked: dict[Instant, dict[str, Any]] = {}
         for at, picture in pictures.items():
             if at >= window.end:
                 break
             if picture is None or not picture.judged:
                 held.clear()
                 continue
-            values = values_at(picture, kind, window.config, names)
+            values = values_at(pasts[number], subject, names, picture.at, looked)
             told = answers.of(picture.place, values)
             for (rule, effective, floor), is_true in zip(times, told, strict=True):
                 if at < floor or not is_true:
@@ -175,7 +200,7 @@ Interval = tuple[Instant, Instant]
 
 
 def compare(
-    story: Story,
+    facts: Sequence[Fact],
     made: list[Window],
     start: Instant,
     judged: Callable[[str, str, str], list[Interval]],
@@ -183,17 +208,18 @@ def compare(
     """Every minute of every subject and rule; how many minutes something was broken."""
     total = 0
     names = sorted({rule.id for window in made for rule in window.rules} & KINDS.keys())
-    for kind, subject, look in subjects_of(story, made[-1].config):
-        mine = broken(made, kind, look, start)
+    pasts = [Past("1", facts, (), plain_of(window.config)) for window in made]
+    for subject in subjects_of(pasts[-1]):
+        mine = broken(made, pasts, subject, start)
         for rule in names:
-            if KINDS[rule] != kind:
+            if KINDS[rule] != subject.kind:
                 continue
             theirs = {
                 at
-                for begin, end in judged(rule, kind, subject)
+                for begin, end in judged(rule, subject.kind, subject.id)
                 for at in range(begin, min(end, start + DAYS * 86_400), MINUTE)
             }
             different = sorted(theirs ^ mine.get(rule, set()))
-            assert not different, (rule, kind, subject, different[0], different[0] in theirs)
+            assert not different, (rule, *subject[:2], different[0], different[0] in theirs)
             total += len(theirs)
     return total

@@ -77,7 +77,7 @@ def test_judge_equals_one_that_looks_every_minute(
 ) -> None:
     made = windows(changes, start)
     story = fold("deal:1", facts(told, start), world_of(made[-1].config))
-    compare(story, made, start, judged_by(story, made))
+    compare(facts(told, start), made, start, judged_by(story, made))
 
 
 def test_the_naive_judge_sees_something() -> None:
@@ -91,9 +91,9 @@ def test_the_naive_judge_sees_something() -> None:
     for start in STARTS:
         made = windows([(1500, 1), (2500, 3)], start)
         story = fold("deal:1", facts(told, start), world_of(made[-1].config))
-        assert compare(story, made, start, judged_by(story, made)) > 10_000
+        assert compare(facts(told, start), made, start, judged_by(story, made)) > 10_000
         with pytest.raises(AssertionError):
-            compare(story, made, start, a_minute_late(judged_by(story, made)))
+            compare(facts(told, start), made, start, a_minute_late(judged_by(story, made)))
 
 
 def a_minute_late(
@@ -147,6 +147,5 @@ def test_what_is_stored_after_late_facts_equals_it_too(
             if (one.rule, one.subject_kind, one.subject_id) == (rule, kind, subject)
         ]
 
-    story = fold("deal:1", facts(told, start), world_of(made[-1].config))
-    compare(story, made, start, stored)
+    compare(facts(told, start), made, start, stored)
     office.close()
