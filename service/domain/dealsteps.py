@@ -105,11 +105,17 @@ def _missed(state: DealState, at: Instant) -> None:
 
 
 def _wrote(state: DealState, at: Instant) -> None:
-    """The client's message is a talk that waits for an answer; it answers no missed call."""
+    """The client's message is a talk that waits for an answer; it answers no missed call.
+
+    A call of the very same second is the answer.
+    """
     missed, waits = state.missed_call_at, state.unanswered_since
+    answered = at in (state.last_attempt_at, state.last_talk_at)
     _talk(state, at)
     state.missed_call_at = missed
-    state.unanswered_since = at if waits is None else waits
+    if waits is None and not answered:
+        waits = at
+    state.unanswered_since = waits
 
 
 def _sent(state: DealState, at: Instant) -> None:

@@ -154,3 +154,11 @@ def test_twins_are_told_by_what_tasks_say_at_the_time() -> None:
 def test_what_was_outranked_at_its_instant_undoes_nothing() -> None:
     changes = [Change(0, "a", "7"), Change(5, "b", "7"), Change(9, "a", "7"), Change(9, "b", "9")]
     assert settle(changes) == changes[:2]
+
+
+def test_a_call_of_the_very_second_in_which_the_client_wrote_is_the_answer() -> None:
+    at = "2026-03-03 12:00"
+    wrote = told(Kind.MESSAGE, "m", at, direction="in")
+    called = told(Kind.CALL, "c", at, direction="out", answered=True, seconds=60, author="7")
+    assert lived(wrote).deal[-1].unanswered_since == world.moment(at)
+    assert lived(wrote, called).deal[-1].unanswered_since is None

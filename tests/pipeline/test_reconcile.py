@@ -168,6 +168,7 @@ def picture(office: Office, *, former_owners: bool) -> dict[str, set[tuple[Any, 
                 del image["revision"]  # how often it has changed here
                 if name == "deals" and not former_owners:
                     image["presence"] = without_owners(image["presence"])
+                    del image["last_touch_at"]  # who changed an amount or a field is told live only
             found[name] = {tuple(str(value) for value in image.values()) for image in images}
         open_ones = select(VIOLATION).where(VIOLATION.c.resolved_at.is_(None))
         rows = connection.execute(open_ones).mappings()
