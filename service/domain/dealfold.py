@@ -22,11 +22,7 @@ from service.domain.told import TALK_MIN_SECONDS, Told
 DISTRIBUTION_SECONDS = 1800
 HANDOVER_SECONDS = 14 * 86_400
 NOTE_BEFORE_SECONDS = 1800  # a note written just before a move explains it
-BEFORE_SECONDS = (
-    86_400  # a call that a deal or its inquiry was born of; older ones are no part of it
-)
-
-_PLAIN = ("name", "currency", "company", "created_by", "created_at")
+BEFORE_SECONDS = 86_400  # what came longer before a deal and its inquiry is no part of it
 
 
 class DealFold:
@@ -60,10 +56,10 @@ class DealFold:
             apply_step(state, name, value)
             states.append(state)
         _born_when_open(states)
-        asked = self._asked()
+        born = states[-1].born_at
+        inquired = min([*self._asked(), *([] if born is None else [born])], default=None)
         for state in states:
-            state.inquired_at = min([*asked, *([] if state.born_at is None else [state.born_at])],
-                                    default=None)  # fmt: skip
+            state.inquired_at = inquired
         return states
 
     def _born(self, created: Instant | None) -> Instant | None:

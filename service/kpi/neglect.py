@@ -18,7 +18,7 @@ from service.domain.violation import unmuted
 from service.kpi.courses import Place, ends_of_violations, opened, over
 from service.kpi.reach import Piece, Reach
 from service.store.bi.scene import local_day
-from service.store.tables import EVER_MUTED, Violation
+from service.store.tables import EVER_MUTED, NEVER_MUTED, Violation
 
 _V: Table = Violation.__table__  # type: ignore[attr-defined]
 OPENED, OPEN, HOURS = "violations_opened", "violations_open", "violation_hours"
@@ -30,7 +30,7 @@ PUT_RIGHT = frozenset({"fixed", "moved"})
 _FINE = frozenset({"stage", "rule", "severity", "source", "reason"})
 """What is kept by day does not know these."""
 _PLACE = ("seller", "pipeline", "stage", "rule", "severity")
-_NEVER_MUTED: Any = literal_column("violation.muted = '[]'")
+_NEVER_MUTED: Any = literal_column(NEVER_MUTED)
 _EVER_MUTED = text(EVER_MUTED)
 _COLUMNS = (
     "rule", "severity", "subject_kind", "subject_id", "deal", "seller", "pipeline", "stage",

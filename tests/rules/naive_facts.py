@@ -8,6 +8,7 @@ from the instant; nothing is folded, nothing is fast. Words as in rules.md 1.2 t
 from collections.abc import Callable
 from typing import Any
 
+from tests.rules import naive_card as card
 from tests.rules import naive_deal as deal
 from tests.rules import naive_talks as talks
 from tests.rules.naive_past import Past, last_of
@@ -39,16 +40,16 @@ DEAL: dict[str, Callable[[Past, int], Any]] = {
     "deal.stage": deal.stage,
     "deal.stage_no": lambda p, at: deal.number(p, deal.before(p, at)[-1].value),
     "deal.stages": lambda p, at: len(p.plain.open_stages.get(deal.pipeline(p, at), ())),
-    "deal.is_late": lambda p, at: deal.is_late(p, deal.before(p, at)[-1].value),
-    "deal.is_hot": lambda p, at: deal.is_hot(
-        p, deal.before(p, at)[-1].value, deal.amount(p, at), deal.tags(p, at)
+    "deal.is_late": lambda p, at: card.is_late(p, deal.before(p, at)[-1].value),
+    "deal.is_hot": lambda p, at: card.is_hot(
+        p, deal.before(p, at)[-1].value, card.amount(p, at), card.tags(p, at)
     ),
-    "deal.tags": deal.tags,
-    "deal.amount": deal.amount,
-    "deal.amount_peak_late": deal.peak,
-    "deal.currency": lambda p, at: deal.last_told(p, "currency", at) or "",
-    "deal.name": lambda p, at: deal.last_told(p, "name", at) or "",
-    "deal.name_is_default": deal.name_is_default,
+    "deal.tags": card.tags,
+    "deal.amount": card.amount,
+    "deal.amount_peak_late": card.peak,
+    "deal.currency": lambda p, at: card.last_told(p, "currency", at) or "",
+    "deal.name": lambda p, at: card.last_told(p, "name", at) or "",
+    "deal.name_is_default": card.name_is_default,
     "deal.created_at": lambda p, _: deal.born(p),
     "deal.created_by_human": lambda p, _: p.is_human(last_of(p.deal, "created_by")),
     "deal.closed_at": deal.closed_at,
@@ -61,7 +62,7 @@ DEAL: dict[str, Callable[[Past, int], Any]] = {
     "deal.reopened_at": lambda p, at: max(deal.reopenings(p, at), default=None),
     "deal.reopens": lambda p, at: len(deal.reopenings(p, at)),
     "deal.responsible": lambda p, at: deal.responsible(p, at) or None,
-    "deal.handovers_recent": deal.handovers,
+    "deal.handovers_recent": lambda p, at: len(deal.handed(p, at)),
     "deal.responsible_since": lambda p, at: max(
         (c.at for c in deal.owners(p) if c.at <= at), default=None
     ),
@@ -70,25 +71,25 @@ DEAL: dict[str, Callable[[Past, int], Any]] = {
     "deal.absent_since": lambda p, at: away[0] if (away := deal.absence(p, at)) else None,
     "deal.due_in_absence_at": deal.due_in_absence,
     "deal.waits_in_absence_at": waits_in_absence,
-    "deal.source": deal.source,
+    "deal.source": card.source,
     "deal.loss_reason": deal.loss_reason,
     "deal.loss_is_other": deal.says_other,
     "deal.last_attempt_at": lambda p, at: max(talks.until(talks.tried(p), at), default=None),
     "deal.handover_stages": deal.handover_stages,
     "deal.loss_is_spam": lambda p, at: deal.loss_reason(p, at) in p.plain.spam,
-    "deal.was_hot_at_close": deal.was_hot,
-    "deal.expected_close_on": deal.close_day_ends,
-    "deal.close_date_pushes": deal.pushes,
-    "deal.has_contact": lambda p, at: deal.is_filled(p, "contact", at),
-    "deal.has_company": lambda p, at: deal.is_filled(p, "company", at),
-    "deal.client_known": lambda p, at: bool(deal.contacts(p, at)),
-    "deal.has_phone": lambda p, at: deal.reach(p, "has_phone", at),
-    "deal.has_email": lambda p, at: deal.reach(p, "has_email", at),
+    "deal.was_hot_at_close": card.was_hot,
+    "deal.expected_close_on": card.close_day_ends,
+    "deal.close_date_pushes": card.pushes,
+    "deal.has_contact": lambda p, at: card.is_filled(p, "contact", at),
+    "deal.has_company": lambda p, at: card.is_filled(p, "company", at),
+    "deal.client_known": lambda p, at: bool(card.contacts(p, at)),
+    "deal.has_phone": lambda p, at: card.reach(p, "has_phone", at),
+    "deal.has_email": lambda p, at: card.reach(p, "has_email", at),
     "deal.missing_fields": lambda p, at: tuple(
-        token for token in deal.required(p, at) if not deal.is_filled(p, token, at)
+        token for token in card.required(p, at) if not card.is_filled(p, token, at)
     ),
     "deal.junk_fields": lambda p, at: tuple(
-        token for token in deal.required(p, at) if deal.is_junk(p, token, at)
+        token for token in card.required(p, at) if card.is_junk(p, token, at)
     ),
     "deal.open_tasks": lambda p, at: len(deal.open_tasks(p, at)),
     "deal.next_due_at": lambda p, at: min((d for d, _ in deal.dues(p, at)), default=None),
@@ -161,7 +162,7 @@ def lead_value(past: Past, name: str, at: int) -> Any:
 
 def deal_is_judged(past: Past, at: int) -> bool:
     """Not deleted, no test, not of an excluded pipeline."""
-    labels = {tag.casefold() for tag in deal.tags(past, at)}
+    labels = {tag.casefold() for tag in card.tags(past, at)}
     excluded = deal.pipeline(past, at) in past.plain.excluded
     return not deal.is_deleted(past, at) and not excluded and not labels & past.plain.test_tags
 

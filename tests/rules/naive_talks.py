@@ -4,7 +4,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from tests.rules.naive_deal import amounts, before, kind, places
+from tests.rules.naive_card import amounts
+from tests.rules.naive_deal import before, kind, places
 from tests.rules.naive_past import Change, Past, settled
 from tests.rules.naive_tasks import tasks_of, traces
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, literal, or_, select
+from sqlalchemy import Connection, func, literal, select
 
 from service.store.bi.scene import Element, Scene
 from service.store.reads import deals
@@ -16,15 +16,13 @@ Count = Callable[[Connection, Scene, Sequence[Sequence[Any]]], Sequence[int]]
 
 def open_violations(scene: Scene) -> Element:
     """How many violations are open of the deal of the outer query."""
-    at = scene.at
     counted = (
         select(func.count())
         .select_from(_V)
         .where(
             _V.c.account_id == _D.c.account_id,
             _V.c.timeline == literal("deal:").concat(_D.c.id),
-            _V.c.breach_at <= at,
-            or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > at),
+            deals.open_at(scene.at),
         )
     )
     return counted.correlate(_D).scalar_subquery()

@@ -128,7 +128,7 @@ def _counting(sqlite: bool) -> Select[Any]:
         _V.c.account_id == bindparam("account"),
         among(_V.c.timeline, "timelines", sqlite=sqlite),
     )
-    return select(_V.c.timeline, func.count()).where(*mine, _open(at)).group_by(_V.c.timeline)
+    return select(_V.c.timeline, func.count()).where(*mine, open_at(at)).group_by(_V.c.timeline)
 
 
 def reach(connection: Connection, account: str, deal_id: str) -> tuple[bool, bool]:
@@ -171,7 +171,8 @@ def _where(table: Any, selection: Selection, builders: Mapping[str, Build]) -> l
     return [mine, *all_of(selection.filters, builders)]
 
 
-def _open(at: Instant | Element) -> Element:
+def open_at(at: Instant | Element) -> Element:
+    """A violation is open at an instant."""
     return and_(_V.c.breach_at <= at, or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > at))
 
 
@@ -183,7 +184,7 @@ def _deal_builders(selection: Selection) -> dict[str, Build]:
         .where(
             _V.c.account_id == account,
             _V.c.timeline == literal("deal:").concat(_DEAL.c.id),
-            _open(selection.at),
+            open_at(selection.at),
         )
         .correlate(_DEAL)
         .exists()
