@@ -56,8 +56,8 @@ class DealFold:
             apply_step(state, name, value)
             states.append(state)
         _born_when_open(states)
-        born = states[-1].born_at
-        inquired = min([*self._asked(), *([] if born is None else [born])], default=None)
+        born = [s.born_at for s in states[-1:] if s.born_at is not None]  # of all it is the same
+        inquired = min([*self._asked(), *born], default=None)
         for state in states:
             state.inquired_at = inquired
         return states
