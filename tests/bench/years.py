@@ -9,6 +9,7 @@ depends on a generator of chance: draws are remainders of the deal's number.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -150,9 +151,11 @@ def _draw(connection: Connection, deals: int) -> None:
          "worked": calendar.day_seconds(on)}
         for on in (FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 61))
     ]  # fmt: skip
-    columns = "n bigint PRIMARY KEY, d integer, worked integer"
+    befores = accumulate((day["worked"] for day in days), initial=0)
+    told = [{**day, "before": before} for day, before in zip(days, befores, strict=False)]
+    columns = "n bigint PRIMARY KEY, d integer, worked integer, earlier integer"
     connection.execute(text(f"CREATE TABLE civil ({columns})"))
-    connection.execute(text("INSERT INTO civil VALUES (:n, :d, :worked)"), days)
+    connection.execute(text("INSERT INTO civil VALUES (:n, :d, :worked, :before)"), told)
     count = "generate_series(0, :deals - 1) AS s(n)"
     if is_sqlite(connection):
         count = ("(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s "
@@ -261,12 +264,14 @@ def _violations() -> str:
             severity, notice, subject_kind, subject_id, deal, pipeline, stage, seller, owner,
             amount, currency, since, held_since, effective_from, breach_at, resolved_at,
             resolution, "values", muted, due_at, revision, breach_day, breach_worked,
-            resolved_day, resolved_worked)
+            resolved_day, resolved_worked, resolved_after)
         SELECT '{world.ACCOUNT}', 'vio_' || p.rule || id, 'deal:' || id, p.rule, '8fd546f487',
             p.severity, false, 'deal', id, id, pipeline, '20', seller, seller, amount, 'RUB',
             born, born, 0, {begin}, {stop}, CASE WHEN {stop} IS NULL THEN NULL ELSE 'fixed' END,
             '{_PROOF}', '[]', NULL, 1, begun.d, {_worked(begin, "begun")}, COALESCE(ended.d, 0),
-            CASE WHEN {stop} IS NULL THEN 0 ELSE {_worked(stop, "ended")} END
+            CASE WHEN {stop} IS NULL THEN 0 ELSE {_worked(stop, "ended")} END,
+            CASE WHEN {stop} IS NULL THEN 0 ELSE ended.earlier - begun.earlier
+                + {_worked(stop, "ended")} - {_worked(begin, "begun")} END
         FROM drawn CROSS JOIN {rules}
         JOIN civil AS begun ON begun.n = ({begin} + {3 * _HOUR}) / {_DAY}
         LEFT JOIN civil AS ended ON ended.n = ({stop} + {3 * _HOUR}) / {_DAY}
