@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from service.domain.calendar import make_calendar
 from service.domain.directory import Directory, LossReason, Pipeline, Seller
+from service.kpi.parts import STAYS
 from service.store import rollups
 from service.store.engine import is_sqlite, open_engine, transaction
 from tests import world
@@ -67,7 +68,14 @@ _PARTS = (
     ("time_in_stage", "due", "w", 0, 300, "due - born", "0", "-", "", "left"),
     ("stage_open", "lately", "u", 0, 1000, "1", "0", "-", "", "+"),
     ("stage_open", "left_at", "u", 0, 1000, "-1", "0", "-", "", "-"),
+    ("pipeline_value", "born", "u", 0, 1000, "amount", "0", "", "RUB", "+"),
+    ("pipeline_value", "closed", "u", 0, 1000, "-amount", "0", "", "RUB", "-"),
+    ("stay", "closed", "u", 0, 1000, "closed - born", "closed - born", "-", "", "stay"),
+    ("stay_open", "standing", "u", 0, 1000, "0", "0", "-", "", "stay"),
 )  # fmt: skip
+_STAY = " ".join(
+    f"WHEN closed - born <= {most} THEN '{part}'" for part, most in STAYS.items() if most
+)
 _RULES = (
     ("deal-no-task", "warning", 500, 600, "born", "due"),
     ("deal-stuck", "warning", 600, 700, "due", "closed"),
@@ -166,6 +174,7 @@ def _draw(connection: Connection, deals: int) -> None:
         SELECT id, u, w, pipeline, source, amount, reply, seller, born, born + reply AS replied,
             born + 86400 + reply % 200000 AS due,
             CASE WHEN u < 985 AND born + life <= {end} THEN born + life END AS closed,
+            CASE WHEN u >= 985 OR born + life > {end} THEN born END AS standing,
             CASE WHEN born >= {lately} THEN born END AS lately,
             CASE WHEN born >= {lately} AND u < 985 AND born + life <= {end}
                 THEN born + life END AS left_at
@@ -247,7 +256,8 @@ def _contributions() -> str:
             CASE WHEN metric = 'deals_lost' THEN '1' ELSE '' END,
             CASE WHEN metric IN ('deals_open', 'tasks_overdue') THEN {_worked("at", "civil")}
                 ELSE age END
-        FROM (SELECT id, seller, pipeline, source, p.metric, p.mark, p.currency, p.slot,
+        FROM (SELECT id, seller, pipeline, source, p.mark, p.currency, p.slot,
+                CASE WHEN p.metric = 'stay' THEN CASE {_STAY} END ELSE p.metric END AS metric,
                 {at} AS at, {value} AS value, {age} AS age
             FROM drawn CROSS JOIN {parts}
             WHERE CASE p.draw WHEN 'u' THEN u ELSE w END >= p.low
