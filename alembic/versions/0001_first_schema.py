@@ -472,6 +472,7 @@ def upgrade() -> None:
     sa.Column('pipeline', sa.String(length=64), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.Column('moment', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'metric', 'month', 'currency', 'seller', 'pipeline'),
     sqlite_with_rowid=False
     )

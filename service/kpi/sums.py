@@ -126,20 +126,20 @@ def sums(
     if begin > end:
         return
     if not ask.by_rollup(cut):
-        piece = _Stretch(_CONTRIBUTION, "day", begin, _day_after(end), by == "span")
+        piece = Stretch(_CONTRIBUTION, "day", begin, day_after(end), by == "span")
         yield from _read(connection, ask, piece, cut)
         return
     before_cut = min(end, to_day(to_date(cut.day) - timedelta(days=1)))
     whole = not ask.columns and not ask.filters
-    for piece in _stretches(begin, _day_after(before_cut), by):
+    for piece in stretches(begin, day_after(before_cut), by):
         table = _TOTAL if whole and piece.table is _DAY else piece.table
         yield from _read(connection, ask, piece._replace(table=table), None)
     if end == cut.day:
-        piece = _Stretch(_CONTRIBUTION, "day", cut.day, _day_after(cut.day), by == "span")
+        piece = Stretch(_CONTRIBUTION, "day", cut.day, day_after(cut.day), by == "span")
         yield from _read(connection, ask, piece, cut)
 
 
-class _Stretch(NamedTuple):
+class Stretch(NamedTuple):
     """Periods `[begin, end)` of a table that are read in one go. `whole`: not told apart."""
 
     table: Table
@@ -155,11 +155,11 @@ class _Stretch(NamedTuple):
         )
 
 
-def _stretches(begin: int, end: int, by: Bucket, name: str = "day") -> list[_Stretch]:
+def stretches(begin: int, end: int, by: Bucket, name: str = "day") -> list[Stretch]:
     """Days at the edges, whole months between them; of the whole, whole years between those."""
     if begin >= end:
         return []
-    own = _Stretch(_TABLES[name], name, begin, end, by == "span")
+    own = Stretch(_TABLES[name], name, begin, end, by == "span")
     if name == "year" or by in {"day", name}:
         return [own]
     following = _month_after(begin // 100) if name == "day" else begin // 100 + 1
@@ -167,14 +167,15 @@ def _stretches(begin: int, end: int, by: Bucket, name: str = "day") -> list[_Str
     if first >= after:
         return [own]
     edges = (own._replace(end=first * 100 + 1), own._replace(begin=after * 100 + 1))
-    inner = _stretches(first, after, by, "month" if name == "day" else "year")
+    inner = stretches(first, after, by, "month" if name == "day" else "year")
     return [*(edge for edge in edges if edge.begin < edge.end), *inner]
 
 
 _TABLES = {"day": _DAY, "month": _MONTH, "year": _YEAR}
 
 
-def _day_after(day: int) -> int:
+def day_after(day: int) -> int:
+    """The next local day."""
     return to_day(to_date(day) + timedelta(days=1))
 
 
@@ -182,7 +183,7 @@ def _month_after(month: int) -> int:
     return month + 1 if month % 100 < 12 else month + 89
 
 
-def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) -> Iterator[Sum]:
+def _read(connection: Connection, ask: Ask, stretch: Stretch, cut: Cut | None) -> Iterator[Sum]:
     table, name = stretch.table, stretch.name
     keys = [table.c.metric, *(table.c[column] for column in ask.columns), table.c.currency]
     keys += [] if stretch.whole else [table.c[name]]
