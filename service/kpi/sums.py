@@ -8,8 +8,9 @@ an earlier instant, is read from the contributions throughout.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BigInteger,
@@ -23,17 +24,15 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
-    union_all,
 )
 
 from service.domain.instant import Instant
-from service.domain.period import to_date, to_day
+from service.domain.period import day_start, local_day, to_date, to_day
 from service.kpi import stays
-from service.kpi.parts import AGED, DEAL_LEVELS, UNROLLED
+from service.kpi.parts import AGED, DEAL_LEVELS, STAGE_OPEN, UNROLLED
+from service.kpi.standing import standing, unsettled
 from service.store.tables import (
     IS_APART,
-    IS_LONG,
-    LONG_SECONDS,
     Contribution,
     Deal,
     RollupDay,
@@ -52,16 +51,21 @@ _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The instant that an answer knows of, and the local day that it lies in.
+    """The instant that an answer knows of, and the zone that its local days are of.
 
     `live`: it is the present one, so nothing that is known lies behind it. `known`: of a cohort
     whose younger members are left out (`at` is earlier) the instant that it is looked at.
     """
 
     at: Instant
-    day: int
+    zone: ZoneInfo
     live: bool = False
     known: Instant = 0  # what came later than this is not looked at; 0 = `at`
+
+    @property
+    def day(self) -> int:
+        """The local day that it lies in."""
+        return local_day(self.at, self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,10 @@ class Ask:
         return used <= {"seller", "pipeline", stays.STAY} and (
             cut.live or AGED.isdisjoint(self.parts)
         )
+
+    def without(self, part: str) -> "Ask":
+        """The same of its other parts."""
+        return replace(self, parts=tuple(one for one in self.parts if one != part))
 
     def conditions(self, cut: Cut) -> list[Any]:
         """What contributions have to meet, beside their part and day."""
@@ -233,6 +241,9 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
     columns = _CONTRIBUTION.c
     chosen = [columns[column] for column in ask.columns]
     last = min(to_day(before), cut.day)
+    found: Running = {}
+    if STAGE_OPEN in ask.parts:
+        ask, found = ask.without(STAGE_OPEN), _stood(connection, ask, before, cut)
     query = (
         select(columns.metric, *chosen, columns.currency, func.sum(columns.value))
         .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
@@ -240,10 +251,19 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
         .group_by(columns.metric, *chosen, columns.currency)
     )
     if DEAL_LEVELS.issuperset(ask.parts):
-        open_deals = unsettled(ask.account_id, before, cut)
+        open_deals = unsettled(ask.account_id, before, cut.at)
         query = query.where(columns.timeline.in_(select(open_deals.c.timeline)))
-    rows = connection.execute(query)
-    return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
+    rows = connection.execute(query) if ask.parts else ()
+    return found | {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
+
+
+def _stood(connection: Connection, ask: Ask, before: date, cut: Cut) -> Running:
+    """How many deals were open at the end of a day, by their stays."""
+    midnight = day_start(to_day(before + timedelta(days=1)), cut.zone)
+    there = standing(ask.account_id, min(midnight - 1, cut.at), cut.zone, ask.filters).subquery()
+    keys = [there.c[column] for column in ask.columns]
+    query = select(func.count(), *keys).select_from(there).group_by(*keys)
+    return {(STAGE_OPEN, tuple(row[1:]), ""): row[0] for row in connection.execute(query) if row[0]}
 
 
 def corrections(
@@ -290,27 +310,6 @@ def steps(
     )
     for row in connection.execute(query):
         yield int(row[0]), tuple(row[1:-1]), int(row[-1])
-
-
-def unsettled(account_id: str, on: date, cut: Cut) -> Any:
-    """Deals that had begun and were not closed for good before the end of a day: timeline, birth.
-
-    A day of slack, so that no time zone has to be known. Indexes: ix_deal_closed, ix_deal_long.
-    """
-    midnight = int(datetime.combine(on, time(), UTC).timestamp())
-    since, until = min(midnight - 86_400, cut.at), min(midnight + 2 * 86_400, cut.at)
-    columns = _DEAL.c
-    begun = select(literal("deal:").concat(columns.id).label("timeline"), columns.born_at).where(
-        columns.account_id == account_id, columns.born_at <= until
-    )
-    soon = columns.closed_at.between(since, until + LONG_SECONDS)  # all but those of a long life
-    lived = columns.closed_at - columns.born_at
-    ways = (
-        columns.closed_at.is_(None),
-        and_(soon, lived <= LONG_SECONDS),
-        and_(columns.closed_at >= since, text(IS_LONG)),
-    )
-    return union_all(*(begun.where(way) for way in ways)).subquery("unsettled")
 
 
 def subjects(
