@@ -362,6 +362,7 @@ class RollupDay(SQLModel, table=True):
     revision: int = number(default=0)
     __table_args__ = (
         Index("ix_rollup_day_revision", "account_id", "revision", "day", "metric", "seller"),
+        Index("ix_rollup_day_seller", "account_id", "seller", "metric", "day"),
         {"sqlite_with_rowid": False},
     )
 
