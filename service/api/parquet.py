@@ -56,6 +56,7 @@ def arrow() -> Any:
     except ImportError:
         detail = "Parquet needs pyarrow on the server: pip install 'dozor[parquet]'."
         raise problem("not_implemented", detail) from None
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own keeps what was given back
     return pyarrow
 
 
