@@ -231,6 +231,15 @@ class MessageSeen(NamedTuple):
     id: str = ""
 
 
+class PaymentSeen(NamedTuple):
+    """Money that came: when, how much of which currency; `id`: document and number in it."""
+
+    at: Instant
+    amount: int
+    currency: str
+    id: str
+
+
 @dataclass
 class LeadState(_State):
     """An incoming inquiry between two facts."""
@@ -265,6 +274,7 @@ class Story:
     touches: list[Touch] = field(default_factory=list)  # of a deal or inquiry, lent ones too
     notes: list[NoteSeen] = field(default_factory=list)
     messages: list[MessageSeen] = field(default_factory=list)
+    payments: list[PaymentSeen] = field(default_factory=list)
     lead: list[LeadState] = field(default_factory=list)
     edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom
     handovers: list[tuple[Instant, str, str]] = field(default_factory=list)  # when, from, to

@@ -33,6 +33,7 @@ from service.store.handles import Connection
 
 _LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT, Kind.MESSAGE}
 _LENT_BY_DEAL = {Kind.DEAL, Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE}
+_MOVABLE = {Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE, Kind.PAYMENT}
 _JUDGED = frozenset(map(str, (Kind.DEAL, Kind.TASK, Kind.CALL, Kind.LEAD)))
 
 
@@ -246,7 +247,7 @@ def commit(
 
 def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
     """Each fact with its home timeline; subjects whose link changed are moved."""
-    told = [f for f in facts if f.kind in (Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE)]
+    told = [f for f in facts if f.kind in _MOVABLE]
     subjects = {(str(f.kind), f.id) for f in told}
     homes = fact_store.homes(batch.connection, batch.account_id, subjects)
     changed = set()
