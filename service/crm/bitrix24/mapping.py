@@ -4,7 +4,7 @@ Sources: vendor REST documentation of 2026-08-21 (crm/deals, crm-stage-history-l
 telephony, timeline). Proved by the payload files in tests/crm/bitrix24/samples.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from service.domain.clientkeys import client_keys, phone_key
@@ -35,6 +35,13 @@ def instant(value: Any) -> Instant | None:
         return None
     seconds = int(moment.timestamp())
     return seconds if seconds > 0 else None
+
+
+def changed_since(name: str, since: Instant) -> Row:
+    """A filter by change; ISO with an offset, as the vendor's pages show it."""
+    if not since:
+        return {}
+    return {f">={name}": datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")}
 
 
 def number(value: Any) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.crm.bitrix24 import mapping
+from service.crm.bitrix24.invoices import Invoices
 from service.crm.bitrix24.mapping import Row
 from service.crm.bitrix24.rest import PAGE, Rest, rows_of
 from service.domain.facts import Fact, Kind, Rank
@@ -30,6 +31,7 @@ class Readers:
         self._currency = connection.currency
         self._secrets = connection.secrets
         self._is_admin: bool | None = None
+        self.invoices = Invoices(rest, connection.currency)
 
     # --- deals ------------------------------------------------------------------------------------
 
