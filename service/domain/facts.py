@@ -9,7 +9,8 @@ arrival; the same set of facts in any order gives the same timeline.
 
 Ids are the CRM's own as text, unique within account and kind (decisions.md 33): deal `4815162`,
 amoCRM task `9001`, Bitrix24 task `t15`, Bitrix24 activity as task `a15`, call `c414283887`,
-inquiry by uid or id, contact `77`, company `co77`, Bitrix24 invoice `i31`, amoCRM invoice `b31`.
+inquiry by uid or id, contact `77`, company `co77`, Bitrix24 invoice `i315`, amoCRM invoice (of list
+6640) `b6640.17`.
 """
 
 from dataclasses import dataclass

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import respx
 
+from service.crm import ADAPTERS
 from service.domain.facts import Fact, Kind, Rank, Touched
-from service.domain.ports import CrmClient
+from service.domain.ports import CrmClient, RawHook
 from service.errors import SourceUnavailable
 from tests.crm.bitrix24_rows import ACCESS_DENIED, Portal, RefusalError, rest
 from tests.crm.kit import MakeClient
-from tests.crm.test_samples import RECEIVED, decode
+from tests.crm.test_samples import PORTAL, RECEIVED, decode
 
 BASE = "https://demo.example"
 MOVED, CHANGED, PAID = 1716296806, 1716296809, 1716197522
@@ -135,6 +136,61 @@ def test_a_portal_without_invoices_has_none(client: CrmClient, portal: Portal) -
     pages = list(client.changes(None))
     assert [page.step for page in pages if page.step == "invoices"] == ["invoices"]
     assert pages[-1].step == "calls"
+
+
+# --- amoCRM ---------------------------------------------------------------------------------------
+
+
+def field(code: str, **value: Any) -> dict[str, Any]:
+    return {"field_id": 1, "field_code": code, "values": [value]}
+
+
+@pytest.mark.parametrize(("fields", "expected"), [
+    ([field("BILL_STATUS", value="Оплачен", enum_code="paid"), field("BILL_PRICE", value=1000.5),
+      field("BILL_PAYMENT_DATE", value=1_700_000_000)], (1_700_000_000, 1000_50)),
+    ([field("BILL_STATUS", value="Аванс", enum_code="paid_in_advance"),
+      field("BILL_PRICE", value="1000")], (None, 1000_00)),
+    ([field("BILL_STATUS", value="Оплачен", enum_code=None), field("BILL_PRICE", value="7"),
+      field("BILL_PAYMENT_DATE", value="2023-11-15T01:13:20+03:00")], (1_700_000_000, 7_00)),
+    ([field("BILL_STATUS", value="Оплачен", enum_code="partially_paid"),
+      field("BILL_PRICE", value="7")], None),
+    ([field("BILL_STATUS", value="Оплачен", enum_code="paid")], None),
+    (None, None),  # people may delete these fields
+])  # fmt: skip
+def test_an_invoice_of_amocrm_is_read_by_the_codes_of_its_fields(
+    crm_client: MakeClient, fields: Any, expected: tuple[int | None, int] | None
+) -> None:
+    lists = [{"id": 6638, "type": "products"}, {"id": 6640, "type": "invoices"}]
+    element = {"id": 77, "catalog_id": 6640, "updated_at": CHANGED, "is_deleted": False,
+               "custom_fields_values": fields}  # fmt: skip
+    with respx.mock:
+        for path, name, rows in (
+            ("catalogs", "catalogs", lists), ("catalogs/6640/elements", "elements", [element])
+        ):  # fmt: skip
+            answer = {"_embedded": {name: rows}}
+            respx.get(f"{BASE}/api/v4/{path}").respond(200, json=answer)
+        asked = ["b6640.77", "b6638.77", "b6640.78"]
+        image, gone = crm_client("amocrm", BASE).fetch([Touched(Kind.PAYMENT, k) for k in asked])
+    assert (image.id, image.at, "deal" in image.body) == ("b6640.77", CHANGED, False)
+    paid = [(one["at"], one["amount"]) for one in image.body["payments"]]
+    assert paid == ([] if expected is None else [expected])
+    assert (gone.id, gone.body) == ("b6640.78", {"deleted": True})
+
+
+def test_hooks_of_lists_touch_their_elements() -> None:
+    """The body of a capture (index file 24292121904); settings of such hooks are not documented."""
+    body = (
+        "account[subdomain]=demo&account[id]=31&catalogs[update][0][id]=1445&"
+        "catalogs[update][0][catalog_id]=6640&catalogs[update][0][custom_fields][0][code]="
+        "BILL_STATUS&catalogs[update][0][custom_fields][0][values][0][value]=Оплачен&"
+        "catalogs[update][0][custom_fields][0][values][0][enum]=1371080"
+    )
+    raw = RawHook(body.encode(), "application/x-www-form-urlencoded", RECEIVED)
+    found = ADAPTERS["amocrm"].decode(raw, PORTAL)
+    assert (found.facts, found.touched) == ([], [Touched(Kind.PAYMENT, "b6640.1445")])
+
+
+# --- Bitrix24's events ----------------------------------------------------------------------------
 
 
 def test_events_of_invoices_touch_and_delete_them() -> None:

@@ -29,9 +29,9 @@ DAY = timedelta(days=1)
 Row = tuple[str, int, int, str]
 
 
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    with opened("bitrix24", deals=4) as made:
+@pytest.fixture(params=["bitrix24"])
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    with opened(request.param, deals=4) as made:
         yield made
 
 
@@ -139,3 +139,40 @@ def test_money_of_invoices_comes_goes_back_and_is_never_counted_twice(
 
 def row(deal: Deal, at: datetime, amount: int, currency: str = "RUB") -> Row:
     return str(deal.id), int(at.timestamp()), amount, currency
+
+
+@pytest.mark.parametrize("stage", ["amocrm"], indirect=True)
+def test_invoices_of_amocrm_belong_to_the_deals_that_name_them(
+    stage: Stage, sqlite_url: str
+) -> None:
+    first, second = [d for d in stage.book.deals.values() if d.deleted_at is None][:2]
+    paid = START + 2 * DAY
+    stage.book.put_invoice(invoice(5001, first, START + DAY, state="paid", updated_at=END,
+                                   payments=(Payment(1, 1000, "RUB", paid),)))  # fmt: skip
+    part = invoice(5002, second, END, state="partial", amount=400)
+    stage.book.put_invoice(part)
+    purse = Purse.of(stage, sqlite_url)
+    assert purse.history == [row(first, paid, 1000_00)]
+    # nobody says when it was paid: when that was first seen; then it is edited
+    at = stage.clock.at = END + DAY
+    whole = replace(part, state="paid", updated_at=at)
+    come = row(second, at, 400_00)
+    assert purse.unheard(whole) == [come]
+    at = stage.clock.at = at + DAY
+    assert purse.unheard(replace(whole, updated_at=at)) == [come]
+    # an administrator chose the hooks of lists too
+    at = stage.clock.at = at + DAY
+    stage.book.put_invoice(replace(whole, deleted_at=at, updated_at=at))
+    hook = b"catalogs[delete][0][id]=5002&catalogs[delete][0][catalog_id]=%d"
+    deliver(purse.office, purse.ids, [hook % 6638, hook % 6640])
+    assert purse.receipts() == []
+    # it was the other deal's
+    stage.book.put_invoice(replace(whole, id=5003, updated_at=at, deal_id=first.id))
+    stage.book.edit_deal(first.id, at, 7, name="Со счётом")
+    assert purse.unheard() == [row(first, at, 400_00)]
+    stage.clock.at = at + DAY
+    stage.book.put_invoice(replace(whole, id=5003, updated_at=at, deal_id=second.id))
+    stage.book.edit_deal(second.id, at + DAY, 7, name="Со счётом")
+    assert purse.unheard() == [row(second, at, 400_00)]
+    assert verify(purse.office, world.ACCOUNT) == []
+    purse.office.close()
