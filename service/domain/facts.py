@@ -146,6 +146,7 @@ class LeadBody(TypedDict, total=False):
     card: str | None  # the deal that it will be if it is accepted, where the CRM says so before
     responsible: str | None
     author: str | None
+    keys: list[str]  # keyed hashes of who asked (domain.clientkeys), the whole set
     deleted: bool
 
 

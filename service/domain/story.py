@@ -13,6 +13,7 @@ from service.domain.instant import Instant
 _UTC = ZoneInfo("UTC")
 
 if TYPE_CHECKING:
+    from service.domain.asked import Asked
     from service.domain.siblings import Sibling
 
 
@@ -259,6 +260,7 @@ class LeadState(_State):
     responsible: str = ""
     deal: str | None = None
     deleted: bool = False
+    same_client_waits: bool = False  # an older inquiry of the hour before it, set beside others
 
 
 @dataclass(slots=True)
@@ -281,6 +283,8 @@ class Story:
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with
     older: Sequence["Sibling"] = ()  # the client's older deals (domain.siblings)
+    asked: Sequence["Asked"] = ()  # the client's older inquiries (domain.asked)
+    asked_after: frozenset[str] = frozenset()  # the deals that his younger inquiries became
     as_sibling: "Sibling | None" = None  # how others see it; made when first asked for
     updated_at: Instant = 0
 

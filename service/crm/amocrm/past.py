@@ -69,7 +69,8 @@ class Past:
         """Those that wait, all of them: the list has no filter by time."""
         params: Params = [("limit", PAGE), ("page", int(position or 1))]
         for rows, page in self._rest.pages("/api/v4/leads/unsorted", "unsorted", params):
-            yield Piece([rest_facts.inquiry(row) for row in rows], page + 1)
+            secrets = self._readers.connection.secrets
+            yield Piece([rest_facts.inquiry(row, secrets) for row in rows], page + 1)
 
     def _invoices(self, since: Instant, position: Any) -> Iterator[Piece]:
         """All of them: the list has no filter by time."""

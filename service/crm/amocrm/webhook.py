@@ -59,7 +59,7 @@ def _read(body: dict[str, Any], raw: RawHook, connection: Connection) -> Iterato
         yield from [closed] if closed is not None else []
     yield from _elements(body.get("catalogs"))
     for action, item in _entities(body.get("unsorted"), ("add", "update", "delete")):
-        for fact in hook_facts.inquiry(item, action, raw.received_at):
+        for fact in hook_facts.inquiry(item, action, raw.received_at, connection.secrets):
             yield fact
             if fact.kind is Kind.DEAL:
                 yield Touched(Kind.DEAL, fact.id)

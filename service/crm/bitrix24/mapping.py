@@ -119,7 +119,7 @@ def stage(row: Row) -> Fact | None:
     return Fact(Kind.DEAL, str(row["OWNER_ID"]), at, body, Rank.HISTORY)
 
 
-def lead(row: Row, deal_id: str | None) -> list[Fact]:
+def lead(row: Row, deal_id: str | None, secrets: dict[str, str]) -> list[Fact]:
     """A row of crm.lead.list: an inquiry, and when it was closed."""
     at, created = instant(row.get("DATE_MODIFY")), instant(row.get("DATE_CREATE"))
     if at is None or created is None:
@@ -139,6 +139,10 @@ def lead(row: Row, deal_id: str | None) -> list[Fact]:
     }
     if deal_id is not None:
         body["deal"] = deal_id
+    persons = [person_id] if (person_id := entity(row.get("CONTACT_ID"))) else []
+    keys = client_keys(secrets, _values(row, "PHONE"), _values(row, "EMAIL"), persons)
+    if keys is not None:
+        body["keys"] = keys
     facts = []
     closed = instant(row.get("DATE_CLOSED"))
     if closed is not None and semantics in {"S", "F"}:

@@ -8,7 +8,7 @@ from typing import Any
 
 from service.crm.bitrix24 import mapping
 from service.crm.bitrix24.mapping import Row, changed_since
-from service.crm.bitrix24.readers import DEAL_FIELDS, TASK_FIELDS, Readers
+from service.crm.bitrix24.readers import DEAL_FIELDS, LEAD_FIELDS, TASK_FIELDS, Readers
 from service.crm.bitrix24.rest import PAGE, MethodMissing, rows_of
 from service.crm.steps import Piece, Step
 from service.domain.instant import Instant
@@ -86,7 +86,7 @@ class Past:
             yield Piece(facts, _last(rows, "ID"), _newest(rows, "LAST_UPDATED"))
 
     def _leads(self, since: Instant, position: Any) -> Iterator[Piece]:
-        given = {"select": ["*"], "filter": changed_since("DATE_MODIFY", since)}
+        given = {"select": list(LEAD_FIELDS), "filter": changed_since("DATE_MODIFY", since)}
         for rows in self._rest.by_id("crm.lead.list", given, int(position or 0)):
             facts = self._readers.of_leads(rows)
             yield Piece(facts, _last(rows, "ID"), _newest(rows, "DATE_MODIFY"))

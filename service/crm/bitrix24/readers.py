@@ -15,6 +15,7 @@ from service.domain.facts import Fact, Kind, Rank
 from service.domain.ports import Connection
 
 DEAL_FIELDS = ("*", "UF_*")
+LEAD_FIELDS = ("*", "PHONE", "EMAIL")
 TASK_FIELDS = (
     "ID", "TITLE", "STATUS", "DEADLINE", "CREATED_DATE", "CHANGED_DATE", "CLOSED_DATE",
     "CREATED_BY", "RESPONSIBLE_ID", "CHANGED_BY", "CLOSED_BY", "UF_CRM_TASK",
@@ -204,7 +205,7 @@ class Readers:
 
     def leads(self, ids: Sequence[str]) -> list[Fact]:
         """Inquiries as they are; those not found are gone."""
-        rows = self.rest.listed("crm.lead.list", ids, ("*",))
+        rows = self.rest.listed("crm.lead.list", ids, LEAD_FIELDS)
         gone = self._gone("crm.lead.get", ids, rows)
         return self.of_leads(rows) + [_deleted(Kind.LEAD, lead) for lead in gone]
 
@@ -216,7 +217,8 @@ class Readers:
             given = {"filter": {"@LEAD_ID": won}, "select": ["ID", "LEAD_ID"], "start": -1}
             for row in rows_of(self.rest.call("crm.deal.list", given)):
                 deals.setdefault(str(row.get("LEAD_ID")), str(row["ID"]))
-        return [fact for row in rows for fact in mapping.lead(row, deals.get(str(row["ID"])))]
+        told = [(row, deals.get(str(row["ID"]))) for row in rows]
+        return [fact for row, deal in told for fact in mapping.lead(row, deal, self._secrets)]
 
     def persons(self, keys: Sequence[str]) -> list[Fact]:
         """Contacts and companies (`co<id>`)."""
