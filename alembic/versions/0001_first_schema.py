@@ -336,6 +336,17 @@ def upgrade() -> None:
     with op.batch_alter_table('inbox', schema=None) as batch_op:
         batch_op.create_index('ix_inbox_open', ['account_id', 'state', 'id'], unique=False, sqlite_where=sa.text("state IN ('pending', 'parked')"), postgresql_where=sa.text("state IN ('pending', 'parked')"))
 
+    op.create_table('lead_key',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('key', sa.String(length=24), nullable=False),
+    sa.Column('at', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('lead_id', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'key', 'at', 'lead_id'),
+    sqlite_with_rowid=False
+    )
+    with op.batch_alter_table('lead_key', schema=None) as batch_op:
+        batch_op.create_index('ix_lead_key_lead', ['account_id', 'lead_id'], unique=False)
+
     op.create_table('level_dirty',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('seller', sa.String(length=64), nullable=False),
@@ -687,6 +698,10 @@ def downgrade() -> None:
 
     op.drop_table('mute')
     op.drop_table('level_dirty')
+    with op.batch_alter_table('lead_key', schema=None) as batch_op:
+        batch_op.drop_index('ix_lead_key_lead')
+
+    op.drop_table('lead_key')
     with op.batch_alter_table('inbox', schema=None) as batch_op:
         batch_op.drop_index('ix_inbox_open', sqlite_where=sa.text("state IN ('pending', 'parked')"), postgresql_where=sa.text("state IN ('pending', 'parked')"))
 

@@ -162,8 +162,20 @@ class Builder:
         for metric in self._question.metrics:
             for name, unit in self._of_metric(metric):
                 role = "metric" if name == metric.slug else "companion"
-                found.append(self._of_number(name, role, unit, digits))
+                column = self._of_number(name, role, unit, digits)
+                found.append(column | {"source": self._source(metric, name)})
         return found
+
+    def _source(self, metric: Metric, name: str) -> str | None:
+        """What receipts are in these accounts, of a figure that is made of them."""
+        if name != metric.slug or "receipts" not in {metric.slug, *metric.components}:
+            return None
+        asked = set(self._names)
+        for dimension, sign, ids in self._question.filters:
+            if dimension == "account":
+                asked = asked.intersection(ids) if sign == "eq" else asked.difference(ids)
+        told = {self._names[account].config.receipts_source for account in asked}
+        return told.pop() if len(told) == 1 else "mixed" if told else None
 
     def _of_metric(self, metric: Metric) -> Iterator[tuple[str, Metric | str | None]]:
         """Columns of a figure: name; the figure whose unit it has, or a unit; None = a count."""
@@ -229,4 +241,5 @@ def _own_name(config: Config, dimension: str, own: str) -> str | None:
 
 
 def _column(name: str, role: str, kind: str) -> dict[str, Any]:
-    return {"name": name, "role": role, "type": kind, "unit": None, "exponent": None}
+    plain = {"unit": None, "exponent": None, "source": None}
+    return {"name": name, "role": role, "type": kind, **plain}

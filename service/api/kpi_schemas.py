@@ -82,6 +82,10 @@ class KpiColumn(Wire):
     exponent: int | None = Field(
         description="digits of money's minor unit; null: no money, or currencies that differ in it"
     )
+    source: Literal["won", "paid_field", "invoices", "mixed"] | None = Field(
+        description="what receipts are in these accounts, of figures made of them: amounts of won "
+        "deals, changes of a field, invoices, or not the same in all; null of other columns"
+    )
 
 
 class Compared(Wire):

@@ -17,7 +17,7 @@ _COMMENTS = {
     "fields": "source, budget, loss_reason, close_date, paid: a field's title or id, or default",
     "teams": "title: [sellers], or {id, from, to} with days; default: the CRM's groups",
     "sellers": "per seller: limit, limits, newcomer_until, telegram, absent, week",
-    "receipts_from": "won: amounts of won deals; payments: changes of the field `fields.paid`",
+    "receipts_from": "won: amounts of won deals; payments: by `fields.paid`, else by invoices",
     "same_inquiry_hours": "a client's next form in one pipeline so soon is the same inquiry",
     "limits": "open_deals: how many open deals a seller should have at most",
     "team_totals": "title: open_deals and overdue_tasks of all its sellers together",

@@ -293,8 +293,9 @@ class AccountDocument(_Model):
     fields: dict[str, str | int] = {}  # source, budget, loss_reason -> title, id, or "default"
     receipts_from: Literal["won", "payments"] = Field(
         "won",
-        description="what receipts are: amounts of won deals, or changes of the paid amount, each "
-        "at its own instant; payments need `fields.paid`, the field of what was paid so far",
+        description="what receipts are: amounts of won deals, or payments, each at its own "
+        "instant: changes of `fields.paid`, the field of what was paid so far, if it is mapped, "
+        "else what the portal's invoices say",
     )
     same_inquiry_hours: int = Field(
         24,
@@ -323,13 +324,6 @@ class AccountDocument(_Model):
     )
     junk: list[str] | None = None  # values that mean nothing; None = the built-in list
     stop_texts: list[str] = []  # texts of tasks that say nothing, beside the built-in ones
-
-    @model_validator(mode="after")
-    def _paid_known(self) -> "AccountDocument":
-        if self.receipts_from == "payments" and self.fields.get("paid", "default") == "default":
-            msg = "receipts_from: payments need fields.paid, the field that holds what was paid"
-            raise ValueError(msg)
-        return self
 
     @field_validator("currency")
     @classmethod

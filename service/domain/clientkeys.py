@@ -16,14 +16,21 @@ _MOST_MAIL = 254
 
 
 def client_keys(
-    secrets: dict[str, str], phones: Iterable[object], emails: Iterable[object]
+    secrets: dict[str, str],
+    phones: Iterable[object],
+    emails: Iterable[object],
+    persons: Iterable[str] = (),
 ) -> list[str] | None:
-    """The keys of a person or company, in order; None = the account has no key to hash with."""
+    """The keys of a person or company, in order; None = the account has no key to hash with.
+
+    `persons`: ids of the CRM's own, of an inquiry that names whose it is.
+    """
     secret = secrets.get(SECRET)
     if not secret:
         return None
     values = {f"phone:{number}" for phone in phones if (number := normal_phone(phone))}
     values |= {f"email:{mail}" for email in emails if (mail := normal_email(email))}
+    values |= {f"person:{person}" for person in persons}
     made = {hmac.new(secret.encode(), value.encode(), sha256).hexdigest() for value in values}
     return sorted(key[:_HEX_DIGITS] for key in made)[:MOST_KEYS]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -236,6 +236,13 @@ class Config:
     def paid_field(self) -> str | None:
         """Custom field that holds what was paid so far, if receipts are payments."""
         return self._mapped("paid") if self.document.receipts_from == "payments" else None
+
+    @cached_property
+    def receipts_source(self) -> Literal["won", "paid_field", "invoices"]:
+        """What receipts are: amounts of won deals, changes of a field, the portal's invoices."""
+        if self.document.receipts_from == "won":
+            return "won"
+        return "paid_field" if self.paid_field is not None else "invoices"
 
     @cached_property
     def close_date_field(self) -> str | None:

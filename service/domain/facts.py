@@ -9,7 +9,8 @@ arrival; the same set of facts in any order gives the same timeline.
 
 Ids are the CRM's own as text, unique within account and kind (decisions.md 33): deal `4815162`,
 amoCRM task `9001`, Bitrix24 task `t15`, Bitrix24 activity as task `a15`, call `c414283887`,
-inquiry by uid or id, contact `77`, company `co77`.
+inquiry by uid or id, contact `77`, company `co77`, Bitrix24 invoice `i315`, amoCRM invoice (of list
+6640) `b6640.17`.
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Kind(StrEnum):
     LEAD = "lead"  # an incoming inquiry
     CONTACT = "contact"
     MESSAGE = "message"  # a mail, an SMS, a word in a chat
+    PAYMENT = "payment"  # a document by which money comes: an invoice
 
 
 class Rank(IntEnum):
@@ -144,6 +146,7 @@ class LeadBody(TypedDict, total=False):
     card: str | None  # the deal that it will be if it is accepted, where the CRM says so before
     responsible: str | None
     author: str | None
+    keys: list[str]  # keyed hashes of who asked (domain.clientkeys), the whole set
     deleted: bool
 
 
@@ -153,6 +156,22 @@ class ContactBody(TypedDict, total=False):
     has_phone: bool
     has_email: bool
     keys: list[str]  # keyed hashes of phones and e-mails (domain.clientkeys), the whole set
+    deleted: bool
+
+
+class Paid(TypedDict):
+    """Money that came at one instant; below 0 it was given back."""
+
+    at: Instant | None  # None: nobody says; when it was first told
+    amount: int  # minor units
+    currency: str
+
+
+class PaymentBody(TypedDict, total=False):
+    """Attributes of a document by which money comes."""
+
+    deal: str | None
+    payments: list[Paid]  # all that stand; none = nothing is paid (any more)
     deleted: bool
 
 

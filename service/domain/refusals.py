@@ -101,6 +101,7 @@ _RUSSIAN: dict[str, str] = {
         "приглашение неизвестно или старше часа; возьмите новое"
     ),
     "state: this invitation is for {}": "это приглашение для {}",
+    "the portal did not tell the payments of an invoice": "портал не отдал оплаты счёта",
     # hooks and writing
     "the portal did not take the hook; add it by hand: settings -> WebHooks": (
         "портал не принял хук; добавьте его вручную: Настройки -> WebHooks"
@@ -112,12 +113,12 @@ _RUSSIAN: dict[str, str] = {
     ),
     "Bitrix24 lets only applications subscribe over the API; in the portal open Applications -> "
     "Developer resources -> Other -> Outgoing webhook, paste the hook address, choose the events "
-    "of deals, leads, contacts, companies, activities, tasks, calls and timeline comments, and "
-    "give its token with: {}": (
+    "of deals, leads, contacts, companies, activities, tasks, calls, timeline comments and smart "
+    "process items (invoices), and give its token with: {}": (
         "Битрикс24 разрешает подписку через API только приложениям; откройте на портале Приложения "
         "-> Разработчикам -> Другое -> Исходящий вебхук, вставьте адрес хука, выберите события "
-        "сделок, лидов, контактов, компаний, дел, задач, звонков и комментариев и передайте его "
-        "токен: {}"
+        "сделок, лидов, контактов, компаний, дел, задач, звонков, комментариев и элементов "
+        "смарт-процессов (счета) и передайте его токен: {}"
     ),
     "this CRM has no REST that Dozor knows; post facts to the hook address": (
         "у этой CRM нет REST, известного Дозору; присылайте факты на адрес хука"

@@ -13,6 +13,7 @@ from service.domain.instant import Instant
 _UTC = ZoneInfo("UTC")
 
 if TYPE_CHECKING:
+    from service.domain.asked import Asked
     from service.domain.siblings import Sibling
 
 
@@ -231,6 +232,15 @@ class MessageSeen(NamedTuple):
     id: str = ""
 
 
+class PaymentSeen(NamedTuple):
+    """Money that came: when, how much of which currency; `id`: document and number in it."""
+
+    at: Instant
+    amount: int
+    currency: str
+    id: str
+
+
 @dataclass
 class LeadState(_State):
     """An incoming inquiry between two facts."""
@@ -250,6 +260,7 @@ class LeadState(_State):
     responsible: str = ""
     deal: str | None = None
     deleted: bool = False
+    same_client_waits: bool = False  # an older inquiry of the hour before it, set beside others
 
 
 @dataclass(slots=True)
@@ -265,12 +276,15 @@ class Story:
     touches: list[Touch] = field(default_factory=list)  # of a deal or inquiry, lent ones too
     notes: list[NoteSeen] = field(default_factory=list)
     messages: list[MessageSeen] = field(default_factory=list)
+    payments: list[PaymentSeen] = field(default_factory=list)
     lead: list[LeadState] = field(default_factory=list)
     edits: list[tuple[Instant, str]] = field(default_factory=list)  # of the deal: when, by whom
     handovers: list[tuple[Instant, str, str]] = field(default_factory=list)  # when, from, to
     inquiry: LeadState | None = None  # the inquiry a deal was born of, when known
     deal_of: str = ""  # for a contact's timeline: the deal that its calls are shown with
     older: Sequence["Sibling"] = ()  # the client's older deals (domain.siblings)
+    asked: Sequence["Asked"] = ()  # the client's older inquiries (domain.asked)
+    asked_after: frozenset[str] = frozenset()  # the deals that his younger inquiries became
     as_sibling: "Sibling | None" = None  # how others see it; made when first asked for
     updated_at: Instant = 0
 

@@ -13,6 +13,7 @@ from service.domain.facts import Fact, Kind
 from service.domain.instant import Instant
 from service.domain.missed import note_missed
 from service.domain.own import is_own
+from service.domain.payments import payments_of
 from service.domain.story import Context, Story, World
 from service.domain.subjects import fold_lead, fold_task, with_attempts
 from service.domain.told import Told, touches
@@ -47,6 +48,7 @@ def fold(key: str, facts: Iterable[Fact], world: World, context: Context | None 
     story.calls = told.calls(lend=False)
     story.notes = told.notes(lend=False)
     story.messages = told.messages(lend=False)
+    story.payments = payments_of(by_subject)
     deal_versions = by_subject.get((Kind.DEAL, subject), []) if kind == "deal" else []
     if deal_versions:
         story.deal = DealFold(deal_versions, told, story, world).states()

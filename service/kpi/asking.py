@@ -7,6 +7,7 @@ dated at the inquiry's creation and say by `age` when it came to that.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from service.domain.asked import is_told_again
 from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
@@ -94,7 +95,7 @@ def inquiry_of_deal(
     if asked is None and story.older and config.is_human(first.created_by):
         return  # a repeat deal made by hand
     at = born if asked is None else asked
-    if _is_told_again(story, first, at, config):
+    if _is_told_again(story, first, at, config) or _has_asked(story, story.inquiry, config):
         return
     row = of_deal(story, "inquiries", "inquiry", at, first, 1)
     yield row
@@ -122,10 +123,20 @@ def _is_told_again(story: Story, first: DealState, at: Instant, config: Config) 
     limit = config.document.same_inquiry_hours * 3600
     return any(
         one.wins is not None
+        and one.id not in story.asked_after
         and abs(at - one.born_at) < limit
         and [stretch.pipeline for stretch in one.stretches][:1] == [first.pipeline]
         for one in story.older
     )
+
+
+def _has_asked(story: Story, inquiry: LeadState | None, config: Config) -> bool:
+    """The client's second form: an inquiry of his came as shortly before, in the same pipeline."""
+    if inquiry is None or inquiry.created_at is None:
+        return False
+    deal = story.id if story.kind == "deal" else ""
+    hours = config.document.same_inquiry_hours
+    return is_told_again(inquiry.created_at, inquiry.pipeline, deal, story.asked, hours)
 
 
 def is_qualified(state: DealState, config: Config) -> bool:
@@ -160,7 +171,7 @@ def inquiry_of_lead(story: Story, config: Config, norm: Norm) -> Iterator[Contri
         return
     yield from _waiting(story, config)
     yield from _declined(story)
-    if last.state == "accepted" and last.deal:
+    if (last.state == "accepted" and last.deal) or _has_asked(story, last, config):
         return
     row = Contribution(
         "inquiries", "lead", story.id, "inquiry", last.created_at, last.responsible,

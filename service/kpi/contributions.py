@@ -103,8 +103,7 @@ def _deal(story: Story, config: Config, norm: Norm) -> Iterator[Contribution]:
     yield from stages(story, lived, born, config)
     yield from of_efforts(story, states, config)
     yield from of_cohort(story, first, born)
-    if config.paid_field is not None:
-        yield from payments(story, states)
+    yield from payments(story, states, config)
     if any(s.is_closed for s in states):
         yield from outcomes(story, states, config)
         yield from cohort(story, states, first, born, config)

@@ -13,7 +13,7 @@ from service.domain.config import Config
 from service.domain.directory import StageKind
 from service.domain.instant import Instant
 from service.domain.story import DealState, Story
-from service.kpi.contribution import Contribution, corrects, of_deal, of_money
+from service.kpi.contribution import Contribution, corrects, of_deal, of_money, state_at
 from service.kpi.parts import CORRECTED, restated
 
 Measure = Callable[[DealState], int]
@@ -35,7 +35,7 @@ def outcomes(story: Story, states: Sequence[DealState], config: Config) -> Itera
     yield from _outcome(
         story, zone, "won_with_amount", states, lambda s: int(won(s) and s.amount > 0), money=True
     )
-    worth = "receipts" if config.paid_field is None else "value_won_shift"
+    worth = "receipts" if config.receipts_source == "won" else "value_won_shift"
     yield from _outcome(story, zone, worth, states, lambda s: won(s) * s.amount, money=True)
     yield from _check(story, states)
     yield from _cycle(story, states)
@@ -44,16 +44,31 @@ def outcomes(story: Story, states: Sequence[DealState], config: Config) -> Itera
         yield from _repeated(story, zone, states)
 
 
-def payments(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
-    """Each change of what was paid, at its own instant; the value won is kept beside it."""
+def payments(story: Story, states: Sequence[DealState], config: Config) -> Iterator[Contribution]:
+    """Each payment at its own instant, if receipts are that; the value won is kept beside it."""
+    if config.receipts_source == "won":
+        return
+    by_field = config.receipts_source == "paid_field"
+    for row in _by_field(story, states) if by_field else _by_invoices(story, states):
+        yield row
+        yield row._replace(metric="value_won_shift", value=-row.value)
+
+
+def _by_field(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
+    """Changes of what was paid so far."""
     before = 0
     for state in states:
         if state.paid != before:
-            row = of_deal(story, "receipts", f"p{state.at}", state.at, state, state.paid - before)
-            row = row._replace(currency=state.currency)
-            yield row
-            yield row._replace(metric="value_won_shift", value=-row.value)
+            delta, key = state.paid - before, f"p{state.at}"
+            yield of_money(story, "receipts", key, state.at, state, delta, state.currency)
         before = state.paid
+
+
+def _by_invoices(story: Story, states: Sequence[DealState]) -> Iterator[Contribution]:
+    """What invoices say, each payment in its own currency."""
+    for paid in story.payments:
+        state = state_at(states, paid.at) or states[0]
+        yield of_money(story, "receipts", paid.id, paid.at, state, paid.amount, paid.currency)
 
 
 def _lost_target(state: DealState, spam: frozenset[str]) -> bool:

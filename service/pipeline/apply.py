@@ -17,12 +17,12 @@ from service.domain.story import Context, Story
 from service.domain.timeline import fold
 from service.domain.worlds import world_of
 from service.kpi.contributions import OF_VIOLATIONS
-from service.pipeline import levels
+from service.pipeline import levels, siblings
 from service.pipeline.derive import Verdict, derive, settings_mark
 from service.pipeline.siblings import Kin
 from service.rules.book import Window
 from service.rules.judge import Failure
-from service.store import bulks, clients
+from service.store import bulks
 from service.store import derived as derived_store
 from service.store import dirty as dirty_store
 from service.store import facts as fact_store
@@ -33,6 +33,7 @@ from service.store.handles import Connection
 
 _LENT_BY_CONTACT = {Kind.CALL, Kind.NOTE, Kind.CONTACT, Kind.MESSAGE}
 _LENT_BY_DEAL = {Kind.DEAL, Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE}
+_MOVABLE = {Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE, Kind.PAYMENT}
 _JUDGED = frozenset(map(str, (Kind.DEAL, Kind.TASK, Kind.CALL, Kind.LEAD)))
 
 
@@ -47,6 +48,8 @@ class Plan:
     unlinked: set[tuple[str, str]] = field(default_factory=set)
     keyed: set[tuple[str, str]] = field(default_factory=set)
     unkeyed: set[tuple[str, str]] = field(default_factory=set)
+    asking: set[tuple[str, str, int]] = field(default_factory=set)
+    unasking: set[tuple[str, str, int]] = field(default_factory=set)
     difference: Difference = field(default_factory=Difference)
     failures: list[Failure] = field(default_factory=list)
     timelines: int = 0
@@ -228,7 +231,7 @@ def commit(
         fact_store.move(connection, account_id, subject, timeline)
     fact_store.write(connection, account_id, made.facts)
     fact_store.link(connection, account_id, made.linked, made.unlinked)
-    clients.rekey(connection, account_id, made.keyed, made.unkeyed)
+    siblings.write(connection, account_id, made)
     limit = windows[-1].config.document.bulk.limit if judge_levels else None
     bulks.note(connection, account_id, (fact for _, fact in made.facts), limit)
     derived_store.write(connection, account_id, made.difference)
@@ -246,7 +249,7 @@ def commit(
 
 def _place(batch: _Batch, facts: Sequence[Fact]) -> list[tuple[str, Fact]]:
     """Each fact with its home timeline; subjects whose link changed are moved."""
-    told = [f for f in facts if f.kind in (Kind.TASK, Kind.CALL, Kind.NOTE, Kind.MESSAGE)]
+    told = [f for f in facts if f.kind in _MOVABLE]
     subjects = {(str(f.kind), f.id) for f in told}
     homes = fact_store.homes(batch.connection, batch.account_id, subjects)
     changed = set()
@@ -333,10 +336,6 @@ def _ripple(batch: _Batch) -> list[str]:
             reached |= {f"deal:{deal}" for deal in _lent_to(batch, subject)}
         elif kind == "deal":
             reached |= {f"contact:{contact}" for contact in batch.contacts.get(subject, ())}
-        elif kind == "lead":
-            reached |= {
-                f"deal:{fact.body['deal']}" for fact in batch.facts_of(key) if fact.body.get("deal")
-            }
     for contact in changed_links:
         reached |= {f"contact:{contact}", *(f"deal:{deal}" for deal in _lent_to(batch, contact))}
     return sorted(reached - batch.fresh)

@@ -4,7 +4,7 @@ One client: a shared contact or company, or a shared keyed hash of a phone or e-
 than five clients (a switchboard, info@) is nobody's; a person of very many deals is a switchboard.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from service.domain.config import Config
@@ -18,8 +18,10 @@ from service.domain.siblings import (
     wins_told,
 )
 from service.domain.story import Story
-from service.store import clients, images
+from service.pipeline.askers import Askers
+from service.store import askers, clients, images
 from service.store import facts as fact_store
+from service.store.askers import Row
 from service.store.derived import Derived
 from service.store.handles import Connection
 
@@ -35,6 +37,8 @@ class Changes(Protocol):
     unlinked: Pairs
     keyed: Pairs
     unkeyed: Pairs
+    asking: set[Row]
+    unasking: set[Row]
 
 
 class Batch(Protocol):
@@ -44,6 +48,7 @@ class Batch(Protocol):
     account_id: str
     contacts: dict[str, set[str]]
     deals: dict[str, set[str]]
+    fresh: set[str]
 
     @property
     def plan(self) -> Changes:
@@ -65,9 +70,11 @@ class Kin:
         self._keys: dict[str, frozenset[str]] = {}
         self._holders: dict[str, tuple[set[str], set[str]]] = {}  # key -> before, after
         self._known: dict[str, Sibling | None] = {}
+        self._askers = Askers(batch, config)
 
-    def rekey(self, timelines: Iterable[str]) -> None:
-        """Which keys these persons have now, and had before."""
+    def rekey(self, timelines: Sequence[str]) -> None:
+        """Which keys these persons and inquiries have now, and had before."""
+        self._askers.rekey(timelines)
         people = [key.partition(":")[2] for key in timelines if key.startswith("contact:")]
         before = clients.keys_of(self._batch.connection, self._batch.account_id, people)
         plan = self._batch.plan
@@ -77,7 +84,10 @@ class Kin:
             plan.unkeyed |= {(contact, key) for key in old - now}
 
     def changed(self) -> set[str]:
-        """Timelines of deals that got or lost a client, or that have such deals beside them."""
+        """Timelines of deals that got or lost a client, or that have such deals beside them.
+
+        And those beside new inquiries.
+        """
         plan = self._batch.plan
         relinked = {contact for _, contact in plan.linked | plan.unlinked}
         rekeyed = plan.keyed | plan.unkeyed
@@ -89,10 +99,11 @@ class Kin:
             if min(len(before), len(after)) <= MOST_CLIENTS:
                 people |= before | after
         self._load_deals(people)
-        return {f"deal:{deal}" for contact in people for deal in self._reached(contact)}
+        reached = {f"deal:{deal}" for contact in people for deal in self._reached(contact)}
+        return reached | self._askers.changed()
 
     def moved(self, stories: Mapping[str, Story], stored: Mapping[str, Derived]) -> set[str]:
-        """Timelines of deals beside those that are now open at other times than before."""
+        """Timelines beside the deals that are now open at other times than before."""
         found = []
         for key, story in stories.items():
             if story.kind == "deal":
@@ -100,10 +111,11 @@ class Kin:
                 if self._known[story.id] != _stored(stored[key].deal):
                     found.append(story.id)
         beside = self._beside(found)
-        return {f"deal:{deal}" for others in beside.values() for deal in others}
+        reached = {f"deal:{deal}" for others in beside.values() for deal in others}
+        return reached | self._askers.around(found)
 
     def lend(self, stories: Mapping[str, Story]) -> None:
-        """Give each deal the older ones of its client."""
+        """Give each deal the older ones of its client, and each inquiry those beside it."""
         deals = {story.id: story for story in stories.values() if story.deal}
         beside = self._beside(deals)
         lenders = set().union(*beside.values())
@@ -114,6 +126,15 @@ class Kin:
         known |= {deal: one for deal, one in self._known.items() if one is not None}
         for deal, others in beside.items():
             deals[deal].older = older_than(deals[deal], [known[d] for d in others if d in known])
+        self._lend_inquiries(stories, deals)
+
+    def _lend_inquiries(self, stories: Mapping[str, Story], deals: Mapping[str, Story]) -> None:
+        known: dict[str, Sibling | None] = {
+            deal: sibling_of(story, self._config) for deal, story in deals.items()
+        }
+        if missing := self._askers.lend(stories, known):
+            stored = images.siblings(self._batch.connection, self._batch.account_id, missing)
+            self._askers.lend(stories, dict.fromkeys(missing) | stored | known)
 
     # --- who is who -------------------------------------------------------------------------------
 
@@ -191,3 +212,9 @@ def _stored(row: Mapping[str, Any] | None) -> Sibling | None:
     if row is None or row["born_at"] is None:
         return None
     return Sibling(row["born_at"], row["id"], as_told(row["presence"]), wins_told(row["wins"]))
+
+
+def write(connection: Connection, account_id: str, changes: Changes) -> None:
+    """Keep the keys of persons and inquiries as they are after a batch."""
+    clients.rekey(connection, account_id, changes.keyed, changes.unkeyed)
+    askers.rekey(connection, account_id, changes.asking, changes.unasking)

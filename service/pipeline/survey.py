@@ -53,6 +53,7 @@ def survey(office: Office, row: AccountRow) -> int:
         held = {
             Kind.DEAL: fact_store.deals_held(connection, account_id),
             Kind.TASK: fact_store.tasks_held(connection, account_id),
+            Kind.PAYMENT: fact_store.payments_held(connection, account_id),
         }
     missing: list[tuple[str, str]] = []
     for kind, ids in held.items():

@@ -7,7 +7,7 @@ from service.pipeline import apply, levels
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.rules.book import Window
-from service.store import accounts, bulks, clients, dirty, rollups
+from service.store import accounts, askers, bulks, clients, dirty, rollups
 from service.store import derived as derived_store
 from service.store import facts as fact_store
 from service.store import levels as level_store
@@ -45,6 +45,10 @@ def verify(
         found += [
             Drift(account_id, "client", f"contact:{contact}", "too many: keys of nobody")
             for contact in clients.strangers(connection, account_id)
+        ]
+        found += [
+            Drift(account_id, "client", f"lead:{lead}", "too many: keys of nobody")
+            for lead in askers.strangers(connection, account_id)
         ]
         found += _of_sums(connection, account_id, windows)
         found += [
@@ -155,6 +159,7 @@ def rebuild(
         progress(len(keys))
     with transaction(office.engine) as connection:
         clients.forget(connection, account_id, clients.strangers(connection, account_id))
+        askers.forget(connection, account_id, askers.strangers(connection, account_id))
         rollups.rebuild(connection, account_id)
         limit = windows[-1].config.document.bulk.limit
         bulks.restore(connection, account_id, pieces(connection, account_id), limit)
@@ -188,6 +193,8 @@ def _of_clients(made: apply.Plan) -> list[Drift]:
         ("too many", "deal", made.unlinked, "its client"),
         ("missing", "contact", made.keyed, "a key"),
         ("too many", "contact", made.unkeyed, "a key"),
+        ("missing", "lead", {row[:2] for row in made.asking}, "a key"),
+        ("too many", "lead", {row[:2] for row in made.unasking}, "a key"),
     )
     return [
         Drift(made.account_id, "client", f"{kind}:{pair[0]}", f"{how}: {what}")

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
+from service.portal.invoices import Invoice
+
 StageKind = Literal["incoming", "open", "won", "lost"]
 Direction = Literal["in", "out"]
 TO_DO_KIND = 9001  # `Task.kind_id` of a Bitrix24 to-do: an activity of the deal, no task
@@ -163,7 +165,7 @@ class Inquiry:
     deal_id: int | None = None
 
 
-Entity = Deal | Task | Call | Note | Message | Inquiry | Contact | User
+Entity = Deal | Task | Call | Note | Message | Inquiry | Contact | User | Invoice
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,8 @@ class Change:
 
     `verb` is one of: deal_created deal_moved deal_handed_over deal_edited deal_deleted
     deal_restored task_set task_edited task_handed_over task_done task_reopened task_deleted
-    called noted messaged inquired inquiry_accepted inquiry_declined user_edited contact_edited.
+    called noted messaged inquired inquiry_accepted inquiry_declined user_edited contact_edited
+    invoice_put invoice_deleted.
     """
 
     verb: str
@@ -198,6 +201,7 @@ class Book:
     notes: dict[int, Note] = field(default_factory=dict)
     messages: dict[int, Message] = field(default_factory=dict)
     inquiries: dict[str, Inquiry] = field(default_factory=dict)
+    invoices: dict[int, Invoice] = field(default_factory=dict)
     loss_reasons: dict[int, str] = field(default_factory=dict)
     # custom field id -> (pipeline id, stage id) pairs at which the CRM itself requires it
     required: dict[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
@@ -219,26 +223,18 @@ class Book:
         return deal
 
     def move_deal(
-        self,
-        deal_id: int,
-        stage_id: str,
-        at: datetime,
-        author: int,
+        self, deal_id: int, stage_id: str, at: datetime, author: int,
         loss_reason_id: int | None = None,
-    ) -> Deal:
+    ) -> Deal:  # fmt: skip
         """Move a deal to another stage of its pipeline, closing or reopening it as it goes."""
         before = self.deals[deal_id]
         kind = self.pipelines[before.pipeline_id].stage(stage_id).kind
         closed = kind in {"won", "lost"}
         after = replace(
-            before,
-            stage_id=stage_id,
-            stage_entered_at=at,
-            updated_at=at,
-            updated_by=author,
+            before, stage_id=stage_id, stage_entered_at=at, updated_at=at, updated_by=author,
             closed_at=at if closed else None,
             loss_reason_id=loss_reason_id if kind == "lost" else None,
-        )
+        )  # fmt: skip
         return self._deal("deal_moved", before, after, at, author)
 
     def hand_over_deal(self, deal_id: int, responsible: int, at: datetime, author: int) -> Deal:
@@ -297,12 +293,9 @@ class Book:
         """Move a task's deadline or change its text."""
         before = self.tasks[task_id]
         after = replace(
-            before,
-            due_at=due_at or before.due_at,
-            text=before.text if text is None else text,
-            updated_at=at,
-            updated_by=author,
-        )
+            before, due_at=due_at or before.due_at, text=before.text if text is None else text,
+            updated_at=at, updated_by=author,
+        )  # fmt: skip
         return self._task("task_edited", before, after, at, author)
 
     def hand_over_task(self, task_id: int, responsible: int, at: datetime, author: int) -> Task:
@@ -365,6 +358,14 @@ class Book:
         self.inquiries[uid] = after
         self._record("inquiry_declined", at, author, before, after)
         return after
+
+    def put_invoice(self, invoice: Invoice) -> Invoice:
+        """Add, change or (with `deleted_at`) delete an invoice, at its `updated_at`."""
+        before = self.invoices.get(invoice.id)
+        self.invoices[invoice.id] = invoice
+        verb = "invoice_put" if invoice.deleted_at is None else "invoice_deleted"
+        self._record(verb, invoice.updated_at, invoice.updated_by, before, invoice)
+        return invoice
 
     def edit_user(self, user: User, at: datetime, author: int) -> User:
         """Add or change a user (switching off `is_active` = dismissal)."""

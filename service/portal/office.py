@@ -79,6 +79,7 @@ class Office:
                 notes=dict(book.notes),
                 messages=dict(book.messages),
                 inquiries=dict(book.inquiries),
+                invoices=dict(book.invoices),
                 journal=list(book.journal),
                 listeners=[],
             )

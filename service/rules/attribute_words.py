@@ -133,6 +133,10 @@ _LEAD: Words = {
     "attempts": ("попыток связаться", "attempts to reach the client"),
     "decline_reason": ("причина отклонения", "why it was declined"),
     "decline_is_spam": ("отклонена как «не наш клиент»", "declined as not our client"),
+    "same_client_waits": (
+        "ждёт более раннее обращение того же клиента",
+        "an older inquiry of the client waits",
+    ),
     "closed_by_robot": ("последним изменил робот", "the last change was a robot's"),
 }
 _SELLER: Words = {

@@ -203,6 +203,7 @@ _LEAD: tuple[Attribute, ...] = (
     plain("lead.attempts", "int", "attempts so far"),
     plain("lead.decline_reason", "text?", "why it was declined"),
     Attribute("lead.decline_is_spam", "bool", "declined as not our client", _declined_as_spam),
+    plain("lead.same_client_waits", "bool", "an older inquiry of the client waits, of that hour"),
     Attribute(
         "lead.closed_by_robot",
         "bool",

@@ -29,7 +29,6 @@ from service.domain.instant import FOREVER, Instant, to_datetime
 from service.domain.named import parse_document
 from service.domain.period import day_start, local_day
 from service.domain.resolving import resolve
-from service.domain.siblings import older_than, sibling_of
 from service.domain.steps import call_parts, level_steps
 from service.domain.story import Context, Story
 from service.domain.timeline import fold
@@ -37,6 +36,7 @@ from service.domain.violation import Found
 from service.domain.worlds import world_of
 from service.errors import ConfigError
 from service.rules.book import RuleBook, Window
+from service.rules.clients import side_by_side
 from service.rules.expression import ConditionFailed
 from service.rules.forms import SECOND
 from service.rules.holders import Event, Track
@@ -96,7 +96,7 @@ def intervals(model: RuleModel, test: RuleTest) -> tuple[Config, list[Found]]:
         fold(key, [f for f in facts if f.kind is not Kind.CONTACT], world_of(config), lent)
         for key, facts, lent in _with_lent(_timelines(test))
     ]
-    _put_side_by_side(stories, config)
+    side_by_side(stories, _timelines(test), config)
     found: list[Found] = []
     if model.on in SECOND:
         found = _second(model, test, stories, config, windows)
@@ -155,21 +155,6 @@ def _clients_of(timelines: dict[str, list[Fact]], key: str) -> set[str]:
     """The timelines of a deal's contacts."""
     told = [f.body["contacts"] for f in timelines[key] if f.body.get("contacts")]
     return {f"contact:{contact}" for contact in told[-1]} if told else set()
-
-
-def _put_side_by_side(stories: list[Story], config: Config) -> None:
-    """Deals that have a contact or company in common are one client's."""
-    for story in stories:
-        others = [sibling_of(o, config) for o in stories if o is not story and _share(o, story)]
-        story.older = older_than(story, [other for other in others if other is not None])
-
-
-def _share(one: Story, other: Story) -> bool:
-    clients = [
-        {*(story.deal[-1].contacts or ()), story.deal[-1].company} if story.deal else set()
-        for story in (one, other)
-    ]
-    return bool(clients[0] & clients[1] - {None})
 
 
 def _second(

@@ -315,3 +315,14 @@ def tasks_held(connection: Connection, account_id: str) -> set[str]:
     """Tasks that are not deleted, as far as we know."""
     query = select(_TASK.c.id).where(_TASK.c.account_id == account_id)
     return set(connection.execute(query).scalars())
+
+
+def payments_held(connection: Connection, account_id: str) -> set[str]:
+    """Invoices that are not deleted, as far as we know. Index: ix_fact_subject."""
+    query = (
+        select(_FACT.c.id, _FACT.c.body)
+        .where(_FACT.c.account_id == account_id, _FACT.c.kind == str(Kind.PAYMENT))
+        .order_by(_FACT.c.at, _FACT.c.rank, _FACT.c.seen_at)
+    )
+    newest = {key: _decode(body) for key, body in connection.execute(query)}
+    return {key for key, body in newest.items() if not body.get("deleted")}

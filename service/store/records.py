@@ -340,6 +340,20 @@ class ContactKey(SQLModel, table=True):
     )
 
 
+class LeadKey(SQLModel, table=True):
+    """Keyed hashes of who asked, by the newest images of inquiries; `at`: when it came."""
+
+    __tablename__ = "lead_key"
+    account_id: str = account_column()
+    key: str = key_column(24)
+    at: int = number_key()
+    lead_id: str = key_column()
+    __table_args__ = (
+        Index("ix_lead_key_lead", "account_id", "lead_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+
 class DealEdit(SQLModel, table=True):
     """Who changed which deal when (derived: one row for each fact that tells it)."""
 

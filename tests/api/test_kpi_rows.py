@@ -137,6 +137,23 @@ def test_digits_of_money_are_those_of_the_currencies_in_the_answer(api: Api) -> 
     assert {row["currency"]: row["receipts"] for row in rows} == {"RUB": 2000.0, "KWD": 1.005}
 
 
+def test_a_figure_says_what_receipts_are(api: Api) -> None:
+    client = api.client()
+
+    def sources(*accounts: str) -> dict[str, Any]:
+        metrics = "receipts,average_check,deals_won"
+        columns = asked(client, metrics, account=",".join(accounts), dimensions="seller")["columns"]
+        return {one["name"]: one["source"] for one in columns}
+
+    won = sources("romashka")
+    assert (won.pop("receipts"), won.pop("average_check")) == ("won", "won")
+    assert set(won.values()) == {None}
+    settings = {"receipts_from": "payments"}
+    assert client.put("/v1/accounts/romashka/settings", json=settings).status_code == 200
+    assert sources("romashka")["receipts"] == "invoices"
+    assert sources("romashka", "vasilek")["receipts"] == "mixed"
+
+
 def test_rules_have_names(api: Api) -> None:
     for lang, name in (("en", "Task overdue"), ("ru", "Просрочена задача")):
         told = asked(api.client(), "violations_opened", dimensions="rule", lang=lang)["data"]

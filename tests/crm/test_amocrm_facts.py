@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.crm.amocrm import events, rest_facts
+from service.crm.amocrm import events, hook_facts, rest_facts
 from service.crm.amocrm.beginnings import Beginnings
+from service.domain.clientkeys import client_keys
 from service.domain.facts import Fact, Kind, Rank
 from tests.crm.amocrm_rows import event, lead, rest
 
@@ -100,9 +101,44 @@ def test_call_status_outranks_duration(status: int | None, duration: int, answer
 
 def test_unsorted_of_the_published_page() -> None:
     (row,) = rest("unsorted")["_embedded"]["unsorted"]
-    fact = rest_facts.inquiry(row)
+    secrets = {"client_key": "k"}
+    fact = rest_facts.inquiry(row, secrets)
     assert (fact.kind, fact.at) == (Kind.LEAD, 1590830520)
+    assert fact.body["keys"] == client_keys(secrets, [], [], ["583294"])
+    assert "keys" not in rest_facts.inquiry(row, {}).body
     assert (fact.body["state"], fact.body["category"]) == ("new", "forms")
+
+
+@pytest.mark.parametrize(("category", "metadata", "phones", "emails"), [
+    ("sip", {"from": "+7 900 111-22-33", "phone": "+74950000001"}, ["79001112233"], []),
+    ("mail", {"from": {"email": "A@Site.example", "name": "Анна"}}, [], ["a@site.example"]),
+    ("forms", {"form_name": "Заявка", "phone": "8 900 111 22 33", "email": "b@site.example"},
+     ["9001112233"], ["b@site.example"]),
+    ("chats", None, [], []),
+])  # fmt: skip
+def test_an_inquiry_is_known_again_by_who_asked(
+    category: str, metadata: Any, phones: list[str], emails: list[str]
+) -> None:
+    """The caller's number, not the one that was called; the values are not kept."""
+    secrets = {"client_key": "k"}
+    (row,) = rest("unsorted")["_embedded"]["unsorted"]
+    told = row | {"category": category, "metadata": metadata, "_embedded": {}}
+    fact = rest_facts.inquiry(told, secrets)
+    assert fact.body["keys"] == client_keys(secrets, phones, emails)
+    assert b"site.example" not in fact.packed()
+    contact = {
+        "0": {
+            "id": "70",
+            "custom_fields": {
+                "0": {"id": "1", "code": "PHONE", "values": {"0": {"value": "+7 900 111-22-33"}}}
+            },
+        }
+    }
+    item = {"uid": "u", "category": category, "source_data": metadata,
+            "data": {"contacts": contact}}  # fmt: skip
+    (hooked,) = hook_facts.inquiry(item, "add", 1_700_000_000, secrets)
+    expected = client_keys(secrets, [*phones, "9001112233"], emails, ["70"])
+    assert hooked.body["keys"] == expected
 
 
 # --- events -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.crm.bitrix24 import mapping
-from service.domain.clientkeys import phone_key
+from service.domain.clientkeys import client_keys, phone_key
 from service.domain.facts import Kind, Rank
 from service.domain.homes import told_home
 from tests.crm.bitrix24_rows import activity, deal, rest
@@ -178,14 +178,19 @@ def test_calls_of_the_published_statistics() -> None:
 
 
 def test_lead_is_an_inquiry() -> None:
-    (fact,) = mapping.lead(rest("crm-lead-get"), None)
+    secrets = {"client_key": "k"}
+    (fact,) = mapping.lead(rest("crm-lead-get"), None, secrets)
+    assert fact.body["keys"] == client_keys(secrets, ["545 477-77-77"], [])
+    assert "keys" not in mapping.lead(rest("crm-lead-get"), None, {})[0].body
+    of_person = mapping.lead(rest("crm-lead-get") | {"CONTACT_ID": "9"}, None, secrets)[0]
+    assert of_person.body["keys"] == client_keys(secrets, ["5454777777"], [], ["9"])
     assert (fact.kind, fact.body["state"]) == (Kind.LEAD, "in_work")
     assert "closed_at" not in fact.body
     won = rest("crm-lead-get") | {
         "STATUS_SEMANTIC_ID": "S", "DATE_CLOSED": "2024-05-23T19:00:00+03:00",
         "DATE_MODIFY": "2024-05-24T19:00:00+03:00",
     }  # fmt: skip
-    image, closing = mapping.lead(won, "41")
+    image, closing = mapping.lead(won, "41", {})
     assert (image.body["state"], image.body["deal"]) == ("accepted", "41")
     assert closing.at == mapping.instant("2024-05-23T19:00:00+03:00")
 

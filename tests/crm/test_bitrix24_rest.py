@@ -175,7 +175,7 @@ def test_changes_ask_by_the_mark_of_each_list(client: CrmClient, portal: Portal)
     assert asked["tasks.task.list"]["filter"] == {">ID": 0}
     assert pages[-1].cursor == {
         "marks": {"deals": 1_716_274_800, "comments": 0, "tasks": 0, "activities": 0,
-                  "inquiries": 0, "calls": 282_700}
+                  "inquiries": 0, "invoices": 0, "calls": 282_700}
     }  # fmt: skip
 
 

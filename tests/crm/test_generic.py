@@ -13,6 +13,7 @@ from service import connect
 from service.crm import ADAPTERS
 from service.crm.generic.schema import json_schema
 from service.domain.account import AccountDocument
+from service.domain.facts import Kind
 from service.domain.ports import Connection, Decoded, RawHook
 from service.errors import ConfigError, PayloadNotUnderstood, SourceRefused
 from service.pipeline import drain, rejudge, tick
@@ -44,6 +45,16 @@ def test_sample_is_understood_and_fits_the_published_schema(path: Path) -> None:
         assert fact.at > 1_700_000_000
         assert json.loads(fact.packed()) == fact.body
     jsonschema_rs.validator_for(json_schema()).validate(json.loads(path.read_text("utf-8")))
+
+
+def test_payments_are_facts_of_their_own_instants() -> None:
+    body = (SAMPLES[0].parent / "payment.json").read_bytes()
+    came, back, gone = decode(body).facts
+    assert (came.kind, came.id, came.body["deal"]) == (Kind.PAYMENT, "P-1", "501")
+    (paid,) = came.body["payments"]
+    assert paid == {"at": 1_795_415_400, "amount": 45_000_00, "currency": "RUB"}
+    assert back.body["payments"][0]["amount"] == -5_000_00
+    assert gone.body["deleted"]
 
 
 def test_published_schema_is_that_of_the_code() -> None:

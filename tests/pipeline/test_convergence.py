@@ -28,6 +28,7 @@ DERIVED = (
     "rollup_total",
     "deal_contact",
     "contact_key",
+    "lead_key",
 )
 
 
@@ -118,7 +119,25 @@ def department() -> list[Fact]:
             },
         ),
         world.new_deal("4", "2026-03-04 09:30", responsible="12"),
-    ]
+        # one client asks by two forms and again; the keys of one inquiry are told late
+        Fact(Kind.LEAD, "u1", world.moment("2026-03-04 09:00"), {"keys": ["k"]}, Rank.FETCHED),
+        inquiry("u2", "2026-03-04 09:20", keys=["k", "m"]),
+        inquiry("u3", "2026-03-04 10:10", keys=["m"]),
+        inquiry("u4", "2026-03-04 08:50"),
+        Fact(Kind.LEAD, "u4", world.moment("2026-03-04 12:00"), {"keys": ["m"]}, Rank.FETCHED),
+        Fact(Kind.LEAD, "u3", world.moment("2026-03-04 15:00"), {"state": "in_work"}),
+        Fact(Kind.LEAD, "u2", world.moment("2026-03-04 16:00"), {"state": "accepted", "deal": "5"}),
+        world.new_deal("5", "2026-03-04 16:00", inquiry="u2",
+                       accepted_at=world.moment("2026-03-04 16:00")),
+        d("5", "2026-03-05 16:00", deleted=True),
+        Fact(Kind.LEAD, "u4", world.moment("2026-03-06 16:00"), {"deleted": True}),
+    ]  # fmt: skip
+
+
+def inquiry(key: str, at: str, **body: Any) -> Fact:
+    came = world.moment(at)
+    first = {"state": "new", "created_at": came, "pipeline": "31"}
+    return Fact(Kind.LEAD, key, came, first | body)
 
 
 SETTINGS = {"limits": {"open_deals": 1}}

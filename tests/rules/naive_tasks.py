@@ -372,6 +372,7 @@ LEAD: dict[str, Callable[[Past, int], Any]] = {
     "lead.attempts": lambda p, at: len(_tried(p, at)),
     "lead.decline_reason": lambda p, at: last_of(_lead(p, at), "decline_reason"),
     "lead.decline_is_spam": lambda p, at: last_of(_lead(p, at), "decline_reason") in p.plain.spam,
+    "lead.same_client_waits": lambda _p, _at: False,  # it stands alone
     "lead.closed_by_robot": lambda p, at: (
         bool(_lead(p, at)) and _lead(p, at)[-1].body.get("author") == "0"
     ),

@@ -57,10 +57,11 @@ class AmoClient:
             facts = self._readers.deals(ids.get(Kind.DEAL, []))
             facts += self._readers.tasks(ids.get(Kind.TASK, []))
             facts += self._readers.calls([call[1:] for call in ids.get(Kind.CALL, [])])
+            facts += self._readers.invoices.read(ids.get(Kind.PAYMENT, []))
             return facts + self._readers.persons(ids.get(Kind.CONTACT, []), of=facts)
 
     def backfill(self, since: Instant | None, cursor: Cursor | None) -> Iterator[Page]:
-        """Deals, tasks, notes, inquiries, then what events tell of the past."""
+        """Deals, tasks, notes, inquiries, invoices, then what events tell of the past."""
         return read_all(Past(self._readers).steps(), since, cursor)
 
     def changes(self, cursor: Cursor | None) -> Iterator[Page]:

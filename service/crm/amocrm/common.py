@@ -14,6 +14,7 @@ CALL_TYPES = {"10": "in", "11": "out", "call_in": "in", "call_out": "out"}
 MESSAGE_TYPES = {"102": "in", "103": "out", "sms_in": "in", "sms_out": "out"}
 MAIL_TYPES = {"15", "amomail_message"}  # the direction stands in the particulars
 MAX_TEXT = 500
+Reach = Mapping[Any, Sequence[Any]]  # values of fields by their codes
 _TALK_TOOK_PLACE = 4
 _LAST_MINUTE = time(23, 59)
 _REACH_CODES = {"PHONE", "EMAIL"}
@@ -85,11 +86,27 @@ def number(value: Any) -> int | None:
         return None
 
 
-def reach(secrets: dict[str, str], told: Mapping[Any, Sequence[Any]]) -> dict[str, Any]:
+def reach(secrets: dict[str, str], told: Reach) -> dict[str, Any]:
     """How a person can be reached, by the values of the fields PHONE and EMAIL."""
     body: dict[str, Any] = {"has_phone": "PHONE" in told, "has_email": "EMAIL" in told}
     keys = client_keys(secrets, told.get("PHONE", ()), told.get("EMAIL", ()))
     return body if keys is None else body | {"keys": keys}
+
+
+def asker(
+    secrets: dict[str, str], category: str, source: Any, persons: Sequence[str], told: Reach
+) -> dict[str, Any]:
+    """Who asked, by what an inquiry says of its origin and of its contacts: keys only.
+
+    `from` is a caller's number, a mail address, or a map with one; `phone` of a call is our own.
+    """
+    given = source if isinstance(source, dict) else {}
+    sender = given.get("from")
+    inner = list(sender.values()) if isinstance(sender, dict) else [sender]
+    inner += [] if category == "sip" else [given.get("phone"), given.get("email")]
+    phones = [*inner, *told.get("PHONE", ())]
+    keys = client_keys(secrets, phones, [*inner, *told.get("EMAIL", ())], persons)
+    return {} if keys is None else {"keys": keys}
 
 
 def field_text(values: Iterable[Any], code: str | None) -> str:

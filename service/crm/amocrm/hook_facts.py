@@ -14,6 +14,7 @@ from service.crm.amocrm.common import (
     MAIL_TYPES,
     MAX_TEXT,
     MESSAGE_TYPES,
+    asker,
     author,
     call_body,
     direction_of,
@@ -199,7 +200,7 @@ def _talks_home(item: Any) -> dict[str, Any]:
     return link("contact", person_id) if person_id is not None else {}
 
 
-def inquiry(item: Any, action: str, received: Instant) -> list[Fact]:
+def inquiry(item: Any, action: str, received: Instant, secrets: dict[str, str]) -> list[Fact]:
     """`unsorted[add|update|delete]`: an inquiry, and the deals that it became."""
     uid = text(item, "uid")
     if uid is None:
@@ -212,6 +213,7 @@ def inquiry(item: Any, action: str, received: Instant) -> list[Fact]:
     _put(body, "created_at", created)
     if action != "delete":
         _put(body, "card", subject_id(item, "lead_id"))
+        body |= _asker(item, body["category"], secrets)
         at = received if created is None else created
         return [Fact(Kind.LEAD, uid, at, body | {"state": "new"})]
     accepted = text(item, "action") != "decline"
@@ -226,6 +228,17 @@ def inquiry(item: Any, action: str, received: Instant) -> list[Fact]:
         Fact(Kind.LEAD, uid, at, body),
         *(Fact(Kind.DEAL, deal_id, at, dict(told)) for deal_id in deals),
     ]
+
+
+def _asker(item: Any, category: str, secrets: dict[str, str]) -> dict[str, Any]:
+    data = item.get("data")
+    persons: list[str] = []
+    told: dict[Any, list[Any]] = {}
+    for one in items(data.get("contacts")) if isinstance(data, dict) else []:
+        persons += [key] if (key := subject_id(one, "id")) else []
+        for field in items(one.get("custom_fields")) if isinstance(one, dict) else []:
+            told.setdefault(text(field, "code"), []).extend(_values(field))
+    return asker(secrets, category, item.get("source_data"), persons, told)
 
 
 def _result_deals(result: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""amoCRM's lists read whole or since an instant: deals, tasks, notes, inquiries, events."""
+"""amoCRM's lists, whole or since an instant: deals, tasks, notes, inquiries, invoices, events."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,6 +36,7 @@ class Past:
             ("notes of deals", lambda since, at: self._notes("leads", since, at)),
             ("notes of contacts", lambda since, at: self._notes("contacts", since, at)),
             ("inquiries", self._inquiries),
+            ("invoices", self._invoices),
             ("events", self._events),
         ]
         return [Step(name, read, OVERLAP_SECONDS) for name, read in readers]
@@ -68,7 +69,15 @@ class Past:
         """Those that wait, all of them: the list has no filter by time."""
         params: Params = [("limit", PAGE), ("page", int(position or 1))]
         for rows, page in self._rest.pages("/api/v4/leads/unsorted", "unsorted", params):
-            yield Piece([rest_facts.inquiry(row) for row in rows], page + 1)
+            secrets = self._readers.connection.secrets
+            yield Piece([rest_facts.inquiry(row, secrets) for row in rows], page + 1)
+
+    def _invoices(self, since: Instant, position: Any) -> Iterator[Piece]:
+        """All of them: the list has no filter by time."""
+        for rows, page in self._readers.invoices.pages(int(position or 1)):
+            changed = [row for row in rows if int(row["updated_at"]) >= since]
+            newest = max(int(row["updated_at"]) for row in rows)
+            yield Piece(self._readers.invoices.of_rows(changed), page + 1, newest)
 
     def waiting(self) -> Iterator[list[str]]:
         """The ids of all inquiries that wait."""

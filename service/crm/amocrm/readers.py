@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from service.crm.amocrm import rest_facts
+from service.crm.amocrm.invoices import Invoices
 from service.crm.amocrm.rest import Params, PathMissing, Rest, Row
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.ports import Connection
 
-WITH_DEAL: Params = [("with", "contacts,loss_reason,source_id")]
+WITH_DEAL: Params = [("with", "contacts,loss_reason,source_id,catalog_elements")]
 
 
 class Readers:
@@ -16,6 +17,7 @@ class Readers:
     def __init__(self, rest: Rest, connection: Connection) -> None:
         self.rest = rest
         self.connection = connection
+        self.invoices = Invoices(rest, connection.currency)
 
     def deals(self, ids: Sequence[str]) -> list[Fact]:
         """Deals as they are; what the list lacks is asked for alone before it counts as gone."""
@@ -39,8 +41,10 @@ class Readers:
             return {}
 
     def of_deals(self, rows: Iterable[Row]) -> list[Fact]:
-        """Rows of deals and what they say of their closing."""
-        return [fact for row in rows for fact in rest_facts.deal(row, self.connection.currency)]
+        """Rows of deals, what they say of their closing, and their invoices."""
+        deals, currency = list(rows), self.connection.currency
+        facts = [fact for row in deals for fact in rest_facts.deal(row, currency)]
+        return facts + self.invoices.of_deals(deals)
 
     def tasks(self, ids: Sequence[str]) -> list[Fact]:
         """Tasks as they are; absent ones are gone."""

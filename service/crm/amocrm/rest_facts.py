@@ -10,6 +10,7 @@ from typing import Any
 from service.crm.amocrm.common import (
     CALL_TYPES,
     MAX_TEXT,
+    asker,
     author,
     call_body,
     direction_of,
@@ -140,7 +141,7 @@ def person(contact: Row, secrets: dict[str, str], *, company: bool = False) -> F
     return Fact(Kind.CONTACT, key, at, body, Rank.FETCHED, at)
 
 
-def inquiry(item: Row) -> Fact:
+def inquiry(item: Row, secrets: dict[str, str]) -> Fact:
     """An inquiry of `/api/v4/leads/unsorted`: it waits."""
     at = int(item["created_at"])
     body = {
@@ -150,6 +151,9 @@ def inquiry(item: Row) -> Fact:
         "pipeline": linked_id(item.get("pipeline_id")),
         "created_at": at,
     }
-    for lead in (item.get("_embedded") or {}).get("leads") or []:
+    linked = item.get("_embedded") or {}
+    for lead in linked.get("leads") or []:
         body["card"] = linked_id(lead.get("id"))
+    persons = [str(one["id"]) for one in linked.get("contacts") or [] if one.get("id")]
+    body |= asker(secrets, str(item.get("category") or ""), item.get("metadata"), persons, {})
     return Fact(Kind.LEAD, str(item["uid"])[:64], at, body, Rank.FETCHED, at)

@@ -9,6 +9,7 @@ from typing import Any
 
 from service.crm import form
 from service.crm.amocrm import hook_facts
+from service.crm.amocrm.invoices import PREFIX
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.ports import Connection, Decoded, RawHook
 from service.errors import PayloadNotUnderstood
@@ -56,8 +57,9 @@ def _read(body: dict[str, Any], raw: RawHook, connection: Connection) -> Iterato
     for _, item in _entities(body.get("talk"), ("update",)):
         closed = hook_facts.talk(item, raw.received_at)
         yield from [closed] if closed is not None else []
+    yield from _elements(body.get("catalogs"))
     for action, item in _entities(body.get("unsorted"), ("add", "update", "delete")):
-        for fact in hook_facts.inquiry(item, action, raw.received_at):
+        for fact in hook_facts.inquiry(item, action, raw.received_at, connection.secrets):
             yield fact
             if fact.kind is Kind.DEAL:
                 yield Touched(Kind.DEAL, fact.id)
@@ -107,6 +109,14 @@ def _notes(body: dict[str, Any], raw: RawHook) -> Iterator[Fact | Touched]:
             if fact.kind is Kind.CALL and fact.body["seconds"] > 0:
                 # Minutes of ringing look like a talk: only REST says how it ended (decisions 18).
                 yield Touched(Kind.CALL, fact.id)
+
+
+def _elements(catalogs: Any) -> Iterator[Touched]:
+    """Elements of lists: which of them are invoices, only REST knows."""
+    for _, element in _entities(catalogs, ("add", "update", "delete")):
+        catalog, key = form.subject_id(element, "catalog_id"), form.subject_id(element, "id")
+        if catalog is not None and key is not None:
+            yield Touched(Kind.PAYMENT, f"{PREFIX}{catalog}.{key}")
 
 
 def _persons(body: dict[str, Any], raw: RawHook, secrets: dict[str, str]) -> Iterator[Fact]:

@@ -19,8 +19,9 @@ SCOPES = ("crm", "task", "user", "telephony")
 BY_HAND = (
     "Bitrix24 lets only applications subscribe over the API; in the portal open Applications -> "
     "Developer resources -> Other -> Outgoing webhook, paste the hook address, choose the events "
-    "of deals, leads, contacts, companies, activities, tasks, calls and timeline comments, and "
-    "give its token with: dozor account application-token ACCOUNT TOKEN"
+    "of deals, leads, contacts, companies, activities, tasks, calls, timeline comments and smart "
+    "process items (invoices), and give its token with: dozor account application-token ACCOUNT "
+    "TOKEN"
 )
 
 
@@ -61,10 +62,11 @@ class BitrixClient:
                 *read.comments(ids.get(Kind.NOTE, [])),
                 *read.leads(ids.get(Kind.LEAD, [])),
                 *read.persons(ids.get(Kind.CONTACT, [])),
+                *read.invoices.read([key[1:] for key in ids.get(Kind.PAYMENT, [])]),
             ]
 
     def backfill(self, since: Instant | None, cursor: Cursor | None) -> Iterator[Page]:
-        """Deals with stage histories and comments, tasks, to-dos, inquiries, calls."""
+        """Deals with stage histories and comments, tasks, to-dos, inquiries, invoices, calls."""
         return read_all(Past(self._readers).steps(), since, cursor)
 
     def changes(self, cursor: Cursor | None) -> Iterator[Page]:
@@ -72,7 +74,7 @@ class BitrixClient:
         return read_changes(Past(self._readers).steps(), cursor)
 
     def listed(self, kind: Kind) -> Iterator[list[str]] | None:
-        """Ids of deals, or of tasks and to-dos."""
+        """Ids of deals, of tasks and to-dos, of invoices."""
         return survey.ids(self._rest, kind)
 
     def subscribe(self, hook_url: str) -> None:

@@ -4,7 +4,7 @@ Sources: vendor REST documentation of 2026-08-21 (crm/deals, crm-stage-history-l
 telephony, timeline). Proved by the payload files in tests/crm/bitrix24/samples.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from service.domain.clientkeys import client_keys, phone_key
@@ -35,6 +35,13 @@ def instant(value: Any) -> Instant | None:
         return None
     seconds = int(moment.timestamp())
     return seconds if seconds > 0 else None
+
+
+def changed_since(name: str, since: Instant) -> Row:
+    """A filter by change; ISO with an offset, as the vendor's pages show it."""
+    if not since:
+        return {}
+    return {f">={name}": datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")}
 
 
 def number(value: Any) -> int:
@@ -112,7 +119,7 @@ def stage(row: Row) -> Fact | None:
     return Fact(Kind.DEAL, str(row["OWNER_ID"]), at, body, Rank.HISTORY)
 
 
-def lead(row: Row, deal_id: str | None) -> list[Fact]:
+def lead(row: Row, deal_id: str | None, secrets: dict[str, str]) -> list[Fact]:
     """A row of crm.lead.list: an inquiry, and when it was closed."""
     at, created = instant(row.get("DATE_MODIFY")), instant(row.get("DATE_CREATE"))
     if at is None or created is None:
@@ -132,6 +139,10 @@ def lead(row: Row, deal_id: str | None) -> list[Fact]:
     }
     if deal_id is not None:
         body["deal"] = deal_id
+    persons = [person_id] if (person_id := entity(row.get("CONTACT_ID"))) else []
+    keys = client_keys(secrets, _values(row, "PHONE"), _values(row, "EMAIL"), persons)
+    if keys is not None:
+        body["keys"] = keys
     facts = []
     closed = instant(row.get("DATE_CLOSED"))
     if closed is not None and semantics in {"S", "F"}:

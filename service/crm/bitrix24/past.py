@@ -1,15 +1,14 @@
-"""Bitrix24's lists (deals, tasks, activities, calls, leads) read whole or since an instant.
+"""Bitrix24's lists (deals, tasks, calls, leads, invoices) read whole or since an instant.
 
 Each is read by `>ID`, the only fast way over a big table. `position` is the last id.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from service.crm.bitrix24 import mapping
-from service.crm.bitrix24.mapping import Row
-from service.crm.bitrix24.readers import DEAL_FIELDS, TASK_FIELDS, Readers
+from service.crm.bitrix24.mapping import Row, changed_since
+from service.crm.bitrix24.readers import DEAL_FIELDS, LEAD_FIELDS, TASK_FIELDS, Readers
 from service.crm.bitrix24.rest import PAGE, MethodMissing, rows_of
 from service.crm.steps import Piece, Step
 from service.domain.instant import Instant
@@ -35,12 +34,13 @@ class Past:
             ("tasks", self._tasks),
             ("activities", self._activities),
             ("inquiries", self._leads),
+            ("invoices", self._invoices),
         ]
         steps = [Step(name, read, OVERLAP_SECONDS) for name, read in timed]
         return [*steps, Step("calls", self._calls, OVERLAP_CALLS, by_id=True)]
 
     def _deals(self, since: Instant, position: Any) -> Iterator[Piece]:
-        given = {"select": list(DEAL_FIELDS), "filter": _since("DATE_MODIFY", since)}
+        given = {"select": list(DEAL_FIELDS), "filter": changed_since("DATE_MODIFY", since)}
         for rows in self._rest.by_id("crm.deal.list", given, int(position or 0)):
             facts = self._readers.of_deals(rows)
             self._began = self._began or self._rest.told_at
@@ -56,7 +56,7 @@ class Past:
             yield Piece([], None, self._began)
             return
         name = "LAST_ACTIVITY_TIME"
-        given = {"select": ["ID", name], "filter": _since(name, since)}
+        given = {"select": ["ID", name], "filter": changed_since(name, since)}
         for rows in self._rest.by_id("crm.deal.list", given, int(position or 0)):
             facts = self._readers.comments_of([str(row["ID"]) for row in rows])
             newest = min(_newest(rows, name), self._rest.told_at)  # what is planned lies ahead
@@ -66,7 +66,7 @@ class Past:
         last = int(position or 0)
         while True:
             given = {
-                "filter": {">ID": last, **_since("CHANGED_DATE", since)},
+                "filter": {">ID": last, **changed_since("CHANGED_DATE", since)},
                 "order": {"ID": "ASC"},
                 "select": list(TASK_FIELDS),
             }
@@ -80,23 +80,29 @@ class Past:
                 return
 
     def _activities(self, since: Instant, position: Any) -> Iterator[Piece]:
-        given = {"filter": _since("LAST_UPDATED", since)}
+        given = {"filter": changed_since("LAST_UPDATED", since)}
         for rows in self._rest.by_id("crm.activity.list", given, int(position or 0)):
             facts = self._readers.of_activities(rows)
             yield Piece(facts, _last(rows, "ID"), _newest(rows, "LAST_UPDATED"))
 
     def _leads(self, since: Instant, position: Any) -> Iterator[Piece]:
-        given = {"select": ["*"], "filter": _since("DATE_MODIFY", since)}
+        given = {"select": list(LEAD_FIELDS), "filter": changed_since("DATE_MODIFY", since)}
         for rows in self._rest.by_id("crm.lead.list", given, int(position or 0)):
             facts = self._readers.of_leads(rows)
             yield Piece(facts, _last(rows, "ID"), _newest(rows, "DATE_MODIFY"))
+
+    def _invoices(self, since: Instant, position: Any) -> Iterator[Piece]:
+        invoices = self._readers.invoices
+        for rows in invoices.pages(since, int(position or 0)):
+            facts = invoices.of_rows(changed := invoices.changed(rows, since))
+            yield Piece(facts, _last(rows, "id"), _newest(changed, "updatedTime"))
 
     def _calls(self, since: Instant, position: Any) -> Iterator[Piece]:
         """The call statistics; a portal without telephony, or a webhook without it, has none."""
         last = int(position or 0)
         while True:
             given = {
-                "FILTER": {">ID": last, **_since("CALL_START_DATE", since)},
+                "FILTER": {">ID": last, **changed_since("CALL_START_DATE", since)},
                 "SORT": "ID",
                 "ORDER": "ASC",
             }
@@ -111,13 +117,6 @@ class Past:
             yield Piece(self._readers.of_calls(fresh), last, last)
             if len(rows) < PAGE:
                 return
-
-
-def _since(name: str, since: Instant) -> Row:
-    """A filter by change; ISO with an offset, as the vendor's pages show it."""
-    if not since:
-        return {}
-    return {f">={name}": datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")}
 
 
 def _last(rows: Sequence[Row], name: str) -> int:

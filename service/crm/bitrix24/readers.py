@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.crm.bitrix24 import mapping
+from service.crm.bitrix24.invoices import Invoices
 from service.crm.bitrix24.mapping import Row
 from service.crm.bitrix24.rest import PAGE, Rest, rows_of
 from service.domain.facts import Fact, Kind, Rank
 from service.domain.ports import Connection
 
 DEAL_FIELDS = ("*", "UF_*")
+LEAD_FIELDS = ("*", "PHONE", "EMAIL")
 TASK_FIELDS = (
     "ID", "TITLE", "STATUS", "DEADLINE", "CREATED_DATE", "CHANGED_DATE", "CLOSED_DATE",
     "CREATED_BY", "RESPONSIBLE_ID", "CHANGED_BY", "CLOSED_BY", "UF_CRM_TASK",
@@ -30,6 +32,7 @@ class Readers:
         self._currency = connection.currency
         self._secrets = connection.secrets
         self._is_admin: bool | None = None
+        self.invoices = Invoices(rest, connection.currency)
 
     # --- deals ------------------------------------------------------------------------------------
 
@@ -202,7 +205,7 @@ class Readers:
 
     def leads(self, ids: Sequence[str]) -> list[Fact]:
         """Inquiries as they are; those not found are gone."""
-        rows = self.rest.listed("crm.lead.list", ids, ("*",))
+        rows = self.rest.listed("crm.lead.list", ids, LEAD_FIELDS)
         gone = self._gone("crm.lead.get", ids, rows)
         return self.of_leads(rows) + [_deleted(Kind.LEAD, lead) for lead in gone]
 
@@ -214,7 +217,8 @@ class Readers:
             given = {"filter": {"@LEAD_ID": won}, "select": ["ID", "LEAD_ID"], "start": -1}
             for row in rows_of(self.rest.call("crm.deal.list", given)):
                 deals.setdefault(str(row.get("LEAD_ID")), str(row["ID"]))
-        return [fact for row in rows for fact in mapping.lead(row, deals.get(str(row["ID"])))]
+        told = [(row, deals.get(str(row["ID"]))) for row in rows]
+        return [fact for row, deal in told for fact in mapping.lead(row, deal, self._secrets)]
 
     def persons(self, keys: Sequence[str]) -> list[Fact]:
         """Contacts and companies (`co<id>`)."""

@@ -58,7 +58,7 @@ class Rest:
         """
         answer = self._send(method, params, once=True)
         if answer.status == 400:
-            raise SourceRejected(f"Bitrix24 does not take it: {_words(_document(answer))[:200]}")
+            raise SourceRejected(f"Bitrix24 does not take it: {words_of(_document(answer))[:200]}")
         return _read(answer).get("result")
 
     def answer(self, method: str, params: Mapping[str, Any] | None = None) -> Row:
@@ -137,7 +137,7 @@ class Rest:
     def gone(self, method: str, ids: Sequence[str]) -> list[str]:
         """Which of these the portal calls not found; "access denied" is a blind spot, not that."""
         _, errors = self.each(method, {subject: {"id": subject} for subject in ids})
-        return [subject for subject in ids if "not found" in _words(errors.get(subject))]
+        return [subject for subject in ids if "not found" in words_of(errors.get(subject))]
 
     def by_id(self, method: str, params: Mapping[str, Any], after: int = 0) -> Iterator[list[Row]]:
         """Pages of a crm.*.list by `>ID` with start=-1: the fast way over a big table."""
@@ -217,7 +217,7 @@ def _raise(status: int, document: Row) -> None:
     raise SourceUnavailable(f"the portal answered {status}: {code or text}")
 
 
-def _words(error: Any) -> str:
+def words_of(error: Any) -> str:
     """What a failed call of a batch says, in small letters."""
     if isinstance(error, dict):
         return f"{error.get('error') or ''} {error.get('error_description') or ''}".lower()
@@ -226,7 +226,7 @@ def _words(error: Any) -> str:
 
 def _refuse_pause(error: Any) -> None:
     """A call that failed for want of time must not look like one without a result."""
-    words = _words(error)
+    words = words_of(error)
     if "query_limit_exceeded" in words:
         raise SourceLimited("the portal asks to slow down", SLOW_DOWN_SECONDS)
     if "operation_time_limit" in words:

@@ -5,11 +5,13 @@ from typing import Any
 
 from service.crm import form
 from service.crm.bitrix24 import mapping
+from service.crm.bitrix24.invoices import INVOICE, PREFIX
 from service.domain.facts import Fact, Kind, Touched
 from service.domain.instant import Instant
 from service.domain.ports import Decoded, RawHook
 from service.errors import PayloadNotUnderstood
 
+_ITEMS = ("ONCRMDYNAMICITEMADD", "ONCRMDYNAMICITEMUPDATE", "ONCRMDYNAMICITEMDELETE")
 Reader = Callable[[Any, Instant], Decoded]
 
 
@@ -86,6 +88,21 @@ def _call(data: Any, _received: Instant) -> Decoded:
     return Decoded([fact], [Touched(Kind.CALL, fact.id)])
 
 
+def _item(event: str) -> Reader:
+    """An item of a smart process: only invoices are of use."""
+
+    def read(data: Any, received: Instant) -> Decoded:
+        fields = data.get("FIELDS") if isinstance(data, dict) else None
+        if form.text(fields, "ENTITY_TYPE_ID") != str(INVOICE):
+            return Decoded(ignored=event)
+        key = PREFIX + _fields_id(data)
+        if event.endswith("DELETE"):
+            return Decoded([Fact(Kind.PAYMENT, key, received, {"deleted": True})])
+        return Decoded(touched=[Touched(Kind.PAYMENT, key)])
+
+    return read
+
+
 def _directory(_data: Any, _received: Instant) -> Decoded:
     return Decoded(directory_changed=True)
 
@@ -117,6 +134,7 @@ _READERS: dict[str, Reader] = {
     "ONCRMTIMELINECOMMENTADD": _touch(Kind.NOTE),
     "ONCRMTIMELINECOMMENTUPDATE": _touch(Kind.NOTE),
     "ONCRMTIMELINECOMMENTDELETE": _gone((Kind.NOTE, "")),
+    **{name: _item(name) for name in _ITEMS},
     "ONTASKADD": _task,
     "ONTASKUPDATE": _task,
     "ONTASKDELETE": _task_gone,

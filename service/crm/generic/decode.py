@@ -26,6 +26,7 @@ _DECODER = msgspec.json.Decoder(schema.Body)
 _KINDS: dict[type, Kind] = {
     schema.Deal: Kind.DEAL, schema.Task: Kind.TASK, schema.Call: Kind.CALL,
     schema.Note: Kind.NOTE, schema.Inquiry: Kind.LEAD, schema.Contact: Kind.CONTACT,
+    schema.Payment: Kind.PAYMENT,
 }  # fmt: skip
 _NAMES = {
     (Kind.DEAL, "seller"): "responsible", (Kind.TASK, "seller"): "responsible",
@@ -102,6 +103,9 @@ def _completed(kind: Kind, at: int, body: dict[str, Any]) -> dict[str, Any]:
         body["created_at"] = at
     if kind is Kind.LEAD:
         body.setdefault("category", "lead")
+    if kind is Kind.PAYMENT:
+        one = {"at": body.pop("paid_at"), **{n: body.pop(n) for n in ("amount", "currency")}}
+        body["payments"] = [one]
     return body
 
 

@@ -117,6 +117,18 @@ class Contact(_Fact, tag="contact"):
     deleted: bool | UnsetType = UNSET
 
 
+class Payment(_Strict, tag_field="type", tag="payment"):
+    """Money received for a deal; given back, it is below 0. Told again, it replaces what it was."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=32, pattern="^[A-Za-z0-9_.-]+$")]
+    at: When
+    deal: Id
+    amount: Annotated[int, Meta(ge=-(10**15), le=10**15)]
+    currency: Currency
+    paid_at: When
+    deleted: bool | UnsetType = UNSET
+
+
 class Seller(_Strict):
     """Who works in the CRM."""
 
@@ -162,7 +174,7 @@ class Directory(
     currency: Currency | None = None
 
 
-Item = Deal | Task | Call | Note | Inquiry | Contact | Directory
+Item = Deal | Task | Call | Note | Inquiry | Contact | Payment | Directory
 
 
 class Body(_Strict):

@@ -53,8 +53,9 @@ FIGURES: tuple[Metric, ...] = (
     Metric(
         "receipts", "Поступления", "Receipts",
         "amount of won deals at the win, differences later, minus at reopening; with "
-        "`receipts_from: payments` in the settings each change of the paid amount, at its own "
-        "instant and for the responsible then",
+        "`receipts_from: payments` in the settings each payment, at its own instant and for the "
+        "responsible then: a change of the paid amount (`fields.paid`) or, without that field, "
+        "what invoices of the deal say; refunds are below 0",
         unit="money", plannable=True, attributed_to=_WIN,
     ),
     Metric(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from starlette.responses import Response
 
 from service.portal.amocrm.answers import Json, hal, link, nothing, page
+from service.portal.amocrm.catalogs import linked
 from service.portal.amocrm.pipelines import loss_reason
 from service.portal.amocrm.query import Ask
 from service.portal.book import Deal
@@ -171,7 +172,7 @@ def _source(deal: Deal) -> int | None:
 def _embedded(office: Office, ask: Ask, deal: Deal) -> Json:
     embedded: Json = {"tags": [], "companies": []}
     if ask.wants("catalog_elements"):
-        embedded["catalog_elements"] = []
+        embedded["catalog_elements"] = linked(office, deal.id)
     if ask.wants("loss_reason"):
         known = deal.loss_reason_id in office.book.loss_reasons
         embedded["loss_reason"] = (

@@ -10,7 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.portal.amocrm import activity, changing, leads, people, pipelines, writing
+from service.portal.amocrm import (
+    activity,
+    catalogs,
+    changing,
+    leads,
+    people,
+    pipelines,
+    writing,
+)
 from service.portal.amocrm.answers import problem
 from service.portal.amocrm.hooks import HookWriter
 from service.portal.amocrm.log import EventLog
@@ -81,6 +89,8 @@ class AmoCrm:
             "leads/{id:int}/notes/{note:int}": (
                 lambda office, ask: activity.lead_note(office, self._log, ask)
             ),
+            "catalogs": catalogs.catalogs,
+            "catalogs/{id:int}/elements": catalogs.elements,
             "tasks": activity.tasks,
             "tasks/{id:int}": activity.task,
             "events": lambda office, ask: activity.events(office, self._log, ask),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from service.portal.bitrix24 import invoices
 from service.portal.bitrix24.fields import SOURCES
 from service.portal.bitrix24.methods import Method, wanted
 from service.portal.bitrix24.params import Params, RestError, Result, whole
@@ -64,8 +65,11 @@ class Directory:
         }
 
     def categories(self, params: Params) -> Result:
-        """crm.category.list of deals: `result.categories`."""
-        if whole(params, "entityTypeId", 0) != 2:
+        """crm.category.list of deals, or of invoices: `result.categories`."""
+        entity = whole(params, "entityTypeId", 0)
+        if entity == invoices.INVOICE:
+            return Result({"categories": [invoices.CATEGORY]}, total=1)
+        if entity != 2:
             raise RestError(400, "ENTITY_TYPE_NOT_SUPPORTED", "Entity type is not supported")
         rows = sorted(self._office.book.pipelines.values(), key=lambda row: row.sort)
         found = [
@@ -81,11 +85,12 @@ class Directory:
         return Result({"categories": found}, total=len(found))
 
     def statuses(self, params: Params) -> Result:
-        """crm.status.list: stages of deals and leads, sources."""
+        """crm.status.list: stages of deals, leads and invoices, sources."""
         rows: list[dict[str, Any]] = []
         for pipeline in self._office.book.pipelines.values():
             rows += [_status(_entity(pipeline), stage) for stage in pipeline.stages]
         rows += [_status("STATUS", stage) for stage in _LEAD_STAGES]
+        rows += [_status(invoices.STAGE_LIST, stage) for stage in invoices.STAGES.values()]
         names = {**_SOURCE_NAMES, **dict.fromkeys(self._sources(), "")}
         for place, name in enumerate(names):
             title = _SOURCE_NAMES.get(name) or name

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from service.portal.bitrix24.calls import failed_code, failed_reason
+from service.portal.bitrix24.invoices import INVOICE
 from service.portal.bitrix24.log import Line
 from service.portal.book import (
     TO_DO_KIND,
@@ -24,6 +25,7 @@ from service.portal.book import (
 )
 from service.portal.brackets import Branch, encode
 from service.portal.dialect import Delivery
+from service.portal.invoices import Invoice
 from service.portal.office import Office, unix
 
 _FIRST_HANDLER = 900
@@ -31,6 +33,7 @@ _OAUTH = "https://oauth.bitrix24.tech/rest/"
 EVENTS = (
     *(f"ONCRM{name}{verb}" for name in ("DEAL", "LEAD", "CONTACT", "COMPANY", "ACTIVITY")
       for verb in ("ADD", "UPDATE", "DELETE")),
+    "ONCRMDYNAMICITEMADD", "ONCRMDYNAMICITEMUPDATE", "ONCRMDYNAMICITEMDELETE",
     "ONCRMTIMELINECOMMENTADD", "ONTASKADD", "ONTASKUPDATE", "ONTASKDELETE",
     "ONVOXIMPLANTCALLEND", "ONUSERADD",
 )  # fmt: skip
@@ -130,6 +133,10 @@ def told(office: Office, change: Change) -> Iterator[tuple[str, Data]]:
             yield "ONCRMTIMELINECOMMENTADD", {"ID": after.id}
         case Contact():
             yield f"ONCRMCONTACT{verb}", _fields(after.id)
+        case Invoice():
+            verb = verb if after.deleted_at is None else "DELETE"
+            data = {"FIELDS": {"ID": after.id, "ENTITY_TYPE_ID": INVOICE}}
+            yield f"ONCRMDYNAMICITEM{verb}", data
         case User() if change.before is None:
             yield "ONUSERADD", _user_data(after)
 

@@ -17,6 +17,7 @@ from service.portal.bitrix24.changing import Changing
 from service.portal.bitrix24.directory import Directory
 from service.portal.bitrix24.events import Outgoings
 from service.portal.bitrix24.fields import deal_fields
+from service.portal.bitrix24.invoices import Invoices
 from service.portal.bitrix24.log import History
 from service.portal.bitrix24.methods import Method, Methods
 from service.portal.bitrix24.oauth import OAuth
@@ -56,7 +57,8 @@ class Bitrix24:
         self._writing = Writing(office)
         reading = Methods(office, self._history).all()
         writing = {**self._writing.all(), **Changing(office, self._writing).all()}
-        self._methods = {**reading, **directory.all(), **writing, "method.get": self._has}
+        money = Invoices(office, self._writing).all()
+        self._methods = {**reading, **directory.all(), **writing, **money, "method.get": self._has}
         user, _, secret = office.token.rpartition("/")
         self._token = (user or "1", secret)
 

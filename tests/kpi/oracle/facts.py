@@ -79,6 +79,8 @@ class Deal:
     pictures: list[Picture] = field(default_factory=list)
     calls: list[tuple[int, int, bool, bool, str]] = field(default_factory=list)
     older: list["Deal"] = field(default_factory=list)
+    inquiry: str = ""
+    again: bool = False  # what it was born of is the client's second form
     has_elder: bool = False
 
     @property
@@ -100,6 +102,8 @@ class Lead:
     source: str
     states: list[tuple[int, str, str, str]] = field(default_factory=list)  # at, state, who, reason
     accepted: bool = False
+    keys: frozenset[str] = frozenset()
+    again: bool = False  # the client had asked within the day before, in that pipeline
 
 
 @dataclass
@@ -128,8 +132,9 @@ def read(facts: Iterable[Fact], now: int) -> Department:
                 asked = body.get("inquired_at", body["created_at"])
                 by_hand = body["created_by"] != "0" and "inquired_at" not in body
                 deals[fact.id] = Deal(
-                    fact.id, body["created_at"], asked, body["contacts"][0], by_hand
-                )
+                    fact.id, body["created_at"], asked, body["contacts"][0], by_hand,
+                    inquiry=body.get("inquiry", ""),
+                )  # fmt: skip
             _picture(deals[fact.id], fact)
         elif fact.kind is Kind.LEAD:
             _state(leads, fact)
@@ -145,7 +150,29 @@ def read(facts: Iterable[Fact], now: int) -> Department:
         deal.calls.sort()
         deal.has_elder = bool(_elder(deal, deals.values()))
         deal.older = _elder(deal, known)
+    became = {f.id: f.body["deal"] for f in every if f.kind is Kind.LEAD and f.body.get("deal")}
+    _ask_again(known, leads, {lead: deal for lead, deal in became.items() if deal in out}, became)
     return Department(now, known, [lead for lead in leads.values() if lead.pipeline != EXCLUDED])
+
+
+def _ask_again(
+    deals: list[Deal], leads: dict[str, Lead], lost: dict[str, str], became: dict[str, str]
+) -> None:
+    """Which inquiries are a client's second form; their deals take no other deal's place."""
+    for lead in leads.values():
+        near = [
+            o for o in leads.values() if o.keys & lead.keys and abs(o.asked - lead.asked) <= DAY
+        ]
+        lead.again = any(
+            (o.asked, o.id) < (lead.asked, lead.id) and lead.asked - o.asked < DAY
+            and o.pipeline == lead.pipeline != EXCLUDED and o.id not in lost
+            for o in near
+        )  # fmt: skip
+        later = {became.get(o.id) for o in near if (o.asked, o.id) > (lead.asked, lead.id)}
+        for deal in deals:
+            if deal.inquiry == lead.id:
+                deal.again = lead.again
+                deal.older = [d for d in deal.older if d.id not in later]
 
 
 def _elder(deal: Deal, deals: Iterable[Deal]) -> list[Deal]:
@@ -176,6 +203,7 @@ def _state(leads: dict[str, Lead], fact: Fact) -> None:
         fact.id, Lead(fact.id, body.get("created_at", 0), body.get("pipeline", ""), "")
     )
     lead.source = body.get("source") or lead.source
+    lead.keys |= frozenset(body.get("keys", ()))
     who = body.get("responsible") or (lead.states[-1][2] if lead.states else "")
     reason = body.get("decline_reason") or ""
     lead.states.append((fact.at, body["state"], who, reason))

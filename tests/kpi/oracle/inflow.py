@@ -28,9 +28,11 @@ def _of_deal(deal: Deal, value: int = 1, seller: str | None = None) -> Row:
 def _asking(told: Department) -> list[Deal]:
     """Deals that are inquiries: not those that a person made for a client who had one before.
 
-    Nor a client's next form within 24 hours of another deal of his in the pipeline.
+    Nor a client's next form within 24 hours of another deal or inquiry of his in the pipeline.
     """
-    return [d for d in told.deals if not (d.by_hand and d.has_elder) and not _again(d)]
+    return [
+        d for d in told.deals if not (d.by_hand and d.has_elder) and not _again(d) and not d.again
+    ]
 
 
 def _again(deal: Deal) -> bool:
@@ -45,7 +47,7 @@ def _of_lead(lead: Lead, value: int = 1) -> Row:
 
 
 def _alone(told: Department) -> list[Lead]:
-    return [lead for lead in told.leads if not lead.accepted]
+    return [lead for lead in told.leads if not lead.accepted and not lead.again]
 
 
 def inquiries(told: Department) -> list[Row]:

@@ -64,7 +64,20 @@ def make(
             facts.append(Fact(Kind.DEAL, str(500 + n), born, again))
     for n in range(deals // 3):
         facts += _lead(chance, str(n))
-    return facts
+    return facts + _asked_again(random.Random(-1 - seed), facts)
+
+
+def _asked_again(chance: random.Random, facts: list[Fact]) -> list[Fact]:
+    """Most inquiries say who asked; some clients ask once more, sooner or later."""
+    found: list[Fact] = []
+    for fact in [f for f in facts if f.kind is Kind.LEAD and "created_at" in f.body]:
+        if chance.random() < 0.7:
+            fact.body["keys"] = [f"k{chance.randrange(12)}", f"of {fact.id}"]
+        if chance.random() < 0.4:
+            asked = fact.at + chance.choice([-HOUR, HOUR, 5 * HOUR, DAY - 1, DAY, 2 * DAY])
+            body = fact.body | {"created_at": asked}
+            found.append(Fact(Kind.LEAD, f"{700 + len(found)}", asked, body))
+    return found
 
 
 def _deal(chance: random.Random, name: str, currencies: Sequence[str]) -> list[Fact]:
