@@ -22,7 +22,7 @@ from tests.kpi.oracle.bureau import DIRECTORY, DOCUMENT, FIRST, LAST, at, bureau
 SLUGS = (
     "open_deal_hours", "covered_deal_hours", "overdue_hours", "meeting_time", "hygiene_weight",
     "hygiene_kept", "violations_opened", "violations_open", "violation_hours",
-    "card_completeness_avg",
+    "card_completeness_avg", "hygiene_weight_by_amount", "hygiene_kept_by_amount",
 )  # fmt: skip
 LATE = at(30, 0)
 ASKED: tuple[dict[str, Any], ...] = (

@@ -23,11 +23,19 @@ FRIDAY = "2026-03-06 18:00"
 
 
 def lived(url: str) -> Office:
-    """Five deals of seller 7 with a task each, from Monday 10:00 on; two tasks are done."""
+    """Five deals of seller 7 with a task each, from Monday 10:00 on; two tasks are done.
+
+    By amount deal 2 counts twice, and deal 1 three times from Thursday 10:00 on.
+    """
     office = world.make_office(url, "2026-03-20 12:00")
     rules = {rule: False for rule in office.book.models if rule not in ONLY}
-    world.connect_account(office, directory=DIRECTORY, document={"rules": rules})
-    tell(office, [new_deal(str(n), "2026-03-02 10:00") for n in range(1, 6)])
+    world.connect_account(office, directory=DIRECTORY, document={
+        "rules": rules, "hygiene": {"amount_classes": [1000, 5000]},
+    })  # fmt: skip
+    tell(office, [
+        new_deal(str(n), "2026-03-02 10:00", amount=100_000 if n == 2 else 99_999)
+        for n in range(1, 6)
+    ])  # fmt: skip
     tell(office, [new_task(f"9{n}", "2026-03-02 10:00", FRIDAY, str(n)) for n in range(1, 6)])
     tell(office, [
         new_task("96", "2026-03-02 10:00", "2026-03-04 12:00", "1", task_kind="2"),
@@ -40,6 +48,7 @@ def lived(url: str) -> Office:
         call("c3", "2026-03-02 12:00", 0, "2", answered=False, direction="in"),
         call("c4", "2026-03-02 12:20", 5, "2"),
         call("c5", "2026-03-03 10:00", 0, "3", answered=False, direction="in"),
+        deal("1", "2026-03-05 10:00", amount=500_000),
         deal("3", "2026-03-05 12:00", stage="20", pipeline="31", author="7"),
         deal("5", "2026-03-06 18:30", responsible="9", author="7"),
         deal("2", "2026-03-07 12:00", stage="142", pipeline="31", author="7"),
@@ -66,7 +75,10 @@ GOLDEN = {
     "tasks_on_time_first_deadline": 0.333333, "tasks_quality": 0.333333, "tasks_overdue": 4,
     "became_overdue": 5, "overdue_hours": 2.0, "postponement_rate": 0.0,
     "deals_without_task": 1, "deals_without_task_share": 0.2, "next_step_coverage": 0.885,
-    "hygiene_index": 95.2, "violations_opened": 6, "violations_open": 5, "violation_hours": 24.0,
+    "hygiene_index": 95.2,
+    "hygiene_weight_by_amount": 272.0,  # 24 + 3 x 16, 2 x 40, and 40 of three
+    "hygiene_index_weighted": 91.764706,  # 0.4 x (8 + 3 x 16) of 272
+    "violations_opened": 6, "violations_open": 5, "violation_hours": 24.0,
     "time_to_fix": None, "card_completeness": 0.0, "load": 0.033333, "deals_per_seller": 1.666667,
     "load_spread": 8.0, "overload_hours": 0.0, "deals_stuck": 0, "deals_stuck_value": 0,
     "reassignments": 1, "reassignments_to": 1,
