@@ -8,6 +8,7 @@ import structlog
 from service.domain.facts import Kind, Touched
 from service.domain.merging import merge
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
+from service.kpi import planmoves
 from service.pipeline.drain import store_facts
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
@@ -93,9 +94,11 @@ def read_directory(office: Office, account_id: str) -> bool:
         if row is None:
             return False
         old = accounts.directory(connection, account_id)
-        client = office.client(row, office.config(connection, account_id))
+        config = office.config(connection, account_id)
+        client = office.client(row, config)
     fresh = merge(old, client.read_directory(), office.now())
     with transaction(office.engine) as connection:
-        accounts.save_directory(connection, account_id, fresh, office.now())
+        if accounts.save_directory(connection, account_id, fresh, office.now()):
+            planmoves.follow(connection, config, planmoves.AUTHOR, office.now())
     _mark_good(office, account_id)
     return True
