@@ -13,7 +13,7 @@ from service.domain.named import check_nudges, parse_document
 from service.domain.ports import HookState, Page
 from service.domain.resolving import resolve
 from service.errors import ConfigError, SourceUnavailable
-from service.kpi import planmoves
+from service.kpi import teammoves
 from service.kpi.planwrite import before_settings
 from service.pipeline import fetch, rejudge, sync
 from service.pipeline.ahead import ahead
@@ -290,7 +290,7 @@ def apply_document(office: Office, account_id: str, raw: Any, author: str) -> in
             _check_rules(office, connection, row, document)
             before_settings(connection, before, document, author, office.now())
         version = accounts.save_settings(connection, account_id, document, author, office.now())
-        planmoves.follow(connection, before, author, office.now())
+        teammoves.follow(connection, before, author, office.now())
         return version
 
 

@@ -20,7 +20,7 @@ from service.domain.account import AccountDocument
 from service.domain.named import check_nudges
 from service.domain.resolving import resolve
 from service.errors import ApiError, ConfigError
-from service.kpi import planmoves
+from service.kpi import teammoves
 from service.kpi.planwrite import before_settings
 from service.store import accounts
 from service.store.accounts import AccountRow
@@ -110,7 +110,7 @@ def _save(call: Call, connection: Connection, row: AccountRow, document: Account
         if known.sellers:
             before_settings(connection, before, document, author, call.now)
         accounts.save_settings(connection, row.account_id, document, author, call.now)
-        planmoves.follow(connection, before, author, call.now)
+        teammoves.follow(connection, before, author, call.now)
     except ConfigError as error:
         raise _as_problem(str(error)) from None
 

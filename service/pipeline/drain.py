@@ -12,7 +12,7 @@ from service.domain.instant import Instant
 from service.domain.merging import merge
 from service.domain.ports import RawHook
 from service.errors import PayloadNotUnderstood
-from service.kpi import planmoves
+from service.kpi import teammoves
 from service.pipeline import apply, levels
 from service.pipeline.office import Office
 from service.rules.judge import Failure
@@ -70,7 +70,7 @@ def drain(office: Office, account_id: str) -> int:
         if said.directory is not None:
             fresh = merge(config.directory, said.directory, office.now())
             if accounts.save_directory(connection, account_id, fresh, office.now()):
-                planmoves.follow(connection, config, planmoves.AUTHOR, office.now())
+                teammoves.follow(connection, config, teammoves.AUTHOR, office.now())
         values: dict[str, object] = {"last_event_at": max(said.received)}
         if said.directory_changed:
             values["directory_wanted"] = True

@@ -8,7 +8,7 @@ import structlog
 from service.domain.facts import Kind, Touched
 from service.domain.merging import merge
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
-from service.kpi import planmoves
+from service.kpi import teammoves
 from service.pipeline.drain import store_facts
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
@@ -99,6 +99,6 @@ def read_directory(office: Office, account_id: str) -> bool:
     fresh = merge(old, client.read_directory(), office.now())
     with transaction(office.engine) as connection:
         if accounts.save_directory(connection, account_id, fresh, office.now()):
-            planmoves.follow(connection, config, planmoves.AUTHOR, office.now())
+            teammoves.follow(connection, config, teammoves.AUTHOR, office.now())
     _mark_good(office, account_id)
     return True
