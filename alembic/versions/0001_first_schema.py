@@ -475,6 +475,18 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('account_id', 'metric', 'month', 'currency', 'seller', 'pipeline'),
     sqlite_with_rowid=False
     )
+    op.create_table('rollup_year',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('metric', sa.String(length=32), nullable=False),
+    sa.Column('year', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('seller', sa.String(length=64), nullable=False),
+    sa.Column('pipeline', sa.String(length=64), nullable=False),
+    sa.Column('value', sa.BigInteger(), nullable=False),
+    sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'metric', 'year', 'currency', 'seller', 'pipeline'),
+    sqlite_with_rowid=False
+    )
     op.create_table('rollup_total',
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('metric', sa.String(length=32), nullable=False),
@@ -578,6 +590,7 @@ def upgrade() -> None:
     sa.Column('breach_worked', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.Column('resolved_day', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.Column('resolved_worked', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('resolved_after', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('violation', schema=None) as batch_op:
@@ -650,6 +663,7 @@ def downgrade() -> None:
     op.drop_table('setting')
     op.drop_table('rule_health')
     op.drop_table('rollup_total')
+    op.drop_table('rollup_year')
     op.drop_table('rollup_month')
     op.drop_table('rollup_day')
     with op.batch_alter_table('remark', schema=None) as batch_op:

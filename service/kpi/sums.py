@@ -1,9 +1,9 @@
 """Sums of contributions by period and group: the only SQL of the figures.
 
-Whole months come from `rollup_month`, whole days from `rollup_day` (of the whole account from
-`rollup_total`), the day that `as_of` lies in from the contributions up to it. What needs stage,
-source or reason, what is in no rollup, and what had become of a cohort at an earlier instant, is
-read from the contributions throughout.
+Whole years come from `rollup_year`, whole months from `rollup_month`, whole days from `rollup_day`
+(of the whole account from `rollup_total`), the day that `as_of` lies in from the contributions up
+to it. What needs stage, source or reason, what is in no rollup, and what had become of a cohort at
+an earlier instant, is read from the contributions throughout.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,12 +39,14 @@ from service.store.tables import (
     RollupDay,
     RollupMonth,
     RollupTotal,
+    RollupYear,
 )
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _TOTAL: Table = RollupTotal.__table__  # type: ignore[attr-defined]
+_YEAR: Table = RollupYear.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
 
 
@@ -124,21 +126,21 @@ def sums(
     if begin > end:
         return
     if not ask.by_rollup(cut):
-        piece = _Stretch(_CONTRIBUTION, "day", begin, end, by == "span")
+        piece = _Stretch(_CONTRIBUTION, "day", begin, _day_after(end), by == "span")
         yield from _read(connection, ask, piece, cut)
         return
     before_cut = min(end, to_day(to_date(cut.day) - timedelta(days=1)))
     whole = not ask.columns and not ask.filters
-    for piece in _pieces(begin, before_cut, by):
+    for piece in _stretches(begin, _day_after(before_cut), by):
         table = _TOTAL if whole and piece.table is _DAY else piece.table
         yield from _read(connection, ask, piece._replace(table=table), None)
     if end == cut.day:
-        piece = _Stretch(_CONTRIBUTION, "day", cut.day, cut.day, by == "span")
+        piece = _Stretch(_CONTRIBUTION, "day", cut.day, _day_after(cut.day), by == "span")
         yield from _read(connection, ask, piece, cut)
 
 
 class _Stretch(NamedTuple):
-    """Periods of a table that are read in one go. `whole`: they are not told apart."""
+    """Periods `[begin, end)` of a table that are read in one go. `whole`: not told apart."""
 
     table: Table
     name: str  # of the column of the period
@@ -146,32 +148,38 @@ class _Stretch(NamedTuple):
     end: int
     whole: bool
 
+    def first_day(self, period: int) -> date:
+        """The first day of one of its periods."""
+        return to_date(
+            {"day": period, "month": period * 100 + 1}.get(self.name, period * 10_000 + 101)
+        )
 
-def _pieces(begin: int, end: int, by: Bucket) -> list[_Stretch]:
-    """Days at the edges, whole months between them."""
-    if begin > end:
+
+def _stretches(begin: int, end: int, by: Bucket, name: str = "day") -> list[_Stretch]:
+    """Days at the edges, whole months between them; of the whole, whole years between those."""
+    if begin >= end:
         return []
-    first_month = begin // 100 if begin % 100 == 1 else _next_month(begin // 100)
-    after = to_day(to_date(end) + timedelta(days=1))
-    last_month = _previous_month(after // 100)
-    whole = by == "span"
-    if by == "day" or first_month > last_month:
-        return [_Stretch(_DAY, "day", begin, end, whole)]
-    found = [_Stretch(_MONTH, "month", first_month, last_month, whole)]
-    if begin < first_month * 100 + 1:
-        found.append(_Stretch(_DAY, "day", begin, first_month * 100, whole))
-    if end > last_month * 100 + 31:
-        next_month = _next_month(last_month) * 100 + 1
-        found.append(_Stretch(_DAY, "day", next_month, end, whole))
-    return found
+    own = _Stretch(_TABLES[name], name, begin, end, by == "span")
+    if name == "year" or by in {"day", name}:
+        return [own]
+    following = _month_after(begin // 100) if name == "day" else begin // 100 + 1
+    first, after = begin // 100 if begin % 100 == 1 else following, end // 100
+    if first >= after:
+        return [own]
+    edges = (own._replace(end=first * 100 + 1), own._replace(begin=after * 100 + 1))
+    inner = _stretches(first, after, by, "month" if name == "day" else "year")
+    return [*(edge for edge in edges if edge.begin < edge.end), *inner]
 
 
-def _next_month(month: int) -> int:
+_TABLES = {"day": _DAY, "month": _MONTH, "year": _YEAR}
+
+
+def _day_after(day: int) -> int:
+    return to_day(to_date(day) + timedelta(days=1))
+
+
+def _month_after(month: int) -> int:
     return month + 1 if month % 100 < 12 else month + 89
-
-
-def _previous_month(month: int) -> int:
-    return month - 1 if month % 100 > 1 else month - 89
 
 
 def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) -> Iterator[Sum]:
@@ -182,7 +190,7 @@ def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) 
     query = (
         select(summed(table.c.value), count, *keys)
         .where(table.c.account_id == ask.account_id, table.c.metric.in_(ask.parts))
-        .where(table.c[name].between(stretch.begin, stretch.end))
+        .where(table.c[name] >= stretch.begin, table.c[name] < stretch.end)
         .where(*(_conditions(table, ask) if cut is None else ask.conditions(cut)))
         .group_by(*keys)
     )
@@ -191,7 +199,7 @@ def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) 
     for row in connection.execute(query).all():  # one by one costs twice as much
         bucket = stretch.begin if stretch.whole else row[-1]
         if bucket not in dates:
-            dates[bucket] = to_date(bucket * 100 + 1 if name == "month" else bucket)
+            dates[bucket] = stretch.first_day(bucket)
         yield Sum(row[2], dates[bucket], row[3:width], row[width], row[0], row[1])
 
 

@@ -186,6 +186,7 @@ def violation_row(config: Config, timeline: str, found: Found) -> Row:
         "breach_worked": begun_at,
         "resolved_day": ended_on,
         "resolved_worked": ended_at,
+        "resolved_after": 0 if ended is None else calendar.working_seconds(found.breach_at, ended),
     }
 
 

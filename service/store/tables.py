@@ -267,6 +267,7 @@ class Violation(SQLModel, table=True):
     breach_worked: int = small()
     resolved_day: int = small()
     resolved_worked: int = small()
+    resolved_after: int = small()  # seconds that the seller worked from the breach on
     __table_args__ = (
         Index("ix_violation_revision", "account_id", "revision", "id"),
         Index("ix_violation_timeline", "account_id", "timeline"),
@@ -386,6 +387,21 @@ class RollupMonth(SQLModel, table=True):
     metric: str = key_column(32)
     month: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     currency: str = key_column(3)  # before the seller: totals by period are read in key order
+    seller: str = key_column()
+    pipeline: str = key_column()
+    value: int = number()
+    n: int = number()
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class RollupYear(SQLModel, table=True):
+    """Sums of contributions by local year: what stood before a period is soon added up."""
+
+    __tablename__ = "rollup_year"
+    account_id: str = account_column()
+    metric: str = key_column(32)
+    year: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    currency: str = key_column(3)
     seller: str = key_column()
     pipeline: str = key_column()
     value: int = number()
