@@ -91,25 +91,18 @@ def average_of(slug: str) -> Way:
     """The mean of a level over the account's working time of each period (kpis.md 1.7)."""
 
     def way(ground: Ground, _metric: Metric) -> Made:
-        made = Made()
+        made = Made(missing=0)
         whole = replace(ground.question, dimensions=(), grain=None)
         for number, (first, last) in enumerate(ground.question.spans()):
-            for group, value in _means(ground, METRICS[slug], ground.question, first, last).items():
-                for currency in _currencies(ground):
-                    made.rows[number, group, currency] = Told(_rounded(value), {})
+            found = _means(ground, METRICS[slug], ground.question, first, last)
+            for (group, currency), value in found.items():
+                made.rows[number, group, currency] = Told(_rounded(value), {})
         span = (ground.question.first, ground.question.last)
-        value = _means(ground, METRICS[slug], whole, *span).get((), Fraction(0))
-        made.wholes = dict.fromkeys(_currencies(ground), Told(_rounded(value), {}))
-        made.missing = 0
+        for (_, currency), value in _means(ground, METRICS[slug], whole, *span).items():
+            made.wholes[currency] = Told(_rounded(value), {})
         return made
 
     return way
-
-
-def _currencies(ground: Ground) -> list[str]:
-    if not ground.question.by_currency:
-        return [""]
-    return sorted({config.currency for config in ground.configs.values()})
 
 
 def _rounded(value: Fraction) -> float:
@@ -118,8 +111,9 @@ def _rounded(value: Fraction) -> float:
 
 def _means(
     ground: Ground, metric: Metric, question: Question, first: date, last: date
-) -> dict[Group, Fraction]:
-    found: dict[Group, Fraction] = {}
+) -> dict[tuple[Group, str], Fraction]:
+    """By group, each account's own in its currency where currencies are told apart."""
+    found: dict[tuple[Group, str], Fraction] = {}
     for config in ground.configs.values():
         filters = own_filters(config, question)
         if filters is None:
@@ -130,7 +124,8 @@ def _means(
         for begin, end in spans if total else ():
             asked = (question, parts_of(metric, question), stays.on_day(filters, to_day(begin)))
             for group, value in _integrals(ground.connection, config, asked, begin, end):
-                found[group] = found.get(group, Fraction(0)) + Fraction(value, total)
+                key = (group, config.currency if question.by_currency else "")
+                found[key] = found.get(key, Fraction(0)) + Fraction(value, total)
     return found
 
 

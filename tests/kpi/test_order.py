@@ -4,8 +4,10 @@ from datetime import date
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from service.domain.directory import Directory, Pipeline
+from service.domain.merging import merge
 from service.domain.period import Period
 from service.kpi import planfact
 from service.kpi import query as kpi
@@ -13,7 +15,8 @@ from service.kpi.metrics import METRICS
 from service.kpi.plantree import PlanBook
 from service.kpi.question import Question
 from service.pipeline.office import Office
-from service.store.engine import reading
+from service.store import accounts
+from service.store.engine import reading, transaction
 from tests import world
 from tests.kpi.oracle.bureau import DIRECTORY
 from tests.world import call, deal, new_deal, new_task, note, task, tell
@@ -115,6 +118,29 @@ def test_golden_week_of_a_hand_counted_department(database_url: str) -> None:
         for row in ask(office, "hygiene_index", "reassignments", "load", by=("seller",))
     }
     assert by_seller["romashka.7"] == {"hygiene_index": None, "reassignments": 1, "load": 0.08}
+    office.close()
+
+
+def test_who_has_left_was_there_until_then(sqlite_url: str) -> None:
+    """Seller 9 is out of the CRM's list from Wednesday 12:00 on: he has worked for 18 hours."""
+    office = lived(sqlite_url)
+    left = world.moment("2026-03-04 12:00")
+    others = tuple(seller for seller in DIRECTORY.sellers if seller.id != "9")
+    with transaction(office.engine) as connection:
+        known = accounts.directory(connection, world.ACCOUNT)
+        new = replace(known, sellers=others, complete_users=True)
+        accounts.save_directory(connection, world.ACCOUNT, merge(known, new, left), left)
+    told = {
+        last: ask(office, "working_time", "sellers_present", "load_limit", last=last)[0]["values"]
+        for last in ("2026-03-03", "2026-03-06")
+    }
+    assert [list(values.values()) for values in told.values()] == [
+        [48 * 3600, 3, 150], [98 * 3600, 2, 100],
+    ]  # fmt: skip
+    by_seller = ask(office, "working_time", by=("seller",))
+    assert {row["seller"]: row["values"]["working_time"] for row in by_seller} == {
+        "romashka.12": 40 * 3600, "romashka.7": 40 * 3600, "romashka.9": 18 * 3600,
+    }  # fmt: skip
     office.close()
 
 
