@@ -282,10 +282,8 @@ def apply_document(office: Office, account_id: str, raw: Any, author: str) -> in
     if document.account not in (None, account_id):
         raise ConfigError(f"account: the file is for {document.account!r}, not {account_id!r}")
     with transaction(office.engine) as connection:
-        row, before = (
-            accounts.account(connection, account_id),
-            office.config(connection, account_id),
-        )
+        before = teammoves.begin(connection, account_id, office.settings.lang)
+        row = accounts.account(connection, account_id)
         if row is not None:
             _check_rules(office, connection, row, document)
             before_settings(connection, before, document, author, office.now())

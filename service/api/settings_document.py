@@ -106,7 +106,7 @@ def _save(call: Call, connection: Connection, row: AccountRow, document: Account
         if known.pipelines or known.sellers:
             config.check()
         book_of(call, connection, row).check(config)
-        before = accounts.load_config(connection, row.account_id, call.lang)
+        before = teammoves.begin(connection, row.account_id, call.lang)
         if known.sellers:
             before_settings(connection, before, document, author, call.now)
         accounts.save_settings(connection, row.account_id, document, author, call.now)

@@ -20,20 +20,25 @@ from service.kpi.metrics import METRICS
 from service.kpi.plantree import PlanBook, scope_of
 from service.store import plans as store
 from service.store import revisions
-from service.store.accounts import load_configs
+from service.store.accounts import load_config, load_configs
 
 AUTHOR = "dozor"  # where the CRM tells of the move
 MOVED = "a seller has moved between teams"
 _SUMS = sorted(slug for slug, metric in METRICS.items() if metric.kind == "sum")
 
 
+def begin(connection: Connection, account_id: str, lang: str) -> Config:
+    """The account as it is before settings or a directory are saved: nobody else may meanwhile."""
+    store.hold(connection, account_id)
+    return load_config(connection, account_id, lang)
+
+
 def follow(connection: Connection, before: Config, author: str, now: Instant) -> None:
-    """Settings or directory have been saved; `before`: as the account was until now."""
+    """Settings or directory have been saved; `before`: what `begin` said."""
     after = load_configs(connection, before.account_id, before.lang)[-1][1]
     moved = dict(_moved(before.memberships.rota, after.memberships.rota))
     if not moved:
         return
-    store.hold(connection, before.account_id)
     _shift(connection, before, after, author, now)
     revisions.tell_days(connection, before.account_id, moved)
 
