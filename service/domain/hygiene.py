@@ -195,13 +195,6 @@ COUNT = "deals_open"  # in a rule's stead: how many are open, where rule "" is w
 _NO_RULES = frozenset({"", MUTED, COUNT})
 
 
-def _opened(cells: Mapping[Key, int]) -> dict[str, int]:
-    """The open deals by place; if nothing counts them, each of them weighs one."""
-    counted = any(rule == COUNT for rule, _ in cells)
-    own = COUNT if counted else ""
-    return {place: value for (rule, place), value in cells.items() if rule == own}
-
-
 class Change(NamedTuple):
     """A step of what a seller's open deals weigh (`rule` "") or cost because of a rule.
 
@@ -234,7 +227,8 @@ class Taken:
     @property
     def opened(self) -> int:
         """Seconds of open deals."""
-        return sum(_opened(self.cells).values())
+        own = COUNT if any(rule == COUNT for rule, _ in self.cells) else ""
+        return sum(value for (rule, _), value in self.cells.items() if rule == own)
 
     @property
     def by_rule(self) -> dict[str, int]:
@@ -280,20 +274,25 @@ class Taken:
 class Meter:
     """Integrates one seller's steps over pieces of working time, in order and exactly."""
 
-    def __init__(self, before: Mapping[Key, int], changes: Sequence[Change]) -> None:
-        """What was open and what it cost just before the first change; all changes in order."""
+    def __init__(self, before: Mapping[Key, int], changes: Sequence[Change], own: str = "") -> None:
+        """What was open and what it cost just before the first change; all changes in order.
+
+        `own`: the rule in whose stead open deals are counted, `COUNT` if they weigh other than one.
+        """
         self._changes = changes
         self._levels = Integrator(before, changes)
+        self._own = own
 
     @property
     def open_deals(self) -> int:
         """How many are open where the meter stands."""
-        return sum(_opened(self._levels.levels).values())
+        return sum(n for (rule, _), n in self._levels.levels.items() if rule == self._own)
 
     def stand_at(self, at: Instant) -> dict[str, int]:
         """Go on to an instant: the open deals by place then."""
         self._levels.go_to(at)
-        return _opened(self._levels.levels)
+        levels = self._levels.levels
+        return {place: n for (rule, place), n in levels.items() if rule == self._own}
 
     def take(self, pieces: Pieces) -> Taken:
         """The integrals over these pieces; a deal open for under an hour of them is left out."""
@@ -306,43 +305,42 @@ class Meter:
             found.append(Taken(self._levels.take(pieces)))
             now = self._levels.inside
             inside = slice(inside.start if number else now.start, now.stop)
-        for short in short_deals(self._changes[inside], parts):
+        for short in short_deals(self._changes[inside], parts, self._own):
             for taken, own in zip(found, short, strict=True):
                 sum_up(taken.cells, ((key, -value) for key, value in own.cells.items()))
         return found
 
 
-def short_deals(changes: Sequence[Change], parts: Sequence[Pieces]) -> Iterator[list[Taken]]:
+def short_deals(
+    changes: Sequence[Change], parts: Sequence[Pieces], own: str
+) -> Iterator[list[Taken]]:
     """Deals that were open for less than an hour of all parts, with what they take in each.
 
     Args:
         changes: all steps of deals from the beginning of the first piece on (a step at it is none)
             up to the end of the last one, and with it, in order.
         parts: pieces of working time, none of them without any.
+        own: the rule in whose stead open deals are counted.
     """
     by_deal: dict[str, list[Change]] = {}
     for change in changes:
         by_deal.setdefault(change.deal, []).append(change)
     worked = [Worked(pieces) for pieces in parts]
     for told in by_deal.values():
-        before = _before(told)
+        before = _before(told, own)
         if before is not None:
-            open_for = sum(_seconds_open(before, told, one) for one in worked)
+            open_for = sum(_seconds_open(before, told, one, own) for one in worked)
             if open_for < SHORT_SECONDS:
                 yield [_taken(before, told, one) for one in worked]
 
 
-def _seconds_open(before: Mapping[Key, int], told: Sequence[Change], worked: Worked) -> int:
+def _seconds_open(
+    before: Mapping[Key, int], told: Sequence[Change], worked: Worked, own: str
+) -> int:
     """How long a deal was open: of most deals nothing else is worked out."""
-    own = _counting(told)
     stood = sum(level for (rule, _), level in before.items() if rule == own)
     moved = sum(c.delta * worked.after(c.at) for c in told if c.rule == own)
     return stood * worked.seconds + moved
-
-
-def _counting(told: Sequence[Change]) -> str:
-    """The rule in whose stead open deals are counted."""
-    return COUNT if any(one.rule == COUNT for one in told) else ""
 
 
 def _taken(before: Mapping[Key, int], told: Sequence[Change], worked: Worked) -> Taken:
@@ -351,13 +349,13 @@ def _taken(before: Mapping[Key, int], told: Sequence[Change], worked: Worked) ->
     return Taken(cells)
 
 
-def _before(told: Sequence[Change]) -> dict[Key, int] | None:
+def _before(told: Sequence[Change], own: str) -> dict[Key, int] | None:
     """What a deal was before its changes, from them alone; None: it was open all the time.
 
     If the first thing is that it leaves a place, it was open there, and what it weighed and cost
     there is what falls away until then.
     """
-    own, nets = _counting(told), dict[tuple[Instant, str], int]()
+    nets: dict[tuple[Instant, str], int] = {}
     for one in told:
         if one.rule == own:
             nets[one.at, one.place] = nets.get((one.at, one.place), 0) + one.delta

@@ -76,8 +76,13 @@ class Ledger:
 
     config: Config
     seller: str
+    own: str = ""  # in what rule's stead open deals are counted
     before: dict[Key, int] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+
+    def meter(self) -> Meter:
+        """From before the period on."""
+        return Meter(self.before, self.changes, self.own)
 
     def over(
         self, periods: Sequence[Sequence[Span]], at: Instant
@@ -86,7 +91,7 @@ class Ledger:
 
         As far as `at`. What was open for under an hour of a period counts in none of its spans.
         """
-        meter = Meter(self.before, self.changes)
+        meter = self.meter()
         for spans in periods:
             parts = [
                 [piece for _, day in self.days(first, last, at) for piece in day]
@@ -126,7 +131,7 @@ def of_spans(
     first, last = spans[0][0], spans[-1][1]
     for seller, ledger in ledgers(connection, config, first, last, at, weight).items():
         kept = [Kept() for _ in spans]
-        by_day = Meter(ledger.before, ledger.changes)
+        by_day = ledger.meter()
         for on, pieces in ledger.days(first, last, at):
             number = next(n for n, (_, end) in enumerate(spans) if on <= end)
             kept[number].days[on] = by_day.take(pieces)
@@ -146,7 +151,7 @@ def ledgers(
     levels = LEVELS[weight]
 
     def of(seller: str) -> Ledger:
-        return found.setdefault(seller, Ledger(config, seller))
+        return found.setdefault(seller, Ledger(config, seller, levels.stead["deals_open"]))
 
     cut = Cut(at, local_day(at, config.timezone))
     ask = Ask(config.account_id, tuple(levels.stead), ("seller", "pipeline"))

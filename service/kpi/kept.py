@@ -147,11 +147,11 @@ def _spent(pieces: Pieces) -> Instant:
 
 def _short(reach: Reach, rules: Mapping[str, str]) -> Iterator[tuple[int, str, Taken]]:
     """(number of the span, seller, what a deal took in it) of deals that were open too shortly."""
-    periods = _Periods(reach)
+    periods, own = _Periods(reach), rules[_OPEN]
     for seller, changes in _changes(reach, periods, rules).items():
         for period in periods.of(seller):
             inside = [one for one in changes if period.begin < one.at <= period.end]
-            for told in short_deals(inside, period.parts):
+            for told in short_deals(inside, period.parts, own):
                 for number, taken in zip(period.numbers, told, strict=True):
                     yield number, seller, taken
 

@@ -134,7 +134,7 @@ def test_what_counts_often_is_short_as_soon_as_what_counts_once(
     for change in changes:
         if change.at < cut * MINUTE:
             before[change.key] = before.get(change.key, 0) + change.delta
-    meter = Meter(before, [c for c in changes if c.at >= cut * MINUTE])
+    meter = Meter(before, [c for c in changes if c.at >= cut * MINUTE], COUNT)
     taken = meter.take([(a * MINUTE, b * MINUTE) for a, b in PIECES])
     weight, by_rule = naive(told, often)
     assert taken.weight == weight
