@@ -144,7 +144,9 @@ def test_who_has_left_was_there_until_then(sqlite_url: str) -> None:
     office.close()
 
 
-def test_proposals_are_unknown_where_no_stage_says_so(sqlite_url: str) -> None:
+def test_what_needs_stages_of_proposals_or_classes_of_amounts_is_unknown_without(
+    sqlite_url: str,
+) -> None:
     office = world.make_office(sqlite_url)
     stages = tuple(s for s in world.STAGES if s.name != "КП")
     pipeline = Pipeline(id="31", name="Продажи", main=True, stages=stages)
@@ -152,8 +154,9 @@ def test_proposals_are_unknown_where_no_stage_says_so(sqlite_url: str) -> None:
         timezone="Europe/Moscow", currency="RUB", sellers=DIRECTORY.sellers, pipelines=(pipeline,)
     )
     world.connect_account(office, directory=directory)
-    values = ask(office, "proposals", "proposals_per_sale", "tasks_set")[0]["values"]
-    assert values == {"proposals": None, "proposals_per_sale": None, "tasks_set": 0}
+    slugs = ("proposals", "proposals_per_sale", "hygiene_index_weighted", "hygiene_kept_by_amount")
+    values = ask(office, *slugs, "tasks_set")[0]["values"]
+    assert values == dict.fromkeys(slugs) | {"tasks_set": 0}
     office.close()
 
 
