@@ -301,6 +301,42 @@ def test_who_changes_teams_takes_the_plan_of_his_days_along(
         assert back[2] == old
 
 
+def test_a_split_after_a_move_leaves_finished_days_with_the_team_they_were_in(api: Api) -> None:
+    """Seller 9 has 42 on the days over, all in team 1; a plan of a team is what counts in it."""
+    client, by_seller = api.client(), {"7": 20, "9": 60, "12": 40}
+    address = "/v1/accounts/romashka/settings"
+    api.clock.set("2026-11-02T07:00:00Z")
+    assert client.put(address, json={"teams": TEAMS}).status_code == 200
+    rows = [plan(v, period="2026-11", seller=f"romashka.{who}") for who, v in by_seller.items()]
+    put(client, *rows, plan(80, period="2026-11", team="1"), plan(40, period="2026-11", team="2"))
+    api.clock.set(NOW)
+    assert client.put(address, json={"teams": {"1": [7], "2": [12, 9]}}).status_code == 200
+    scopes = [WHOLE, ("1", ""), ("2", ""), ("", "7"), ("", "9"), ("", "12")]
+    before = planned(api, *scopes)
+    assert [sum(days) for days in before] == [120, 62, 58, 20, 60, 40]
+    for body, sums in (
+        ({"team": "2", "by": ["seller"], "value": 80}, (142, 62, 80)),
+        ({"team": "1", "by": ["seller", "day"], "value": 70}, (150, 70, 80)),
+        ({"by": ["team", "seller"], "value": 170, "weights": "equal"}, (170, None, None)),
+        ({"by": ["seller"], "value": 180}, (180, None, None)),
+        ({"team": "2", "by": ["seller", "day"], "value": 90}, (None, None, 90)),
+    ):  # fmt: skip
+        answer = act(client, "decompose", metric="deals_won", period="2026-11", save=True, **body)
+        assert answer.status_code == 200, answer.text
+        after = planned(api, *scopes)
+        assert [days[:22] for days in after] == [days[:22] for days in before]
+        told = [sum(days) for days in after]
+        assert [n for n, known in zip(told[:3], sums, strict=True) if known] == [
+            known for known in sums if known
+        ]
+        assert told[0] == told[1] + told[2] == sum(told[3:])
+        stored = listed(client, period="2026-11", metric="deals_won")
+        assert [stored["2026-11", team, None] for team in "12"] == told[1:3]
+    few = {"team": "1", "by": ["seller"], "value": 50}
+    answer = act(client, "decompose", metric="deals_won", period="2026-11", save=True, **few)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+
 def test_states_and_history(both: Api) -> None:
     client = both.client()
     nothing = act(client, "approve", period=MONTH)
