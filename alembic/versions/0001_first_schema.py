@@ -472,6 +472,7 @@ def upgrade() -> None:
     sa.Column('pipeline', sa.String(length=64), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.Column('moment', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'metric', 'month', 'currency', 'seller', 'pipeline'),
     sqlite_with_rowid=False
     )
@@ -633,6 +634,7 @@ def upgrade() -> None:
     op.create_index('ix_violation_revision', 'violation', ['account_id', 'revision', 'id'])
     op.create_index('ix_plan_revision', 'plan', ['account_id', 'revision'])
     op.create_index('ix_rollup_day_revision', 'rollup_day', ['account_id', 'revision', 'day', 'metric', 'seller'])
+    op.create_index('ix_rollup_day_seller', 'rollup_day', ['account_id', 'seller', 'metric', 'day'])
     # ### end Alembic commands ###
 
 

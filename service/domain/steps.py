@@ -43,9 +43,11 @@ SHOWN_OF_VIOLATIONS = {"deals_stuck": "deal-stuck"}  # no rule watches this leve
 BY_AMOUNT = ("deals_open_by_amount", "hygiene_cost_by_amount")
 """Levels that no rule watches; there are none without classes of amounts."""
 LASTING = frozenset({"meetings"})  # levels that last as long as they last
+OPENED, CLOSED = "violations_opened", "violations_closed"
+"""How many violations that nobody ever muted began and ended; the rollups alone count them."""
 INTEGRATED = frozenset({
-    "deals_open", "deals_uncovered", "tasks_overdue", "card_required", "card_missing",
-    "hygiene_cost", *BY_AMOUNT,
+    "deals_open", "deals_uncovered", "deals_without_task", "deals_stuck", "tasks_overdue",
+    "card_required", "card_missing", "hygiene_cost", OPENED, CLOSED, *BY_AMOUNT,
 })  # fmt: skip
 """Levels that count in working time."""
 APART = "-"  # the slot of what is read from the contributions alone; in no rollup

@@ -18,13 +18,16 @@ RANKED = frozenset({"cycle", "check_value", "response", "time_in_stage", STANDIN
 BRIEF = "hygiene_brief"
 """Stays of a deal with a seller for under a working hour, dated at their ends; in no rollup."""
 
-DEAL_LEVELS = frozenset({"stage_open", "pipeline_value"})
+STAGE_OPEN = "stage_open"
+"""Open deals, where stages or sources are told apart: what `STAYS` count, step by step."""
+
+DEAL_LEVELS = frozenset({STAGE_OPEN, "pipeline_value"})
 """Levels whose steps are deals' own, each deal's adding up to nothing once it is closed."""
 
 UNROLLED = (
     RANKED
     | {
-        "stage_open", "response_due", "stage_entered", "stage_skipped", "stage_passed",
+        STAGE_OPEN, "response_due", "stage_entered", "stage_skipped", "stage_passed",
         "stage_lost", "stage_late", "stage_late_passed", "stage_late_lost",
     }
 )  # fmt: skip
@@ -84,6 +87,7 @@ __all__ = [
     "DEAL_LEVELS",
     "NOT_DAILY",
     "RANKED",
+    "STAGE_OPEN",
     "STANDING",
     "STAYS",
     "UNROLLED",

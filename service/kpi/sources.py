@@ -62,12 +62,12 @@ def pieces_of(
     if levels:
         yield from _admitted(reach, source(reach, levels))
     if others:
-        fine = _cut(reach, by_team=by_team)
+        fine = cut_by_moves(reach, by_team=by_team)
         for piece in source(fine, others):
             yield from _admitted(reach, [piece._replace(number=fine.period(piece.number))])
 
 
-def _cut(reach: Reach, *, by_team: bool) -> Reach:
+def cut_by_moves(reach: Reach, *, by_team: bool) -> Reach:
     """The same periods in pieces within which nobody moves."""
     found = [
         (number, piece)

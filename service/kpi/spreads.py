@@ -5,11 +5,10 @@ ranked as one. Nearest rank: the value at position ceil(p x n / 100).
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
     Integer,
     Table,
@@ -17,22 +16,21 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
     tuple_,
     union_all,
 )
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.period import day_start, to_date, to_day
+from service.domain.period import day_start, to_day
 from service.domain.persons import persons
 from service.kpi import civil, neglect, stays
 from service.kpi.metric import Metric
-from service.kpi.parts import STANDING, STAYS
 from service.kpi.question import PLAIN, Cells, Filter, Question, Spread, own_filters
+from service.kpi.standing import standing
 from service.kpi.sums import Ask
 from service.store.engine import is_sqlite
-from service.store.tables import IS_APART, Contribution
+from service.store.tables import Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
 TINY = 1e-12  # so that p x n, where it is whole, is not rounded up past itself
@@ -140,33 +138,9 @@ def _ages(config: Config, filters: tuple[Filter, ...], question: Question, last:
 def held_ages(
     config: Config, filters: tuple[Filter, ...], question: Question, last: date
 ) -> Element:
-    """Deals that are open at the end of a day (or at the cut), with birth (`at`) and age then.
-
-    Index: ix_contribution_apart.
-    """
-    at, on = level_instant(config, question, last), _day_of_level(config, question, last)
-    own = stays.on_day(filters, on)
-    standing = _stays(config, own, STANDING, literal(at, BigInteger) - _C.c.at)
-    found = [standing.where(_C.c.day <= on, _C.c.at <= at)]
-    for part, longest in STAYS.items():
-        there = _stays(config, own, part, literal(at, BigInteger) - _C.c.at)
-        there = there.where(_C.c.day >= on, _C.c.at > at, _C.c.at - _C.c.age <= at)
-        if longest:
-            until = to_date(on) + timedelta(seconds=longest, days=1)
-            there = there.where(_C.c.day <= to_day(until))
-        found.append(there)
-    return union_all(*found)
-
-
-def _stays(config: Config, filters: Sequence[Filter], part: str, since: Element) -> Element:
-    """Stays of a part. `since`: seconds from what their values are of."""
-    names = ("subject_id", "seller", "pipeline", "stage", "source", "reason")
-    born = (_C.c.at - _C.c.value).label("at")
-    return (
-        select(*(_C.c[name] for name in names), born, (_C.c.value + since).label("value"))
-        .where(_C.c.account_id == config.account_id, _C.c.metric == part, text(IS_APART))
-        .where(*(stays.condition(_C.c, told) for told in filters))
-    )
+    """Deals that are open at the end of a day (or at the cut), with birth (`at`) and age then."""
+    at = level_instant(config, question, last)
+    return standing(config.account_id, at, config.timezone, filters)
 
 
 def _day_of_level(config: Config, question: Question, last: date) -> int:

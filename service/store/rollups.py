@@ -1,7 +1,8 @@
 """The rollups: sums of contributions and counts of violations, moved with them, proven, made anew.
 
 Of violations those that nobody ever muted are counted: how many began and how many ended on a day.
-Days also keep the sum of value x age: by it levels are integrated over time (`domain.daytime`).
+Days and months also keep the sum of value x age: by it levels are integrated over time
+(`domain.monthtime`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from service.domain.steps import CLOSED, OPENED
 from service.store import revisions
 from service.store.engine import insert_or_update
 from service.store.tables import (
@@ -51,11 +53,10 @@ _ROLLUPS: tuple[tuple[str, Table, str, tuple[str, ...]], ...] = (
 _DAYS_IN = {"month": 100, "year": 10_000}
 """By what a local day yyyymmdd is divided."""
 Moved = tuple[str, tuple[Any, ...], tuple[Any, ...]]  # timeline, key, the rest of a contribution
-OPENED, CLOSED = "violations_opened", "violations_closed"
 
 
 def _names(period: str, places: tuple[str, ...]) -> list[str]:
-    sums = ["value", "n", *(["moment"] if period == "day" and places else [])]
+    sums = ["value", "n", *(["moment"] if period != "year" and places else [])]
     return ["account_id", "metric", period, "currency", *places, *sums]
 
 
@@ -165,9 +166,9 @@ def move(
             cell[0] += sign * value
             cell[1] += sign
             cell[2] += sign * value * age
-    months = _added_up(days, lambda metric, day, *rest: (metric, day // 100, *rest))
-    years = _added_up(months, lambda metric, month, *rest: (metric, month // 100, *rest))
-    totals = _added_up(days, lambda metric, day, _seller, _pipeline, cur: (metric, day, cur))
+    months = _added_up(days, lambda metric, day, *rest: (metric, day // 100, *rest), 3)
+    years = _added_up(months, lambda metric, month, *rest: (metric, month // 100, *rest), 2)
+    totals = _added_up(days, lambda metric, day, _seller, _pipeline, cur: (metric, day, cur), 2)
     places = ("seller", "pipeline", "currency")
     for table, columns, cells in (
         (_DAY, ("metric", "day", *places), days),
@@ -186,13 +187,14 @@ _Cells = Mapping[tuple[Any, ...], Sequence[int]]
 
 
 def _added_up(
-    cells: _Cells, key_of: Callable[..., tuple[Any, ...]]
+    cells: _Cells, key_of: Callable[..., tuple[Any, ...]], width: int
 ) -> dict[tuple[Any, ...], list[int]]:
+    """Sums of cells that become one; the first `width` of their sums."""
     found: dict[tuple[Any, ...], list[int]] = {}
-    for key, (value, n, *_) in cells.items():
-        cell = found.setdefault(key_of(*key), [0, 0])
-        cell[0] += value
-        cell[1] += n
+    for key, sums in cells.items():
+        cell = found.setdefault(key_of(*key), [0] * width)
+        for place in range(width):
+            cell[place] += sums[place]
     return found
 
 

@@ -9,7 +9,6 @@ depends on a generator of chance: draws are remainders of the deal's number.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
-from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -159,11 +158,10 @@ def _draw(connection: Connection, deals: int) -> None:
          "worked": calendar.day_seconds(on)}
         for on in (FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 61))
     ]  # fmt: skip
-    befores = accumulate((day["worked"] for day in days), initial=0)
-    told = [{**day, "before": before} for day, before in zip(days, befores, strict=False)]
-    columns = "n bigint PRIMARY KEY, d integer, worked integer, earlier integer"
+    columns = "n bigint PRIMARY KEY, d integer, worked integer, earlier integer, of_month integer"
     connection.execute(text(f"CREATE TABLE civil ({columns})"))
-    connection.execute(text("INSERT INTO civil VALUES (:n, :d, :worked, :before)"), told)
+    told = text("INSERT INTO civil VALUES (:n, :d, :worked, :earlier, :of_month)")
+    connection.execute(told, list(_added_up(days)))
     count = "generate_series(0, :deals - 1) AS s(n)"
     if is_sqlite(connection):
         count = ("(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s "
@@ -194,6 +192,16 @@ def _draw(connection: Connection, deals: int) -> None:
     connection.execute(text(made), {"deals": deals})
     if not is_sqlite(connection):
         connection.execute(text("ANALYZE drawn"))
+
+
+def _added_up(days: Sequence[dict[str, int]]) -> Iterator[dict[str, int]]:
+    """With what was worked of the month before each day, and before that month."""
+    earlier = of_month = 0
+    for day in days:
+        if day["d"] % 100 == 1:
+            earlier, of_month = earlier + of_month, 0
+        yield {**day, "earlier": earlier, "of_month": of_month}
+        of_month += day["worked"]
 
 
 _DEALS = f"""INSERT INTO deal (account_id, id, name, pipeline, stage, status, seller, source,
@@ -229,12 +237,13 @@ def _by_name(expressions: Sequence[str], column: str) -> str:
 
 
 def _worked(at: str, day: str) -> str:
-    """What of its local day was worked by then: `civil` tells days of 10:00 to 18:00 from others.
+    """What of its local month was worked by then: `civil` tells days of 10:00 to 18:00 from others.
 
     No holiday is shortened; three hours before the local midnight a day begins in Greenwich.
     """
     late = f"({at} + {3 * _HOUR}) % {_DAY} - {10 * _HOUR}"
     return (
+        f"{day}.of_month + "
         f"CASE WHEN {late} < 0 THEN 0 WHEN {late} > {day}.worked THEN {day}.worked ELSE {late} END"
     )
 
@@ -281,7 +290,7 @@ def _violations() -> str:
             '{_PROOF}', '[]', NULL, 1, begun.d, {_worked(begin, "begun")}, COALESCE(ended.d, 0),
             CASE WHEN {stop} IS NULL THEN 0 ELSE {_worked(stop, "ended")} END,
             CASE WHEN {stop} IS NULL THEN 0 ELSE ended.earlier - begun.earlier
-                + {_worked(stop, "ended")} - {_worked(begin, "begun")} END
+                + {_worked(stop, "ended")} - ({_worked(begin, "begun")}) END
         FROM drawn CROSS JOIN {rules}
         JOIN civil AS begun ON begun.n = ({begin} + {3 * _HOUR}) / {_DAY}
         LEFT JOIN civil AS ended ON ended.n = ({stop} + {3 * _HOUR}) / {_DAY}
