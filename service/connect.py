@@ -13,6 +13,7 @@ from service.domain.named import check_nudges, parse_document
 from service.domain.ports import HookState, Page
 from service.domain.resolving import resolve
 from service.errors import ConfigError, SourceUnavailable
+from service.kpi import teammoves
 from service.kpi.planwrite import before_settings
 from service.pipeline import fetch, rejudge, sync
 from service.pipeline.ahead import ahead
@@ -281,12 +282,14 @@ def apply_document(office: Office, account_id: str, raw: Any, author: str) -> in
     if document.account not in (None, account_id):
         raise ConfigError(f"account: the file is for {document.account!r}, not {account_id!r}")
     with transaction(office.engine) as connection:
+        before = teammoves.begin(connection, account_id, office.settings.lang)
         row = accounts.account(connection, account_id)
         if row is not None:
             _check_rules(office, connection, row, document)
-            before = office.config(connection, account_id)
             before_settings(connection, before, document, author, office.now())
-        return accounts.save_settings(connection, account_id, document, author, office.now())
+        version = accounts.save_settings(connection, account_id, document, author, office.now())
+        teammoves.follow(connection, before, author, office.now())
+        return version
 
 
 def assign_fields(office: Office, account_id: str, given: dict[str, str]) -> int:

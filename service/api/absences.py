@@ -25,8 +25,9 @@ from service.api.schemas import Instant, Listed, LocalDate, Ref, Wire
 from service.domain.account import LONGEST_ABSENCE
 from service.domain.instant import iso
 from service.domain.period import to_date
+from service.kpi.planwrite import before_absence
 from service.store import absences as store
-from service.store.accounts import bump
+from service.store.accounts import bump, load_config
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Directory"])
@@ -131,8 +132,10 @@ def create_absence(call: CallDep, body: AbsenceBody) -> Response:
             deputy = _seller(names, "deputy", body.deputy)
             if deputy == seller:
                 raise bad_body("#/deputy", "Nobody stands in for himself.")
+        days = _days(body)
+        before_absence(connection, names.config, days, call.caller.key_id, call.now)
         absence_id = store.add(
-            connection, body.account, seller, _days(body), (body.kind, deputy),
+            connection, body.account, seller, days, (body.kind, deputy),
             call.caller.key_id, call.now,
         )  # fmt: skip
         bump(connection, body.account, config=True)
@@ -151,6 +154,9 @@ def remove_absence(call: CallDep, absence_id: str) -> Response:
             raise problem("conflict", where)
         check_if_match(call.request, tag_of(document))
         if row["removed_at"] is None:
+            before = load_config(connection, row["account_id"], call.lang)
+            days = (to_date(row["first"]), to_date(row["last"]))
+            before_absence(connection, before, days, call.caller.key_id, call.now)
             store.remove(connection, row, call.caller.key_id, call.now)
             bump(connection, row["account_id"], config=True)
             row, document = _found(call, connection, absence_id)

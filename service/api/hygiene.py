@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -20,13 +20,20 @@ from service.api.schemas import Listed, LocalDate, Ref, Wire
 from service.domain.instant import Instant
 from service.domain.period import day_start, local_date, to_day
 from service.kpi import stays
-from service.kpi.hygiene import Kept, of_spans
+from service.kpi.hygiene import Kept, Weight, of_spans
 from service.rules.words import rule_name
 from service.store.handles import Connection
 
 router = Router(prefix="/v1", tags=["Hygiene"])
 MOST_DAYS = 366
 By = Literal["seller", "team", "account"]
+WeightParam = Annotated[
+    Weight,
+    Query(
+        description="`amount`: deals count 1, 2 or 3 times by their amount at each instant; "
+        "null in accounts without the setting `hygiene.amount_classes`"
+    ),
+]
 
 
 class Cost(Wire):
@@ -77,13 +84,17 @@ def hygiene_index(
     from_: FromParam = None,
     to: ToParam = None,
     by: By = "seller",
+    weight: WeightParam = "one",
     account: ListParam = None,
     seller: ListParam = None,
     team: ListParam = None,
     as_of: AsOf = None,
     lang: LangParam = None,
 ) -> Response:
-    """The hygiene index (kpis.md 6): 100 x (1 - cost / weight) over open deals and working time."""
+    """The hygiene index (kpis.md 6): 100 x (1 - cost / weight) over open deals and working time.
+
+    By `weight=amount` large deals count more: `hygiene_index_weighted`, opened in the same way.
+    """
     first, last = _span(from_, to)
     at = min(as_of if as_of is not None else call.now, call.now)
     rows: list[dict[str, Any]] = []
@@ -91,7 +102,7 @@ def hygiene_index(
         fresh(call, connection, at // 60)
         for names in visible_names(call, connection).values():
             if account is None or names.id in account:
-                rows += _rows(call, connection, names, (first, last, at), by)
+                rows += _rows(call, connection, names, (first, last, at), (by, weight))
     rows = [
         row
         for row in rows
@@ -117,13 +128,13 @@ def _rows(
     connection: Connection,
     names: Names,
     span: tuple[date, date, Instant],
-    by: By,
+    way: tuple[By, Weight],
 ) -> Iterator[dict[str, Any]]:
-    first, last, at = span
+    (first, last, at), (by, weight) = span, way
     days = (last - first).days + 1
-    now = _grouped(connection, names, span, by)
+    now = _grouped(connection, names, span, by, weight)
     earlier = (first - timedelta(days=days), first - timedelta(days=1), at)
-    before = _grouped(connection, names, earlier, by)
+    before = _grouped(connection, names, earlier, by, weight)
     end = min(at, day_start(to_day(last + timedelta(days=1)), names.config.timezone) - 1)
     for group, kept in now.items():
         was = before[group].index if group in before else None
@@ -155,7 +166,7 @@ def _team(names: Names, group: str, by: By) -> dict[str, Any] | None:
 
 
 def _grouped(
-    connection: Connection, names: Names, span: tuple[date, date, Instant], by: By
+    connection: Connection, names: Names, span: tuple[date, date, Instant], by: By, weight: Weight
 ) -> dict[str, Kept]:
     """Sellers, teams, or the whole account; who is in no team stands in no row of teams.
 
@@ -167,7 +178,7 @@ def _grouped(
     if by == "team":
         last = max(first, min(last, local_date(at, config.timezone)))
     spans = stays.cut(config, first, last, by_team=by == "team")
-    for seller, told in of_spans(connection, config, spans, at).items():
+    for seller, told in of_spans(connection, config, spans, at, weight).items():
         for (begin, _), kept in zip(spans, told, strict=True):
             team = config.memberships.rota.team_on(seller, to_day(begin))
             group = {"seller": seller, "account": names.id, "team": team}[by]

@@ -20,6 +20,7 @@ from service.domain.account import AccountDocument
 from service.domain.named import check_nudges
 from service.domain.resolving import resolve
 from service.errors import ApiError, ConfigError
+from service.kpi import teammoves
 from service.kpi.planwrite import before_settings
 from service.store import accounts
 from service.store.accounts import AccountRow
@@ -105,10 +106,11 @@ def _save(call: Call, connection: Connection, row: AccountRow, document: Account
         if known.pipelines or known.sellers:
             config.check()
         book_of(call, connection, row).check(config)
+        before = teammoves.begin(connection, row.account_id, call.lang)
         if known.sellers:
-            before = accounts.load_config(connection, row.account_id, call.lang)
             before_settings(connection, before, document, author, call.now)
         accounts.save_settings(connection, row.account_id, document, author, call.now)
+        teammoves.follow(connection, before, author, call.now)
     except ConfigError as error:
         raise _as_problem(str(error)) from None
 

@@ -97,7 +97,7 @@ class _Desk:
 
     def _sellers(self) -> Sequence[str]:
         config, at = self._config, self._at
-        sellers = {s.id for s in config.directory.sellers if s.listed and s.active_at(at)}
+        sellers = {s.id for s in config.directory.sellers if s.is_at_work(at)}
         sellers |= {
             who for (part, who), count in self._now.items() if part == "deals_open" and count
         }

@@ -27,6 +27,7 @@ _COMMENTS = {
     "alerts": "receivers, quiet hours, whether resolutions are told",
     "task_minutes": "kind of tasks: minutes one takes where the CRM does not say; default: 15",
     "bulk": "more deals by one author within so many minutes: one bulk change, one message",
+    "hygiene": "amount_classes: [low, high] in major units: for hygiene_index_weighted",
     "telephony": "whether calls are known; null = as found",
     "spam_reasons": "loss reasons that mean: not our client; null = guessed from their names",
 }

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from service.domain.amounts import Hygiene
 from service.domain.bulk import Limit
 from service.domain.span import Span
 from service.faults import first_of, place_of, said
@@ -313,6 +314,7 @@ class AccountDocument(_Model):
     rules: dict[str, RuleSettings] = {}
     alerts: Alerts = Alerts()
     bulk: Bulk = Bulk()
+    hygiene: Hygiene = Hygiene()
     telephony: bool | None = None  # None = as found
     spam_reasons: list[str] | None = None  # loss reasons that mean "not our client"
     test_tags: list[str] = []  # deals with one of these tags are not judged and count nowhere

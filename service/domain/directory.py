@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from service.domain.instant import Instant
+from service.domain.instant import FOREVER, Instant
 
 
 class StageKind(StrEnum):
@@ -36,6 +36,26 @@ class Seller(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | None = None
     activity: tuple[tuple[Instant, bool], ...] = ()
     groups: tuple[tuple[Instant, str | None, str | None], ...] = ()
+
+    @property
+    def spans_at_work(self) -> list[tuple[Instant, Instant]]:
+        """When the user could work. Of one whom the CRM does not list any more: as long as known.
+
+        Of whom it is not known until when he was there, nothing is.
+        """
+        if self.active and not self.listed:
+            return []
+        found: list[tuple[Instant, Instant]] = []
+        steps = self.activity or ((0, self.active),)
+        ends = [*(since for since, _ in steps[1:]), FOREVER]
+        for number, ((since, active), end) in enumerate(zip(steps, ends, strict=True)):
+            if active:
+                found.append((since if number else 0, end))
+        return found
+
+    def is_at_work(self, at: Instant) -> bool:
+        """Whether an instant lies in one of these spans."""
+        return any(start <= at < end for start, end in self.spans_at_work)
 
     def active_at(self, at: Instant) -> bool:
         """Whether the user could work at `at`."""

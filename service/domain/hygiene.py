@@ -5,6 +5,9 @@ violation of the deal, its tasks and calls: info 0.1, warning 0.4, critical 1.0.
 period is `100 x (1 - cost / weight)`, both integrated over the seller's working time. Costs are
 kept in tenths, so all of it is whole numbers until the last division. What a deal costs is put
 down to its gravest rule; of equally grave ones to the first by name.
+
+Where the settings have classes of amounts, a deal also weighs 1, 2 or 3 by its amount at each
+instant, and its neglect as many times its cost: the same index, made of levels of its own.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +20,7 @@ from service.domain.calendar import WorkCalendar
 from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
 from service.domain.integrals import Integrator, Pieces, Worked, sum_up
-from service.domain.story import Story
+from service.domain.story import DealState, Story
 from service.domain.violation import Found
 
 COSTS = {"info": 1, "warning": 4, "critical": 10}
@@ -35,6 +38,16 @@ class Cost(NamedTuple):
     rule: str
     seller: str
     pipeline: str
+    weight: int = 1
+
+
+Weigh = Callable[[DealState], int]
+"""How often a deal counts in a state."""
+
+
+def once(_: DealState) -> int:
+    """Every deal counts alike."""
+    return 1
 
 
 class _Debt(NamedTuple):
@@ -44,8 +57,11 @@ class _Debt(NamedTuple):
     rule: str
 
 
-def costs(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
-    """The stretches of an open deal in which something is neglected; neighbours differ."""
+def costs(story: Story, found: Sequence[Found], weigh: Weigh = once) -> Iterator[Cost]:
+    """The stretches of an open deal in which something is neglected; neighbours differ.
+
+    `weigh`: how often the deal counts; its cost is as many times that of the debt.
+    """
     debts = [
         _Debt(start, end, COSTS[one.severity], one.rule)
         for one in found
@@ -56,11 +72,12 @@ def costs(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
         return
     steps = _worst(debts)
     yield from _joined(
-        Cost(max(step.at, start), min(following.at, end), step.cost, step.rule, seller, pipeline)
-        for start, end, seller, pipeline in _open_stretches(story)
+        Cost(max(step.at, one.start), min(following.at, one.end), step.cost * one.weight, step.rule,
+             *one[2:])
+        for one in _open_stretches(story, weigh)
         for step, following in pairwise(steps)
         if step.cost
-    )
+    )  # fmt: skip
 
 
 def mutings(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
@@ -73,8 +90,8 @@ def mutings(story: Story, found: Sequence[Found]) -> Iterator[Cost]:
             spans.append([start, end])
     if spans:
         yield from _joined(
-            Cost(max(start, left), min(end, right), 0, "", seller, pipeline)
-            for start, end, seller, pipeline in _open_stretches(story)
+            Cost(max(one.start, left), min(one.end, right), 0, "", *one[2:])
+            for one in _open_stretches(story, once)
             for left, right in spans
         )
 
@@ -122,10 +139,18 @@ def _worst(debts: Sequence[_Debt]) -> list[_Step]:
     return steps
 
 
-def _open_stretches(story: Story) -> list[tuple[Instant, Instant, str, str]]:
-    """(from, to, seller, pipeline) while the deal is open, from its birth on."""
+class _Stretch(NamedTuple):
+    start: Instant
+    end: Instant
+    seller: str
+    pipeline: str
+    weight: int
+
+
+def _open_stretches(story: Story, weigh: Weigh) -> list[_Stretch]:
+    """While the deal is open, from its birth on; neighbours differ."""
     born = story.deal[-1].born_at
-    found: list[tuple[Instant, Instant, str, str]] = []
+    found: list[_Stretch] = []
     if born is None:
         return found
     for number, state in enumerate(story.deal):
@@ -133,10 +158,10 @@ def _open_stretches(story: Story) -> list[tuple[Instant, Instant, str, str]]:
         start = max(state.at, born)
         if state.kind is not StageKind.OPEN or start >= end:
             continue
-        whose = (state.responsible, state.pipeline)
-        if found and found[-1][1] == start and found[-1][2:] == whose:
-            start = found.pop()[0]
-        found.append((start, end, *whose))
+        whose = (state.responsible, state.pipeline, weigh(state))
+        if found and found[-1].end == start and found[-1][2:] == whose:
+            start = found.pop().start
+        found.append(_Stretch(start, end, *whose))
     return found
 
 
@@ -166,10 +191,12 @@ def brief_stays(
 Key = tuple[str, str]
 """(rule, place): what open deals cost because of a rule; rule "": the open deals themselves."""
 MUTED = "hygiene_muted"  # in a rule's stead: deals of which some debt is muted
+COUNT = "deals_open"  # in a rule's stead: how many are open, where rule "" is what they weigh
+_NO_RULES = frozenset({"", MUTED, COUNT})
 
 
 class Change(NamedTuple):
-    """A step of a seller's open deals (`rule` "") or of what they cost because of a rule.
+    """A step of what a seller's open deals weigh (`rule` "") or cost because of a rule.
 
     `place`: where the deal is (its pipeline), where that is asked.
     """
@@ -194,14 +221,20 @@ class Taken:
 
     @property
     def weight(self) -> int:
-        """Seconds of open deals."""
+        """Seconds of open deals, each as often as it weighs."""
         return sum(value for (rule, _), value in self.cells.items() if not rule)
+
+    @property
+    def opened(self) -> int:
+        """Seconds of open deals."""
+        own = COUNT if any(rule == COUNT for rule, _ in self.cells) else ""
+        return sum(value for (rule, _), value in self.cells.items() if rule == own)
 
     @property
     def by_rule(self) -> dict[str, int]:
         """Tenths of cost x seconds by rule."""
         found: dict[str, int] = {}
-        costs = (key for key in self.cells if key[0] not in {"", MUTED})
+        costs = (key for key in self.cells if key[0] not in _NO_RULES)
         sum_up(found, ((key[0], self.cells[key]) for key in costs))
         return found
 
@@ -213,12 +246,12 @@ class Taken:
     @property
     def muted_share(self) -> float | None:
         """Per cent of the deals' open time in which some debt was muted; None: nothing was open."""
-        return round(100 * self.muted / self.weight, 6) if self.weight > 0 else None
+        return round(100 * self.muted / self.opened, 6) if self.opened > 0 else None
 
     @property
     def cost(self) -> int:
         """All rules together."""
-        return sum(value for (rule, _), value in self.cells.items() if rule not in {"", MUTED})
+        return sum(value for (rule, _), value in self.cells.items() if rule not in _NO_RULES)
 
     @property
     def index(self) -> float | None:
@@ -241,20 +274,25 @@ class Taken:
 class Meter:
     """Integrates one seller's steps over pieces of working time, in order and exactly."""
 
-    def __init__(self, before: Mapping[Key, int], changes: Sequence[Change]) -> None:
-        """What was open and what it cost just before the first change; all changes in order."""
+    def __init__(self, before: Mapping[Key, int], changes: Sequence[Change], own: str = "") -> None:
+        """What was open and what it cost just before the first change; all changes in order.
+
+        `own`: the rule in whose stead open deals are counted, `COUNT` if they weigh other than one.
+        """
         self._changes = changes
         self._levels = Integrator(before, changes)
+        self._own = own
 
     @property
     def open_deals(self) -> int:
         """How many are open where the meter stands."""
-        return sum(n for (rule, _), n in self._levels.levels.items() if not rule)
+        return sum(n for (rule, _), n in self._levels.levels.items() if rule == self._own)
 
     def stand_at(self, at: Instant) -> dict[str, int]:
         """Go on to an instant: the open deals by place then."""
         self._levels.go_to(at)
-        return {place: n for (rule, place), n in self._levels.levels.items() if not rule}
+        levels = self._levels.levels
+        return {place: n for (rule, place), n in levels.items() if rule == self._own}
 
     def take(self, pieces: Pieces) -> Taken:
         """The integrals over these pieces; a deal open for under an hour of them is left out."""
@@ -267,36 +305,41 @@ class Meter:
             found.append(Taken(self._levels.take(pieces)))
             now = self._levels.inside
             inside = slice(inside.start if number else now.start, now.stop)
-        for short in short_deals(self._changes[inside], parts):
+        for short in short_deals(self._changes[inside], parts, self._own):
             for taken, own in zip(found, short, strict=True):
                 sum_up(taken.cells, ((key, -value) for key, value in own.cells.items()))
         return found
 
 
-def short_deals(changes: Sequence[Change], parts: Sequence[Pieces]) -> Iterator[list[Taken]]:
+def short_deals(
+    changes: Sequence[Change], parts: Sequence[Pieces], own: str
+) -> Iterator[list[Taken]]:
     """Deals that were open for less than an hour of all parts, with what they take in each.
 
     Args:
         changes: all steps of deals from the beginning of the first piece on (a step at it is none)
             up to the end of the last one, and with it, in order.
         parts: pieces of working time, none of them without any.
+        own: the rule in whose stead open deals are counted.
     """
     by_deal: dict[str, list[Change]] = {}
     for change in changes:
         by_deal.setdefault(change.deal, []).append(change)
     worked = [Worked(pieces) for pieces in parts]
     for told in by_deal.values():
-        before = _before(told)
+        before = _before(told, own)
         if before is not None:
-            open_for = sum(_seconds_open(before, told, one) for one in worked)
+            open_for = sum(_seconds_open(before, told, one, own) for one in worked)
             if open_for < SHORT_SECONDS:
                 yield [_taken(before, told, one) for one in worked]
 
 
-def _seconds_open(before: Mapping[Key, int], told: Sequence[Change], worked: Worked) -> int:
+def _seconds_open(
+    before: Mapping[Key, int], told: Sequence[Change], worked: Worked, own: str
+) -> int:
     """How long a deal was open: of most deals nothing else is worked out."""
-    stood = sum(level for (rule, _), level in before.items() if not rule)
-    moved = sum(c.delta * worked.after(c.at) for c in told if not c.rule)
+    stood = sum(level for (rule, _), level in before.items() if rule == own)
+    moved = sum(c.delta * worked.after(c.at) for c in told if c.rule == own)
     return stood * worked.seconds + moved
 
 
@@ -306,15 +349,15 @@ def _taken(before: Mapping[Key, int], told: Sequence[Change], worked: Worked) ->
     return Taken(cells)
 
 
-def _before(told: Sequence[Change]) -> dict[Key, int] | None:
+def _before(told: Sequence[Change], own: str) -> dict[Key, int] | None:
     """What a deal was before its changes, from them alone; None: it was open all the time.
 
-    If the first thing is that it leaves a place, it was open there, and what it cost there is what
-    falls away until then.
+    If the first thing is that it leaves a place, it was open there, and what it weighed and cost
+    there is what falls away until then.
     """
     nets: dict[tuple[Instant, str], int] = {}
     for one in told:
-        if not one.rule:
+        if one.rule == own:
             nets[one.at, one.place] = nets.get((one.at, one.place), 0) + one.delta
     opened = sorted(at_place for at_place, net in nets.items() if net)
     if not opened:
@@ -323,7 +366,7 @@ def _before(told: Sequence[Change]) -> dict[Key, int] | None:
     left = [place for at, place in opened if at == first and nets[at, place] < 0]
     if not left:
         return {}
-    found: dict[Key, int] = {("", left[0]): 1}
-    costs = (c for c in told if c.rule and c.place == left[0] and c.at <= first)
-    sum_up(found, ((c.key, -c.delta) for c in costs))
+    found: dict[Key, int] = {(own, left[0]): 1}
+    others = (c for c in told if c.rule != own and c.place == left[0] and c.at <= first)
+    sum_up(found, ((c.key, -c.delta) for c in others))
     return found

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from service.domain.account import PipelineSettings
+from service.domain.amounts import Classes
 from service.domain.directory import Pipeline, StageKind
 from service.domain.instant import Instant
 from service.domain.money import exponent
@@ -136,6 +137,11 @@ class Standards:
             for pipeline, own in self._config.pipelines.items()
             if own.hot_amount is not None
         }
+
+    @cached_property
+    def amount_classes(self) -> Classes | None:
+        """How often deals count by their amounts; None = all count alike."""
+        return Classes.of(self._config.document.hygiene, self._config.currency)
 
     @cached_property
     def _hot_tags(self) -> frozenset[str]:

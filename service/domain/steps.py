@@ -9,11 +9,12 @@ from math import ceil
 from operator import attrgetter
 from typing import Any
 
-from service.domain import conduct, hygiene
+from service.domain import conduct, neglect
 from service.domain.card import missing_fields
 from service.domain.config import Config
 from service.domain.directory import StageKind
-from service.domain.instant import FOREVER, Instant
+from service.domain.hygiene import Weigh
+from service.domain.instant import Instant
 from service.domain.period import local_day
 from service.domain.span import Span
 from service.domain.step import Step, of_violations
@@ -39,12 +40,14 @@ ALWAYS = frozenset({
 })  # fmt: skip
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
 SHOWN_OF_VIOLATIONS = {"deals_stuck": "deal-stuck"}  # no rule watches this level
+BY_AMOUNT = ("deals_open_by_amount", "hygiene_cost_by_amount")
+"""Levels that no rule watches; there are none without classes of amounts."""
 LASTING = frozenset({"meetings"})  # levels that last as long as they last
 OPENED, CLOSED = "violations_opened", "violations_closed"
 """How many violations that nobody ever muted began and ended; the rollups alone count them."""
 INTEGRATED = frozenset({
     "deals_open", "deals_uncovered", "deals_without_task", "deals_stuck", "tasks_overdue",
-    "card_required", "card_missing", "hygiene_cost", OPENED, CLOSED,
+    "card_required", "card_missing", "hygiene_cost", OPENED, CLOSED, *BY_AMOUNT,
 })  # fmt: skip
 """Levels that count in working time."""
 APART = "-"  # the slot of what is read from the contributions alone; in no rollup
@@ -103,7 +106,7 @@ def steps_of_violations(
             yield from of_violations(story, metric, rule, found)
     yield from of_violations(story, "deals_stuck_value", "deal-stuck", found, lambda s: s.amount)
     if "hygiene_cost" in wanted and story.deal and deal_is_judged(story.deal[-1], config):
-        yield from _of_neglect(story, found)
+        yield from neglect.steps(story, found, config.standards.amount_classes)
 
 
 def _of_conduct(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
@@ -115,22 +118,6 @@ def _of_conduct(story: Story, config: Config, wanted: frozenset[str]) -> Iterato
         for task_id, who, start, end in conduct.meetings(story, config):
             yield Step("meetings", "task", task_id, start, 1, who)
             yield Step("meetings", "task", task_id, end, -1, who)
-
-
-def _of_neglect(story: Story, found: Sequence[Found]) -> Iterator[Step]:
-    """What neglect of an open deal costs, and where somebody had muted it."""
-    for piece in hygiene.costs(story, found):
-        step = Step("hygiene_cost", "deal", story.id, piece.start, piece.cost, piece.seller,
-                    piece.pipeline, source=piece.rule)  # fmt: skip
-        yield step
-        if piece.end < FOREVER:
-            yield step._replace(at=piece.end, delta=-piece.cost)
-    for muted in hygiene.mutings(story, found):
-        step = Step("hygiene_muted", "deal", story.id, muted.start, 1, muted.seller,
-                    muted.pipeline)  # fmt: skip
-        yield step
-        if muted.end < FOREVER:
-            yield step._replace(at=muted.end, delta=-1)
 
 
 def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[Step]:
@@ -165,7 +152,7 @@ def _of_deal(story: Story, config: Config, wanted: frozenset[str]) -> Iterator[S
 def _apart(
     story: Story, config: Config, is_open: Place, in_stage: Place, wanted: frozenset[str]
 ) -> Iterator[Step]:
-    """Open deals by the pipelines that have a limit, and weighted by stage."""
+    """Open deals by the pipelines that have a limit, and weighted by stage and amount."""
     limited = config.standards.limited_pipelines if "deals_in_pipeline" in wanted else ()
     if limited:
         for step in _while(story, "deals_in_pipeline", story.deal, is_open):
@@ -177,6 +164,20 @@ def _apart(
             weight = weights.get((step.pipeline, step.stage), 1)
             if weight:
                 yield step._replace(delta=step.delta * weight)
+    classes = config.standards.amount_classes
+    if classes is not None:
+        yield from _by_amount(story, neglect.weigher(classes), is_open)
+
+
+def _by_amount(story: Story, weigh: Weigh, is_open: Place) -> Iterator[Step]:
+    """Open deals, each as often as its amount weighs."""
+
+    def where(state: DealState) -> tuple[Any, ...] | None:
+        place = is_open(state)
+        return None if place is None else (*place, weigh(state))
+
+    for step, state in _moves(story, "deals_open_by_amount", story.deal, where):
+        yield step._replace(delta=step.delta * weigh(state))
 
 
 _PLACED = attrgetter(

@@ -18,13 +18,13 @@ from service.kpi.courses import over, towards_account
 from service.kpi.derived import Ground, Made
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
-from service.kpi.question import Group, Grouper, Question, columns_of, own_filters
+from service.kpi.question import Group, Grouper, Key, Question, columns_of, own_filters
 from service.kpi.reach import Reach
 from service.kpi.sums import Ask, bases, steps
 from service.kpi.terms import Told, parts_of
 
 _KEPT = frozenset({"account", "team", "seller", "person", "pipeline"})
-_Means = dict[tuple[int, Group], Fraction]  # by period and group
+_Means = dict[Key, Fraction]  # by period, group and currency
 
 
 def average_of(slug: str) -> Callable[[Ground, Metric], Made]:
@@ -33,20 +33,12 @@ def average_of(slug: str) -> Callable[[Ground, Metric], Made]:
     def way(ground: Ground, _metric: Metric) -> Made:
         asked = ground.question.about([METRICS[slug]])
         rows = _means(ground, asked)
-        whole = _means(ground, replace(asked, dimensions=(), grain=None)).get((0, ()), Fraction(0))
-        made = Made(missing=0)
-        for currency in _currencies(ground):
-            made.rows |= {(*key, currency): Told(_rounded(mean), {}) for key, mean in rows.items()}
-            made.wholes[currency] = Told(_rounded(whole), {})
+        whole = _means(ground, replace(asked, dimensions=(), grain=None))
+        made = Made({key: Told(_rounded(mean), {}) for key, mean in rows.items()}, missing=0)
+        made.wholes = {key[2]: Told(_rounded(mean), {}) for key, mean in whole.items()}
         return made
 
     return way
-
-
-def _currencies(ground: Ground) -> list[str]:
-    if not ground.question.by_currency:
-        return [""]
-    return sorted({config.currency for config in ground.configs.values()})
 
 
 def _rounded(value: Fraction) -> float:
@@ -54,6 +46,7 @@ def _rounded(value: Fraction) -> float:
 
 
 def _means(ground: Ground, question: Question) -> _Means:
+    """Each account's own in its currency, where currencies are told apart."""
     found: _Means = {}
     for config in ground.configs.values():
         filters = own_filters(config, question)
@@ -65,8 +58,8 @@ def _means(ground: Ground, question: Question) -> _Means:
         for number, group, seconds in integrals(reach, question):
             worked = reach.worked("", number).seconds
             if worked:
-                mean = found.get((number, group), Fraction(0)) + Fraction(seconds, worked)
-                found[number, group] = mean
+                key = (number, group, config.currency if ground.question.by_currency else "")
+                found[key] = found.get(key, Fraction(0)) + Fraction(seconds, worked)
     return found
 
 

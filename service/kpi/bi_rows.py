@@ -8,8 +8,8 @@ from typing import Any
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.period import Period, local_date, to_date
-from service.domain.teams import LAST_DAY
+from service.domain.period import Period, day_start, local_date, to_date
+from service.domain.teams import LAST_DAY, day_after
 from service.kpi.metric import KINDS as WIRE_KINDS
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
@@ -119,13 +119,18 @@ def _sellers(own: Origin, now: int) -> Iterator[Row]:
 
 def _stays(own: Origin) -> Iterator[Row]:
     """Who is in which team from which local day to which."""
-    known, end = own.config.memberships, days_of(date.max)
+    config, known, zone = own.config, own.config.memberships, own.config.timezone
     for team in known.teams.values():
         for seller, first, last in known.rota.stays(team.id):
+            begin = to_date(first) if first else EPOCH
+            lasts, end = last == LAST_DAY, date.max if last == LAST_DAY else to_date(last)
             yield {
-                "account_id": own.id, "crm_id": seller, "team_id": team.id, "team_name": team.name,
-                "first": days_of(to_date(first)) if first else 0,
-                "last": days_of(to_date(last)) if last < LAST_DAY else end,
+                "id": f"{_full_id(own.id, seller)}.{begin}", "account_id": own.id, "crm_id": seller,
+                "seller_id": _full_id(own.id, seller), "seller_name": config.seller_name(seller),
+                "team_id": team.id, "team_name": team.name,
+                "first": days_of(begin), "last": days_of(end),
+                "valid_from": day_start(first, zone) if first else None,
+                "valid_to": None if lasts else day_start(day_after(last), zone),
             }  # fmt: skip
 
 

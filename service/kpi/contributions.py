@@ -37,7 +37,7 @@ _TOLD = attrgetter(
 
 OF_VIOLATIONS = frozenset({
     "became_overdue", *steps.OF_VIOLATIONS, *steps.SHOWN_OF_VIOLATIONS, "deals_stuck_value",
-    "hygiene_cost", "hygiene_muted",
+    "hygiene_cost", "hygiene_cost_by_amount", "hygiene_muted",
 })  # fmt: skip
 """What violations alone add to; all other contributions are those of facts."""
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Table, func, select
 
 from service.domain.config import Config
+from service.domain.directory import Seller
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_date, to_day
 from service.kpi.reach import Piece, Reach
@@ -35,11 +36,12 @@ def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
 
 def judged_at(config: Config, at: Instant) -> list[str]:
     """Sellers who are listed and active at an instant and not exempt."""
-    return sorted(
-        seller.id
-        for seller in config.directory.sellers
-        if seller.listed and seller.active_at(at) and not config.standards.is_exempt(seller.id)
-    )
+    return [seller.id for seller in _judged(config) if seller.is_at_work(at)]
+
+
+def _judged(config: Config) -> list[Seller]:
+    known = sorted(config.directory.sellers, key=lambda seller: seller.id)
+    return [seller for seller in known if not config.standards.is_exempt(seller.id)]
 
 
 def _at_ends(reach: Reach) -> Iterator[Piece]:
@@ -79,11 +81,13 @@ def held_at_ends(reach: Reach) -> Iterator[Mapping[str, int]]:
 
 
 def _worked(reach: Reach) -> Iterator[Piece]:
+    """Working time of everybody as long as he is there."""
     for number, (start, end) in enumerate(reach.edges):
-        for seller in judged_at(reach.config, reach.period_end(number)):
-            seconds = reach.worked(seller, number).seconds
-            if seconds and reach.admits({"seller": seller}):
-                yield Piece(WORKED, number, start, end, seconds, seller, "seller", seller)
+        for seller in _judged(reach.config):
+            worked = reach.worked(seller.id, number)
+            seconds = sum(worked.between(*span) for span in seller.spans_at_work)
+            if seconds and reach.admits({"seller": seller.id}):
+                yield Piece(WORKED, number, start, end, seconds, seller.id, "seller", seller.id)
 
 
 def _active(reach: Reach) -> Iterator[Piece]:

@@ -2,17 +2,19 @@
 
 Everything is read from the steps of two levels: open deals and what they cost. What was open before
 the period comes from the rollups; what each rule cost then is summed from the steps themselves.
+By amount, what the deals weigh is read beside how many they are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Literal
 
 from sqlalchemy import Connection, Table, func, select, text
 
 from service.domain import hygiene
 from service.domain.config import Config
-from service.domain.hygiene import Change, Key, Meter, Taken
+from service.domain.hygiene import COUNT, MUTED, Change, Key, Meter, Taken
 from service.domain.instant import Instant
 from service.domain.integrals import sum_up
 from service.domain.period import day_start, to_day
@@ -20,10 +22,31 @@ from service.kpi.sums import Ask, Cut, bases
 from service.store.tables import IS_LEVEL, Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
-_OPEN, _COST, _MUTED = "deals_open", "hygiene_cost", hygiene.MUTED
+Weight = Literal["one", "amount"]
 Span = tuple[date, date]
 """First and last local day."""
-_RULES = {_OPEN: "", _MUTED: _MUTED}  # what stands in a rule's stead
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What an index is made of: levels, with what stands in a rule's stead, and the costs."""
+
+    cost: str
+    stead: Mapping[str, str]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All levels."""
+        return (*self.stead, self.cost)
+
+
+LEVELS: Mapping[Weight, Levels] = {
+    "one": Levels("hygiene_cost", {"deals_open": "", MUTED: MUTED}),
+    "amount": Levels(
+        "hygiene_cost_by_amount",
+        {"deals_open": COUNT, "deals_open_by_amount": "", MUTED: MUTED},
+    ),
+}
 
 
 @dataclass(slots=True)
@@ -53,8 +76,13 @@ class Ledger:
 
     config: Config
     seller: str
+    own: str = ""  # in what rule's stead open deals are counted
     before: dict[Key, int] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+
+    def meter(self) -> Meter:
+        """From before the period on."""
+        return Meter(self.before, self.changes, self.own)
 
     def over(
         self, periods: Sequence[Sequence[Span]], at: Instant
@@ -63,7 +91,7 @@ class Ledger:
 
         As far as `at`. What was open for under an hour of a period counts in none of its spans.
         """
-        meter = Meter(self.before, self.changes)
+        meter = self.meter()
         for spans in periods:
             parts = [
                 [piece for _, day in self.days(first, last, at) for piece in day]
@@ -92,23 +120,18 @@ def _end(config: Config, last: date, at: Instant) -> Instant:
     return min(following - 1, at)
 
 
-def of_sellers(
-    connection: Connection, config: Config, first: date, last: date, at: Instant
-) -> dict[str, Kept]:
-    """By seller, for local days `[first, last]` as far as they lie before `at`."""
-    found = of_spans(connection, config, [(first, last)], at)
-    return {seller: kept for seller, (kept,) in found.items()}
-
-
 def of_spans(
-    connection: Connection, config: Config, spans: Sequence[Span], at: Instant
+    connection: Connection, config: Config, spans: Sequence[Span], at: Instant, weight: Weight
 ) -> dict[str, list[Kept]]:
-    """The same for each of the spans of one period; open deals are those of the period's end."""
+    """By seller for each of the spans of one period, as far as they lie before `at`.
+
+    Open deals are those of the period's end.
+    """
     found = {}
     first, last = spans[0][0], spans[-1][1]
-    for seller, ledger in ledgers(connection, config, first, last, at).items():
+    for seller, ledger in ledgers(connection, config, first, last, at, weight).items():
         kept = [Kept() for _ in spans]
-        by_day = Meter(ledger.before, ledger.changes)
+        by_day = ledger.meter()
         for on, pieces in ledger.days(first, last, at):
             number = next(n for n, (_, end) in enumerate(spans) if on <= end)
             kept[number].days[on] = by_day.take(pieces)
@@ -121,36 +144,37 @@ def of_spans(
 
 
 def ledgers(
-    connection: Connection, config: Config, first: date, last: date, at: Instant
+    connection: Connection, config: Config, first: date, last: date, at: Instant, weight: Weight
 ) -> Mapping[str, Ledger]:
     """By seller: all that the index of local days `[first, last]` is made of, as known at `at`."""
     found: dict[str, Ledger] = {}
+    levels = LEVELS[weight]
 
     def of(seller: str) -> Ledger:
-        return found.setdefault(seller, Ledger(config, seller))
+        return found.setdefault(seller, Ledger(config, seller, levels.stead["deals_open"]))
 
     cut = Cut(at, config.timezone)
-    ask = Ask(config.account_id, (_OPEN, _MUTED), ("seller", "pipeline"))
+    ask = Ask(config.account_id, tuple(levels.stead), ("seller", "pipeline"))
     for (part, (seller, pipeline), _), value in bases(connection, ask, first, cut).items():
         if value:
-            sum_up(of(seller).before, [((_RULES[part], pipeline), value)])
-    for seller, key, value in _costing(connection, config.account_id, first, at):
+            sum_up(of(seller).before, [((levels.stead[part], pipeline), value)])
+    for seller, key, value in _costing(connection, config.account_id, levels.cost, first, at):
         if value:
             sum_up(of(seller).before, [(key, value)])
-    for seller, change in _changes(connection, config.account_id, first, last, at):
+    for seller, change in _changes(connection, config.account_id, levels, (first, last), at):
         of(seller).changes.append(change)
     found.pop("", None)
     return dict(sorted(found.items()))
 
 
 def _costing(
-    connection: Connection, account_id: str, first: date, at: Instant
+    connection: Connection, account_id: str, part: str, first: date, at: Instant
 ) -> Iterator[tuple[str, Key, int]]:
     """What each rule cost each seller in each pipeline just before a local day."""
     keys = (_C.c.seller, _C.c.source, _C.c.pipeline)
     query = (
         select(*keys, func.sum(_C.c.value))
-        .where(_C.c.account_id == account_id, _C.c.metric == _COST, _C.c.slot == "")
+        .where(_C.c.account_id == account_id, _C.c.metric == part, _C.c.slot == "")
         .where(_C.c.day < to_day(first), _C.c.at <= at, text(IS_LEVEL))
         .group_by(*keys)
     )
@@ -159,17 +183,17 @@ def _costing(
 
 
 def _changes(
-    connection: Connection, account_id: str, first: date, last: date, at: Instant
+    connection: Connection, account_id: str, levels: Levels, span: Span, at: Instant
 ) -> Iterator[tuple[str, Change]]:
     columns = [_C.c.seller, _C.c.at, _C.c.source, _C.c.value, _C.c.subject_id, _C.c.pipeline]
     query = (
         select(*columns, _C.c.metric)
         .where(_C.c.account_id == account_id, _C.c.slot == "")
-        .where(_C.c.metric.in_((_OPEN, _COST, _MUTED)))
-        .where(_C.c.day.between(to_day(first), to_day(last)), _C.c.at <= at, text(IS_LEVEL))
+        .where(_C.c.metric.in_(levels.parts))
+        .where(_C.c.day.between(to_day(span[0]), to_day(span[1])), _C.c.at <= at, text(IS_LEVEL))
         .order_by(_C.c.at, _C.c.metric, _C.c.subject_id, _C.c.key)
     )
     for row in connection.execute(query):
         seller, when, source, value, deal, pipeline, metric = tuple(row)
-        rule = _RULES.get(metric, source)
+        rule = levels.stead.get(metric, source)
         yield seller, Change(int(when), rule, int(value), deal, pipeline)

@@ -1,78 +1,112 @@
-"""The two sums of the hygiene index as parts (kpis.md 6).
+"""The two sums of a hygiene index as parts (kpis.md 6), of the plain one and of that by amount.
 
 Both are integrals of levels, less what deals took that were open for under a working hour of the
 period. Such deals are few, and known where to be looked for: a stay that touches the period's first
 or last working hour, or one that was under an hour long itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table, and_, false, or_, select, text, union
 
-from service.domain.hygiene import MUTED, SHORT_SECONDS, WHOLE, Change, Taken, short_deals
+from service.domain.hygiene import COUNT, MUTED, SHORT_SECONDS, WHOLE, Change, Taken, short_deals
 from service.domain.instant import Instant
 from service.domain.integrals import Pieces
 from service.domain.period import local_day, to_day
 from service.kpi import stays
 from service.kpi.courses import courses, over
-from service.kpi.hygiene import ledgers
+from service.kpi.hygiene import LEVELS, Weight, ledgers
 from service.kpi.parts import BRIEF
 from service.kpi.reach import Piece, Reach
 from service.store.tables import IS_APART, Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
-WEIGHT, COST = "hygiene_weight", "hygiene_cost_time"
-PARTS = frozenset({WEIGHT, COST})
-_OPEN, _COST = "deals_open", "hygiene_cost"
-_PART = {_OPEN: WEIGHT, _COST: COST}
+_NAMES: Mapping[Weight, tuple[str, str]] = {
+    "one": ("hygiene_weight", "hygiene_cost_time"),
+    "amount": ("hygiene_weight_by_amount", "hygiene_cost_time_by_amount"),
+}
+"""What deals weigh and what they cost."""
+PARTS = frozenset(part for names in _NAMES.values() for part in names)
+_OPEN = "deals_open"
 _ALL = "*"  # in a rule's stead: all together
 _FEW = 31  # periods: of more the hours at their edges are much of all time
 
 
 def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """Tenths of deal-seconds by seller, pipeline, period (and rule, of the cost)."""
-    found = ledgers(reach.connection, reach.config, reach.first, reach.last, reach.cut.at)
-    for seller, ledger in found.items():
-        told = ledger.over(reach.spans_of_periods, reach.cut.at)
-        for number, cells in enumerate(one for taken, _ in told for one in taken):
-            costing = {key: value for key, value in cells.cells.items() if key[0] != MUTED}
-            for (rule, pipeline), value in sorted(costing.items()):
-                yield from _piece(reach, parts, number, (seller, pipeline, rule), value)
-
-
-def _piece(
-    reach: Reach, parts: Sequence[str], number: int, place: tuple[str, str, str], value: int
-) -> Iterator[Piece]:
-    """`place`: seller, pipeline, rule; without a rule `value` is seconds of open deals."""
-    seller, pipeline, rule = place
-    part = COST if rule else WEIGHT
-    whole = value if rule else value * WHOLE
-    if part in parts and whole and reach.admits({"seller": seller, "pipeline": pipeline}):
-        start, end = reach.edges[number]
-        yield Piece(part, number, start, end, whole, seller, pipeline=pipeline, rule=rule)
+    for weight in _asked(parts):
+        yield from _by_rule(reach, parts, weight)
 
 
 def sums(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
     """The same, rules together, from what is kept by day."""
-    if len(reach.spans) > _FEW or not reach.is_kept:
-        yield from pieces(reach, parts)
-        return
-    levels = [level for level, part in _PART.items() if part in parts]
+    of = _together if len(reach.spans) <= _FEW and reach.is_kept else _by_rule
+    for weight in _asked(parts):
+        yield from of(reach, parts, weight)
+
+
+def _asked(parts: Sequence[str]) -> list[Weight]:
+    return [weight for weight, names in _NAMES.items() if not set(names).isdisjoint(parts)]
+
+
+def _by_rule(reach: Reach, parts: Sequence[str], weight: Weight) -> Iterator[Piece]:
+    span, at = (reach.first, reach.last), reach.cut.at
+    for seller, ledger in ledgers(reach.connection, reach.config, *span, at, weight).items():
+        told = ledger.over(reach.spans_of_periods, at)
+        for number, cells in enumerate(one for taken, _ in told for one in taken):
+            for (rule, pipeline), value in sorted(cells.cells.items()):
+                part = _part(weight, rule)
+                if part in parts:
+                    yield from _piece(reach, part, number, (seller, pipeline, rule), value)
+
+
+def _part(weight: Weight, rule: str) -> str:
+    """The part that a cell adds to; an empty text: to none."""
+    if rule in {MUTED, COUNT}:
+        return ""
+    return _NAMES[weight][bool(rule)]
+
+
+def _piece(
+    reach: Reach, part: str, number: int, place: tuple[str, str, str], value: int
+) -> Iterator[Piece]:
+    """`place`: seller, pipeline, rule; without a rule `value` is seconds of open deals."""
+    seller, pipeline, rule = place
+    whole = value if rule else value * WHOLE
+    if whole and reach.admits({"seller": seller, "pipeline": pipeline}):
+        start, end = reach.edges[number]
+        yield Piece(part, number, start, end, whole, seller, pipeline=pipeline, rule=rule)
+
+
+def _together(reach: Reach, parts: Sequence[str], weight: Weight) -> Iterator[Piece]:
+    """By its levels; what is short is taken off."""
+    rules = _rules(weight)
+    levels = [level for level, rule in rules.items() if _part(weight, rule) in parts]
     for (level, (seller, *rest)), course in courses(reach, levels).items():
-        where = (seller, rest[0] if rest else "", "" if level == _OPEN else _ALL)
+        where, part = (seller, rest[0] if rest else "", rules[level]), _part(weight, rules[level])
         for stood in over(reach, course, seller) if seller else ():
-            yield from _summed(reach, parts, stood.number, where, stood.seconds)
-    for number, seller, taken in _short(reach):
+            yield from _summed(reach, part, stood.number, where, stood.seconds)
+    for number, seller, taken in _short(reach, rules):
         for (rule, pipeline), value in taken.cells.items():
-            yield from _summed(reach, parts, number, (seller, pipeline, rule and _ALL), -value)
+            part = _part(weight, rule)
+            if part in parts:
+                yield from _summed(reach, part, number, (seller, pipeline, rule), -value)
+
+
+def _rules(weight: Weight) -> dict[str, str]:
+    """What stands in the rule's stead of each level, all that costs together."""
+    levels = LEVELS[weight]
+    return {level: rule for level, rule in levels.stead.items() if rule != MUTED} | {
+        levels.cost: _ALL
+    }
 
 
 def _summed(
-    reach: Reach, parts: Sequence[str], number: int, place: tuple[str, str, str], value: int
+    reach: Reach, part: str, number: int, place: tuple[str, str, str], value: int
 ) -> Iterator[Piece]:
-    return (piece._replace(rule="") for piece in _piece(reach, parts, number, place, value))
+    return (piece._replace(rule="") for piece in _piece(reach, part, number, place, value))
 
 
 # --- deals that were open for under an hour -------------------------------------------------------
@@ -111,13 +145,13 @@ def _spent(pieces: Pieces) -> Instant:
     return pieces[-1][1]
 
 
-def _short(reach: Reach) -> Iterator[tuple[int, str, Taken]]:
+def _short(reach: Reach, rules: Mapping[str, str]) -> Iterator[tuple[int, str, Taken]]:
     """(number of the span, seller, what a deal took in it) of deals that were open too shortly."""
-    periods = _Periods(reach)
-    for seller, changes in _changes(reach, periods).items():
+    periods, own = _Periods(reach), rules[_OPEN]
+    for seller, changes in _changes(reach, periods, rules).items():
         for period in periods.of(seller):
             inside = [one for one in changes if period.begin < one.at <= period.end]
-            for told in short_deals(inside, period.parts):
+            for told in short_deals(inside, period.parts, own):
                 for number, taken in zip(period.numbers, told, strict=True):
                     yield number, seller, taken
 
@@ -153,7 +187,7 @@ class _Periods:
         return sorted({edge for period in periods for edge in period.edges()})
 
 
-def _changes(reach: Reach, periods: _Periods) -> dict[str, list[Change]]:
+def _changes(reach: Reach, periods: _Periods, rules: Mapping[str, str]) -> dict[str, list[Change]]:
     """By seller all steps in the periods of deals that may have been open too shortly."""
     found: dict[str, list[Change]] = {}
     suspects = _suspects(reach, periods)
@@ -161,13 +195,13 @@ def _changes(reach: Reach, periods: _Periods) -> dict[str, list[Change]]:
     query = (
         select(*columns, _C.c.key)
         .where(*_mine(reach), _C.c.timeline == suspects.c.timeline)
-        .where(_C.c.metric.in_((_OPEN, _COST)), _C.c.slot == "", _C.c.at <= reach.cut.at)
+        .where(_C.c.metric.in_(rules), _C.c.slot == "", _C.c.at <= reach.cut.at)
         .where(_C.c.day.between(to_day(reach.first), to_day(reach.last)))
     )
     rows: Sequence[Any] = reach.connection.execute(query).all()
     for seller, at, metric, value, deal, pipeline, _ in sorted(rows, key=itemgetter(1, 2, 4, 6)):
-        rule = "" if metric == _OPEN else _ALL
-        found.setdefault(seller, []).append(Change(at, rule, value, deal, pipeline))
+        change = Change(at, rules[metric], value, deal, pipeline)
+        found.setdefault(seller, []).append(change)
     found.pop("", None)
     return found
 

@@ -334,7 +334,7 @@ def _limit_of(book: PlanBook, metric: Metric, period: Period, scope: Scope) -> P
     """A limit is copied to each seller; of a team or the account it is their sum (kpis.md 8.1)."""
     config, (team, seller) = book.config, scope
     at = day_start(to_day(period.last), config.timezone)
-    held = [s.id for s in config.directory.sellers if s.listed and s.active_at(at)]
+    held = [s.id for s in config.directory.sellers if s.is_at_work(at)]
     if team:
         held = [who for who in held if (own := config.team_of(who, at)) and own.id == team]
     found = [book.norm(metric, period, ("", who)) for who in ([seller] if seller else held)]

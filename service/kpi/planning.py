@@ -1,7 +1,7 @@
 """Decomposition of a plan: down the time to months, down the scope, down to days (kpis.md 8.2)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
@@ -10,7 +10,7 @@ from typing import Literal
 from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.money import exponent
-from service.domain.period import Grain, Period, local_date, periods
+from service.domain.period import Grain, Period, local_date, periods, to_day
 from service.kpi.decompose import Excess, Share, Weight, over_scope, over_time
 from service.kpi.metrics import Metric
 from service.kpi.planpast import Past
@@ -114,9 +114,13 @@ class Splitter:
             raise Unsplittable("by", "There are no sellers to split over.")
         return found + sorted(self._left)
 
+    @property
+    def _today(self) -> date:
+        return local_date(self.now, self.config.timezone)
+
     def is_inside(self, leaf: Scope, scope: Scope) -> bool:
         """Whether a leaf is part of a scope now: a plan is split over the teams of today."""
-        return is_within(self.config, leaf, scope, local_date(self.now, self.config.timezone))
+        return is_within(self.config, leaf, scope, self._today)
 
     def _inside(self, seller: str) -> bool:
         return self.is_inside(("", seller), self.scope)
@@ -144,7 +148,8 @@ class Splitter:
         weight = dict(zip(sellers, self._weigh(sellers, piece.period), strict=True))
         weight |= dict.fromkeys(self._left, 0)
         if "team" not in self.by or self.scope[0]:
-            return self._share(piece, [("", seller) for seller in sellers], weight)
+            own = self._of_members(piece) if self.scope[0] else piece
+            return self._share(own, [("", seller) for seller in sellers], weight)
         teams = self._teams()
         by_team: dict[str, Weight] = {
             team: sum((Fraction(weight[s]) for s in members), Fraction(0))
@@ -156,7 +161,29 @@ class Splitter:
         found = []
         for part in parts:
             members = [("", seller) for seller in teams[part.scope[0]]]
-            found += self._share(part, members, weight)
+            found += self._share(self._of_members(part), members, weight)
+        return found
+
+    def _of_members(self, piece: Piece) -> Piece:
+        """The plan of a team ("" = of who is in none) as the plans of those who are in it now."""
+        return replace(piece, value=piece.value + self.elsewhere(piece.scope[0], piece.period))
+
+    def elsewhere(self, team: str, period: Period) -> int:
+        """Finished days that sellers of now had in other teams, less those of others in this one.
+
+        They keep the team of their day, whoever has moved since.
+        """
+        over, today = finished(self.config, period, self.now), to_day(self._today)
+        if not 0 < over < len(days_of(period)):
+            return 0
+        rota, found = self.config.memberships.rota, 0
+        for (_, seller), days in self.book.leaves(self.metric.slug, period).items():
+            if not seller or not rota.moves(seller):
+                continue
+            is_in = rota.team_on(seller, today) == team
+            for day in days_of(period)[:over]:
+                was_in = rota.team_on(seller, to_day(day)) == team
+                found += days.get(day, 0) * (is_in - was_in)
         return found
 
     def _share(

@@ -82,7 +82,9 @@ def _totals(splitter: Splitter, rows: Sequence[Mapping[str, Any]]) -> list[dict[
         ]
         covered = any(is_holding(Period.parse(row["period"]), span) for row in rows)
         if parts or covered:
-            value = sum(parts) if parts and span.grain == "month" else None
+            value = None
+            if parts and span.grain == "month":
+                value = sum(parts) - (splitter.elsewhere(team, span) if team else 0)
             found.append({"team": team, "seller": seller, "period": name, "value": value,
                           "locked": bool(known["locked"])})  # fmt: skip
     return found

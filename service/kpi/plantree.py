@@ -202,6 +202,12 @@ class PlanBook:
         inside = self._inside(self.month_leaves(metric, month), scope, days_of(month))
         return [sum(column) for column in zip(*inside, strict=True)]
 
+    def of_members(self, metric: str, month: Period, scope: Scope) -> list[int]:
+        """What the sellers of a scope have on each day of a month."""
+        leaves = {leaf: own for leaf, own in self.month_leaves(metric, month).items() if leaf[1]}
+        inside = self._inside(leaves, scope, days_of(month))
+        return [sum(column) for column in zip(*inside, strict=True)] or [0] * len(days_of(month))
+
     def _stated(self, metric: str, month: Period) -> dict[Scope, _Set]:
         found: dict[Scope, _Set] = {}
         for (_, period, team, seller), row in self._months.get((metric, month.name), {}).items():

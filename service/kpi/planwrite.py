@@ -7,6 +7,7 @@ decomposes it. Of a running month the finished days are frozen when its plan is 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection
@@ -248,9 +249,18 @@ def _is_same(known: Mapping[str, Any], row: Wanted) -> bool:
 def before_settings(
     connection: Connection, config: Config, new: AccountDocument, author: str, now: Instant
 ) -> None:
-    """Working time is about to change: finished days keep their plan, only the rest moves."""
+    """Working time may be about to change: finished days keep their plan, only the rest moves."""
     old = config.document
     if (_hours(old), old.timezone) != (_hours(new), new.timezone):
+        Writer(connection, config, author, FROZEN, now).freeze_all()
+
+
+def before_absence(
+    connection: Connection, config: Config, days: tuple[date, date], author: str, now: Instant
+) -> None:
+    """An absence is about to be entered or taken back: finished days keep their plan."""
+    month = Period.around(local_date(now, config.timezone), "month")
+    if days[0] <= month.last and month.first <= days[1]:
         Writer(connection, config, author, FROZEN, now).freeze_all()
 
 

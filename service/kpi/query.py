@@ -200,5 +200,9 @@ def _is_silent(metric: Metric, scene: _Scene) -> bool:
 
 
 def _has(need: str, config: Config) -> bool:
-    """Whether an account has what a figure needs; stages of proposals."""
-    return need == "proposals" and bool(config.standards.proposal_stages)
+    """Whether an account has what a figure needs: stages of proposals, classes of amounts."""
+    has = {
+        "proposals": bool(config.standards.proposal_stages),
+        "amount_classes": config.standards.amount_classes is not None,
+    }
+    return has[need]

@@ -4,7 +4,6 @@ A source makes the parts that are no sums of contributions: time integrals, viol
 days. It answers with pieces; a figure is the sum of their values, and they are its drill-down.
 """
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -114,13 +113,6 @@ class Reach:
         for number, span in enumerate(self.spans):
             found.setdefault(self.period(number), []).append(span)
         return list(found.values())
-
-    def period_end(self, number: int) -> Instant:
-        """The last instant of the period that a span is of, or the cut."""
-        if not self.periods:
-            return self.ends[number]
-        period = self.periods[number]
-        return self.ends[bisect_right(self.periods, period) - 1]
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from service.domain.instant import Instant
 from service.domain.merging import merge
 from service.domain.ports import RawHook
 from service.errors import PayloadNotUnderstood
+from service.kpi import teammoves
 from service.pipeline import apply, levels
 from service.pipeline.office import Office
 from service.rules.judge import Failure
@@ -67,8 +68,7 @@ def drain(office: Office, account_id: str) -> int:
         fact_store.touch(connection, account_id, said.touched, office.now(), said.touched)
         note_failures(connection, account_id, made.failures, office.now())
         if said.directory is not None:
-            fresh = merge(config.directory, said.directory, office.now())
-            accounts.save_directory(connection, account_id, fresh, office.now())
+            keep_directory(office, connection, account_id, said.directory)
         values: dict[str, object] = {"last_event_at": max(said.received)}
         if said.directory_changed:
             values["directory_wanted"] = True
@@ -79,6 +79,14 @@ def drain(office: Office, account_id: str) -> int:
         accounts.change(connection, account_id, **values)
         accounts.count(connection, account_id, hooks_received=len(rows))
     return len(rows)
+
+
+def keep_directory(office: Office, connection: Connection, account_id: str, new: Directory) -> None:
+    """Store what a portal says of its users, pipelines and fields, beside what it said before."""
+    before = teammoves.begin(connection, account_id, office.settings.lang)
+    fresh = merge(before.directory, new, office.now())
+    if accounts.save_directory(connection, account_id, fresh, office.now()):
+        teammoves.follow(connection, before, teammoves.AUTHOR, office.now())
 
 
 def normalise(

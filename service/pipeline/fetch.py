@@ -6,9 +6,8 @@ from dataclasses import replace as replace_fact
 import structlog
 
 from service.domain.facts import Kind, Touched
-from service.domain.merging import merge
 from service.errors import SourceLimited, SourceRefused, SourceUnavailable
-from service.pipeline.drain import store_facts
+from service.pipeline.drain import keep_directory, store_facts
 from service.pipeline.holds import holding
 from service.pipeline.office import Office
 from service.store import accounts
@@ -92,10 +91,9 @@ def read_directory(office: Office, account_id: str) -> bool:
         row = accounts.account(connection, account_id)
         if row is None:
             return False
-        old = accounts.directory(connection, account_id)
         client = office.client(row, office.config(connection, account_id))
-    fresh = merge(old, client.read_directory(), office.now())
+    new = client.read_directory()
     with transaction(office.engine) as connection:
-        accounts.save_directory(connection, account_id, fresh, office.now())
+        keep_directory(office, connection, account_id, new)
     _mark_good(office, account_id)
     return True

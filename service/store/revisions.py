@@ -4,7 +4,7 @@ An account's data version grows under a lock of the account's row that lasts unt
 the numbers are in the order of the commits: whoever has read up to one has missed nothing below it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, select, update
@@ -13,11 +13,12 @@ from service.domain.instant import Instant
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
 from service.store.served import Gone, RevisionMark
-from service.store.tables import Account, Violation
+from service.store.tables import Account, RollupDay, Violation
 
 _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 _GONE: Table = Gone.__table__  # type: ignore[attr-defined]
 _MARK: Table = RevisionMark.__table__  # type: ignore[attr-defined]
+_DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 DAY = "kpi_day"
 KEEP_DAYS = 30
@@ -64,6 +65,14 @@ def tell_violations(
         return
     for part in chunks(list(ids)):
         connection.execute(query.where(*mine, _VIOLATION.c.id.in_(part)))
+
+
+def tell_days(connection: Connection, account_id: str, since: Mapping[str, int]) -> None:
+    """Say that days of sellers, from a local day of each on, are not what they were."""
+    revision = take(connection, account_id)
+    mine = update(_DAY).where(_DAY.c.account_id == account_id).values(revision=revision)
+    for seller, day in since.items():
+        connection.execute(mine.where(_DAY.c.seller == seller, _DAY.c.day >= day))
 
 
 def keep_mark(connection: Connection, account_id: str, now: Instant) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Index, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from service.domain.steps import ACTIONS, APART, LEVELS
+from service.domain.steps import ACTIONS, APART, BY_AMOUNT, LEVELS
 from service.store.columns import (
     account_column,
     instant,
@@ -28,7 +28,7 @@ IS_APART = f"slot = '{APART}' AND metric NOT IN ('stage_open', 'pipeline_value')
 NEVER_MUTED, EVER_MUTED = "muted = '[]'", "muted <> '[]'"  # rollups count the former
 LONG_SECONDS = 92 * 86_400
 IS_LONG = f"closed_at - born_at > {LONG_SECONDS}"  # of ix_deal_long
-STEPPED = (*LEVELS, ACTIONS)
+STEPPED = (*LEVELS, *BY_AMOUNT, ACTIONS)
 _PLACE = ("seller", "pipeline")
 IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in STEPPED)})"  # of ix_contribution_level
 

@@ -18,9 +18,9 @@ from service.pipeline.reference import Reference
 from service.store.bi import grants
 from service.store.engine import transaction
 from service.store.records import Plan
-from service.store.tables import Deal
+from service.store.tables import Contribution, Deal
 from tests.api.conftest import Api, at
-from tests.api.test_exports import ODD_MONEY, figures, moved, table
+from tests.api.test_exports import CORRECTIONS, ODD_MONEY, figures, moved, table
 from tests.conftest import PostgresServer
 from tests.world import MOSCOW, make_office
 
@@ -75,10 +75,18 @@ def as_told(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
+JOINED = """
+SELECT k.date, t.team_id FROM bi_kpi_daily k JOIN bi_seller_team t
+ON t.seller_id = k.seller_id AND k.date BETWEEN t.first_date AND t.last_date
+WHERE k.account_id = 'romashka'
+"""
+
+
 def test_views_hold_what_exports_hold(
     both: Api, database_url: str, roles: psycopg.Connection
 ) -> None:
     both.insert(Deal, *ODD_MONEY)
+    both.insert(Contribution, *CORRECTIONS)
     moved(both)
     filled(both, database_url)
     give(both, ROLE)
@@ -91,6 +99,8 @@ def test_views_hold_what_exports_hold(
         shown = {row["id"]: {key: as_told(value) for key, value in row.items()} for row in found}
         assert len(shown) == len(found) > 0, name
         assert shown == {row["id"]: row for row in told}, name
+    teams = {row["date"].day: row["team_id"] for row in ask(database_url, JOINED)}
+    assert teams == {10: "Север", 23: "Юг"}
     titles = roles.execute(
         "SELECT col_description('bi_deals'::regclass, 1), obj_description('bi_deals'::regclass)"
     ).fetchone()

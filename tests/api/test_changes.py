@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import Engine
 
 from service.domain.facts import Fact
-from service.store import plans, revisions
+from service.store import plans, revisions, rollups
 from service.store.engine import reading, transaction
 from service.store.served import Gone
-from service.store.tables import Deal
+from service.store.tables import Contribution, Deal
 from tests.api.conftest import Api, Start, at, deal_row
-from tests.api.test_exports import figures, table
+from tests.api.test_exports import CORRECTIONS, contribution, figures, table
 from tests.world import connect_account, make_office, new_deal, new_task, tell
 
 TABLES = {"deal": "deals", "task": "tasks", "violation": "violations", "plan": "plans"}
@@ -66,6 +66,37 @@ class Copy:
         days = [row for one in self.rows.get("kpi_day", {}).values() for row in one["rows"]]
         should_be = {row["id"]: row for row in table(self.client, "kpi_daily")}
         assert {row["id"]: row for row in days} == should_be
+
+
+def test_days_of_who_is_told_to_be_in_another_team_come_again(both: Api) -> None:
+    figures(both)
+    both.insert(Contribution, *CORRECTIONS, contribution(8, seller="9"))
+    with transaction(both.engine) as connection:
+        for account in ("romashka", "vasilek"):
+            rollups.rebuild(connection, account)
+    client = both.client()
+    copy = Copy(client, types="kpi_day")
+
+    def check() -> set[str | None]:
+        days = [row for one in copy.rows["kpi_day"].values() for row in one["rows"]]
+        rows = {row["id"]: row for row in days}
+        assert rows == {row["id"]: row for row in table(client, "kpi_daily")}
+        return {row["team_id"] for row in days if row["seller_id"] == "romashka.7"}
+
+    copy.read()
+    assert check() == {"1"}
+    for day, teams in (("2026-11-14", {"1", "Юг"}), ("2026-11-05", {"Юг"})):
+        moved = {
+            "1": [9, {"id": 7, "to": day}],
+            "Юг": [{"id": 7, "from": f"{day[:-1]}6"}],
+            "2": [12],
+        }
+        answer = client.put("/v1/accounts/romashka/settings", json={"teams": moved})
+        assert answer.status_code == 200, answer.text
+        told = copy.read()
+        assert {one["object"]["seller_id"] for one in told} == {"romashka.7"}
+        assert check() == teams
+    assert copy.read() == []
 
 
 def test_the_present_state_comes_first_each_object_once(both: Api) -> None:

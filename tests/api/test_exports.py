@@ -33,6 +33,11 @@ def contribution(number: int, account: str = "romashka", **more: Any) -> dict[st
     } | more  # fmt: skip
 
 
+CORRECTIONS = [  # a win of 10 November is undone on the 23rd, on which two others come
+    contribution(n, metric="deals_won", key=key, at=at("2026-11-22T22:00:00Z"),
+                 day=20261123, value=value)
+    for n, key, value in ((3, "b<20261110", -1), (6, "a", 1), (7, "a", 1))
+]  # fmt: skip
 ODD_MONEY = [  # 1.005 dinars, 5 yen; others than the best known ones too
     deal_row(f"m-{currency}", currency=currency, amount=amount)
     for currency, amount in (("KWD", 1_005), ("OMR", -2_345), ("JPY", 5), ("XAF", 7), ("TRY", 105))
@@ -125,6 +130,22 @@ def test_figures_are_additive_parts_and_sums_hold(both: Api) -> None:
     assert rows[1]["team_id"] == "1"
     moved(both)
     assert {row["team_id"] for row in table(client, "kpi_daily")} == {"Север"}
+    both.insert(Contribution, *CORRECTIONS)
+    undone = table(client, "kpi_daily", **{"from": "2026-11-23"})
+    assert [
+        (row["id"].split(".", 1)[1], row["date"], row["team_date"], row["team_id"], row["value"])
+        for row in undone
+    ] == [
+        ("20261123.deals_won.7.31.site.RUB.20261110", "2026-11-23", "2026-11-10", "Север",
+         Decimal(-1)),
+        ("20261123.deals_won.7.31.site.RUB", "2026-11-23", "2026-11-23", "Юг", Decimal(2)),
+    ]  # fmt: skip
+    stays = [row for row in table(client, "seller_team") if row["seller_id"] == "romashka.7"]
+    columns = ("team_name", "first_date", "last_date", "valid_from", "valid_to")
+    assert [tuple(row[name] for name in columns) for row in stays] == [
+        ("Север", "1970-01-01", "2026-11-22", None, "2026-11-22T21:00:00Z"),
+        ("Юг", "2026-11-23", "9999-12-31", "2026-11-22T21:00:00Z", None),
+    ]
     parts = {row["part"] for row in table(client, "metrics")}
     assert {row["metric"] for row in rows} <= parts
     plan = table(client, "plans")

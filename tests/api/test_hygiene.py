@@ -66,6 +66,29 @@ def test_two_hours_of_forty_cost_two_points(api: Api) -> None:
     assert (found["previous"], found["change"]) == (100.0, -2.0)
 
 
+def test_by_amount_a_large_deal_counts_more(start: Start, sqlite_url: str) -> None:
+    """Deal 1 counts once until Tuesday 13:00, then thrice: 0.4 x (1 + 3) of 46 + 8 h in 5 deals."""
+    office = make_office(sqlite_url, "2026-03-20 12:00")
+    settings = {"hygiene": {"amount_classes": [1000, 5000]}}
+    connect_account(office, document=document(office) | settings)
+    late_on_tuesday(office)
+    tell(office, [deal("1", "2026-03-03 13:00", amount=500_000)])
+    api = start.on(office)
+    assert row(api)["index"] == 98.0
+    for by in ("seller", "team", "account"):
+        found = row(api, weight="amount", by=by)
+        assert (found["index"], found["previous"], found["open_deals"]) == (96.8, 100.0, 5)
+        (cost,) = found["costs"]
+        assert (cost["rule"], cost["points"]) == ("task-overdue", 3.2)
+        assert found["trend"] == [{"date": "2026-03-03", "index": 96.8, "muted_share": 0.0}]
+    assert verify.verify(office, ACCOUNT) == []
+
+
+def test_without_classes_nothing_weighs_by_amount(api: Api) -> None:
+    found = row(api, weight="amount")
+    assert (found["index"], found["costs"], found["open_deals"]) == (None, [], 5)
+
+
 def test_a_rule_of_the_account_has_its_name(start: Start, sqlite_url: str) -> None:
     text = """
 rules:
@@ -130,6 +153,7 @@ def test_with_few_deals_it_is_not_known(start: Start, sqlite_url: str) -> None:
         ({"from": "2026-03-04", "to": "2026-03-03"}, "from"),
         ({"from": "2024-01-01", "to": "2026-03-03"}, "to"),
         ({"from": "2026-03-03", "to": "2026-03-03", "by": "stage"}, "by"),
+        ({"from": "2026-03-03", "to": "2026-03-03", "weight": "two"}, "weight"),
     ],
 )
 def test_bad_spans_name_the_parameter(api: Api, asked: dict[str, str], named: str) -> None:

@@ -6,7 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import Api
+from service.domain.period import Period
+from service.kpi.plantree import WHOLE, PlanBook, Scope
+from service.store import accounts, plans
+from service.store.engine import reading
+from tests.api.conftest import NOW, Api
 
 MONTH = "2026-12"
 Client = httpx.Client
@@ -218,6 +222,119 @@ def test_an_absence_moves_only_the_days_to_come(both: Api) -> None:
     assert after[:22] == before[:22]
     assert after[22:] == [0, 0, 0, 0, 3, 0, 0, 3]  # 6 are left for the 27th and the 30th
     assert sum(after) == 20
+
+
+def test_an_absence_entered_over_the_api_moves_only_the_days_to_come(both: Api) -> None:
+    client = both.client()
+    put(client, plan(20, period="2026-11", seller="romashka.7"))
+    (before,) = planned(both, ("", "7"))
+    body = {"account": "romashka", "seller": "romashka.7", "kind": "sick", "from": "2026-11-05"}
+    answer = client.post("/v1/absences", json=body | {"to": "2026-11-26"})
+    assert answer.status_code == 201, answer.text
+    (after,) = planned(both, ("", "7"))
+    assert (after[:22], after[22:]) == (before[:22], [0, 0, 0, 0, 3, 0, 0, 3])
+    both.clock.set("2026-11-30T07:00:00Z")
+    client.delete(answer.headers["location"])
+    assert planned(both, ("", "7")) == [after]  # the 30th alone is left
+
+
+def planned(api: Api, *scopes: Scope) -> list[list[int]]:
+    """The plan of each day of November, of sellers, teams or the account."""
+    november = Period.parse("2026-11")
+    with reading(api.engine) as connection:
+        config = accounts.load_config(connection, "romashka")
+        book = PlanBook.of(config, plans.plans(connection, ["romashka"]))
+        return [book.day_totals("deals_won", november, scope) or [0] * 30 for scope in scopes]
+
+
+TEAMS: dict[str, Any] = {"1": [7, 9], "2": [12]}
+MOVES: list[tuple[dict[str, Any], int]] = [  # and the first day on which he is in the other team
+    ({"1": [7], "2": [12, 9]}, 23),
+    ({"1": [7, {"id": 9, "to": "2026-11-25"}], "2": [12, {"id": 9, "from": "2026-11-26"}]}, 26),
+    ({"1": [7, {"id": 9, "to": "2026-11-15"}], "2": [12, {"id": 9, "from": "2026-11-16"}]}, 16),
+    ({"1": [7], "3": [9], "2": [12]}, 23),
+]
+
+
+@pytest.mark.parametrize(("moved", "first"), MOVES)
+def test_who_changes_teams_takes_the_plan_of_his_days_along(
+    api: Api, moved: dict[str, Any], first: int
+) -> None:
+    """What is not distributed, what is set for a day, and next month's plans stay exact too."""
+    client, by_seller = api.client(), {"7": 20, "9": 60, "12": 40}
+    address = "/v1/accounts/romashka/settings"
+    api.clock.set("2026-11-02T07:00:00Z")
+    assert client.put(address, json={"teams": TEAMS}).status_code == 200
+    for month in ("2026-11", MONTH):
+        put(
+            client,
+            *(plan(v, period=month, seller=f"romashka.{who}") for who, v in by_seller.items()),
+            plan(90, period=month, team="1"), plan(47, period=month, team="2"),
+            plan(140, period=month),
+        )  # fmt: skip
+    put(client, plan(6, period="2026-11-27", team="1"))
+    api.clock.set(NOW)
+    other = next(team for team, members in moved.items() if team != "1" and members != [12])
+    scopes = [("", "9"), WHOLE, ("1", ""), (other, "")]
+    his, whole, old, new = planned(api, *scopes)
+    answer = client.put(address, json={"teams": moved})
+    assert answer.status_code == 200, answer.text
+    taken = [0 if day < first else his[day - 1] for day in range(1, 31)]
+    assert 0 < sum(taken) < 60
+    assert planned(api, *scopes) == [
+        his, whole,
+        [a - b for a, b in zip(old, taken, strict=True)],
+        [a + b for a, b in zip(new, taken, strict=True)],
+    ]  # fmt: skip
+    for month in ("2026-11", MONTH):
+        rows = listed(client, period=month, metric="deals_won")
+        rest = sum(taken) if month == "2026-11" else 60
+        assert rows[month, "1", None] == 90 - rest
+        assert rows.get((month, "2", None)) == 47 + (rest if other == "2" else 0)
+        assert rows[month, None, None] == 140
+    again = client.put(address, json={"teams": TEAMS})
+    assert again.status_code == 200, again.text
+    back = planned(api, *scopes)
+    assert back[1] == whole
+    assert sum(back[2]) + sum(back[3]) == sum(old) + sum(new)
+    if first != 23:  # what he is said to have been is taken back as a whole
+        assert back[2] == old
+
+
+def test_a_split_after_a_move_leaves_finished_days_with_the_team_they_were_in(api: Api) -> None:
+    """Seller 9 has 42 on the days over, all in team 1; a plan of a team is what counts in it."""
+    client, by_seller = api.client(), {"7": 20, "9": 60, "12": 40}
+    address = "/v1/accounts/romashka/settings"
+    api.clock.set("2026-11-02T07:00:00Z")
+    assert client.put(address, json={"teams": TEAMS}).status_code == 200
+    rows = [plan(v, period="2026-11", seller=f"romashka.{who}") for who, v in by_seller.items()]
+    put(client, *rows, plan(80, period="2026-11", team="1"), plan(40, period="2026-11", team="2"))
+    api.clock.set(NOW)
+    assert client.put(address, json={"teams": {"1": [7], "2": [12, 9]}}).status_code == 200
+    scopes = [WHOLE, ("1", ""), ("2", ""), ("", "7"), ("", "9"), ("", "12")]
+    before = planned(api, *scopes)
+    assert [sum(days) for days in before] == [120, 62, 58, 20, 60, 40]
+    for body, sums in (
+        ({"team": "2", "by": ["seller"], "value": 80}, (142, 62, 80)),
+        ({"team": "1", "by": ["seller", "day"], "value": 70}, (150, 70, 80)),
+        ({"by": ["team", "seller"], "value": 170, "weights": "equal"}, (170, None, None)),
+        ({"by": ["seller"], "value": 180}, (180, None, None)),
+        ({"team": "2", "by": ["seller", "day"], "value": 90}, (None, None, 90)),
+    ):  # fmt: skip
+        answer = act(client, "decompose", metric="deals_won", period="2026-11", save=True, **body)
+        assert answer.status_code == 200, answer.text
+        after = planned(api, *scopes)
+        assert [days[:22] for days in after] == [days[:22] for days in before]
+        told = [sum(days) for days in after]
+        assert [n for n, known in zip(told[:3], sums, strict=True) if known] == [
+            known for known in sums if known
+        ]
+        assert told[0] == told[1] + told[2] == sum(told[3:])
+        stored = listed(client, period="2026-11", metric="deals_won")
+        assert [stored["2026-11", team, None] for team in "12"] == told[1:3]
+    few = {"team": "1", "by": ["seller"], "value": 50}
+    answer = act(client, "decompose", metric="deals_won", period="2026-11", save=True, **few)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
 
 def test_states_and_history(both: Api) -> None:

@@ -20,7 +20,7 @@ from service.pipeline import drain, rejudge, tick
 from service.pipeline.errands import Errands
 from service.pipeline.holds import held
 from service.pipeline.office import Office
-from service.store import accounts, inbox
+from service.store import accounts, inbox, plans
 from service.store.engine import transaction
 from service.store.tables import Inbox, Violation
 from tests import world
@@ -161,6 +161,27 @@ def test_directory_that_comes_again_keeps_former_names(office: Office) -> None:
     assert {s.id: (s.name, s.listed, s.active) for s in found.sellers} == {
         "7": ("Иванов", True, True), "9": ("Петрова", False, False),
     }  # fmt: skip
+
+
+def test_who_is_told_to_be_in_another_team_takes_his_plan_along(office: Office) -> None:
+    """It is 23 November, a Monday: 6 of 20 working days are left."""
+    post(office, *samples("directory"))
+    row = {"account_id": world.ACCOUNT, "metric": "deals_won", "period": "2026-11", "currency": "",
+           "status": "approved", "locked": True}  # fmt: skip
+    with transaction(office.engine) as connection:
+        for team, seller, value in (("", "7", 20), ("Отдел 1", "", 25), ("", "", 30)):
+            told = {**row, "team": team, "seller": seller, "value": value}
+            plans.put(connection, told, "tests", "", office.now())
+    other = json.loads(samples("directory")[0])
+    other["facts"][0]["sellers"][0]["team"] = "Отдел 2"
+    post(office, json.dumps(other).encode())
+    with office.engine.connect() as connection:
+        found = {(r["team"], r["seller"]): r for r in plans.plans(connection, [world.ACCOUNT])}
+        (*_, last) = plans.history(connection, world.ACCOUNT, 9, team=["Отдел 1"])
+    assert {key: r["value"] for key, r in found.items()} == {
+        ("", "7"): 20, ("Отдел 1", ""): 19, ("", ""): 30,
+    }  # fmt: skip
+    assert (last["author"], last["reason"]) == ("dozor", "a seller has moved between teams")
 
 
 def test_bad_body_is_parked_whole_with_its_place(office: Office) -> None:

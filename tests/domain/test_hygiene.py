@@ -1,5 +1,6 @@
 """The exact integrals against a second way of counting that looks at every minute."""
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -7,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.directory import StageKind
-from service.domain.hygiene import COSTS, SHORT_SECONDS, WHOLE, Change, Meter, costs, mutings
+from service.domain.hygiene import (
+    COSTS,
+    COUNT,
+    SHORT_SECONDS,
+    WHOLE,
+    Change,
+    Meter,
+    costs,
+    mutings,
+)
 from service.domain.instant import FOREVER
 from service.domain.story import DealState, Story
 from service.domain.violation import Found
@@ -53,19 +63,45 @@ def changes_of(life: list[tuple[int, bool, int, str]], number: str) -> list[Chan
     return found
 
 
-def naive(told: dict[str, list[tuple[int, bool, int, str]]]) -> tuple[int, dict[str, int]]:
+def weighed(life: list[tuple[int, bool, int, str]], number: str) -> list[Change]:
+    """The same of a deal that counts `often`, and is counted beside it."""
+    found: list[Change] = []
+    before: dict[str, int] = {}
+    for at, now_open, cost, rule in life:
+        now = {COUNT: 1, "": often(at), rule: cost * often(at)} if now_open else {}
+        for name in sorted({*before, *now}):
+            delta = now.get(name, 0) - before.get(name, 0)
+            if delta:
+                found.append(Change(at * MINUTE, name, delta, number))
+        before = now
+    return found
+
+
+def often(at: int) -> int:
+    """How often a deal counts from a minute on."""
+    return 1 + at % 3
+
+
+def once(_: int) -> int:
+    return 1
+
+
+def naive(
+    told: dict[str, list[tuple[int, bool, int, str]]], weigh: Callable[[int], int] = once
+) -> tuple[int, dict[str, int]]:
     """(seconds of open deals, cost by rule), minute by minute, deal by deal."""
     weight, by_rule = 0, {"x": 0, "y": 0}
     for life in told.values():
-        seconds, spent = 0, {"x": 0, "y": 0}
+        seconds, heavy, spent = 0, 0, {"x": 0, "y": 0}
         for start, end in PIECES:
             for minute in range(start, end):
                 now = [state for state in life if state[0] <= minute]
                 if now and now[-1][1]:
                     seconds += MINUTE
-                    spent[now[-1][3]] += now[-1][2] * MINUTE
+                    heavy += weigh(now[-1][0]) * MINUTE
+                    spent[now[-1][3]] += now[-1][2] * weigh(now[-1][0]) * MINUTE
         if seconds >= SHORT_SECONDS:
-            weight += seconds
+            weight += heavy
             by_rule = {rule: by_rule[rule] + cost for rule, cost in spent.items()}
     return weight, by_rule
 
@@ -86,6 +122,26 @@ def test_meter_equals_looking_at_every_minute(
         assert taken.index is not None
         assert abs(taken.index + points - 100) < 1e-4
         assert abs(taken.index - 100 * (1 - sum(by_rule.values()) / (WHOLE * weight))) < 1e-6
+
+
+@settings(max_examples=100, deadline=None)
+@given(lives(), st.integers(0, PIECES[0][0]))
+def test_what_counts_often_is_short_as_soon_as_what_counts_once(
+    told: dict[str, list[tuple[int, bool, int, str]]], cut: int
+) -> None:
+    changes = sorted(c for number, life in told.items() for c in weighed(life, number))
+    before: dict[tuple[str, str], int] = {}
+    for change in changes:
+        if change.at < cut * MINUTE:
+            before[change.key] = before.get(change.key, 0) + change.delta
+    meter = Meter(before, [c for c in changes if c.at >= cut * MINUTE], COUNT)
+    taken = meter.take([(a * MINUTE, b * MINUTE) for a, b in PIECES])
+    weight, by_rule = naive(told, often)
+    assert taken.weight == weight
+    assert {rule: taken.by_rule.get(rule, 0) for rule in by_rule} == by_rule
+    assert taken.opened == naive(told)[0]
+    meter.stand_at(HORIZON * MINUTE)
+    assert meter.open_deals == sum(life[-1][1] for life in told.values())
 
 
 @settings(max_examples=60, deadline=None)

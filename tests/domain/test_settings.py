@@ -96,6 +96,9 @@ def hears(**chosen: Any) -> dict[str, Any]:
         (hears(rules=["deal-stuk"]), "alerts.receivers.head.rules: deal-stuk: there is no such"),
         ({"work": {"week": "mon-fri 10:75-18:00"}}, "work.week: '10:75-18:00' is no working time"),
         ({"newcomer_share": 0}, "newcomer_share"),
+        ({"hygiene": {"amount_classes": [9, 9]}}, "hygiene.amount_classes: the first amount must"),
+        ({"hygiene": {"amount_classes": [9]}}, "hygiene.amount_classes"),
+        ({"hygiene": {"amount_classes": [0, 9]}}, "hygiene.amount_classes.0"),
         (
             {"pipelines": {"Продажи": {"weights": {"КП": -1}}}},
             "pipelines: Продажи.weights.КП: must",

@@ -24,6 +24,7 @@ SLUGS = (
     "open_deal_hours", "covered_deal_hours", "overdue_hours", "meeting_time", "hygiene_weight",
     "hygiene_kept", "violations_opened", "violations_open", "violation_hours",
     "card_completeness_avg", "deals_open_avg", "tasks_overdue_avg", "deals_without_task_avg",
+    "hygiene_weight_by_amount", "hygiene_kept_by_amount",
 )  # fmt: skip
 LATE = at(30, 0)
 ASKED: tuple[dict[str, Any], ...] = (

@@ -39,7 +39,9 @@ SCALE = {
     "overdue_hours": Fraction(1, 3600),
     "violation_hours": Fraction(1, 3600), "overload_hours": Fraction(1, 3600),
     "hygiene_index": Fraction(100), "hygiene_kept": Fraction(1, 36_000),
-    "hygiene_weight": Fraction(1, 36_000), "covered_deal_hours": Fraction(1, 3600),
+    "hygiene_weight": Fraction(1, 36_000), "hygiene_index_weighted": Fraction(100),
+    "hygiene_kept_by_amount": Fraction(1, 36_000), "hygiene_weight_by_amount": Fraction(1, 36_000),
+    "covered_deal_hours": Fraction(1, 3600),
     "open_deal_hours": Fraction(1, 3600), "card_filled_hours": Fraction(1, 3600),
     "card_required_hours": Fraction(1, 3600),
 }  # fmt: skip
@@ -52,6 +54,7 @@ COUNTED = (
     "tasks_on_time_first_deadline", "tasks_quality", "tasks_quality_with_result",
     "tasks_quality_with_text", "postponement_rate", "tasks_overdue", "overdue_hours",
     "deals_without_task", "deals_without_task_share", "next_step_coverage", "hygiene_index",
+    "hygiene_index_weighted",
     "violations_opened", "violations_open", "violation_hours", "overload_hours", "deals_stuck",
     "deals_stuck_value", "reassignments", "reassignments_to", "card_completeness", "load",
     "deals_per_seller", "deals_open", "calls_in", "calls_answered", "calls_missed", "messages_in",
@@ -84,6 +87,8 @@ HALVES = {  # counted with a ratio: above or below its line
     "open_deal_hours": ("next_step_coverage", 1),
     "hygiene_kept": ("hygiene_index", 0),
     "hygiene_weight": ("hygiene_index", 1),
+    "hygiene_kept_by_amount": ("hygiene_index_weighted", 0),
+    "hygiene_weight_by_amount": ("hygiene_index_weighted", 1),
     "card_filled": ("card_completeness", 0),
     "card_required": ("card_completeness", 1),
     "card_filled_hours": ("card_completeness_avg", 0),
@@ -216,7 +221,7 @@ def gathered(
 def expected(metric: Metric, cells: list[list[int]], n: int, whole: int) -> float | None:
     above, below = sum(c[0] for c in cells), sum(c[1] for c in cells)
     scale = SCALE.get(metric.slug, Fraction(1))
-    if metric.slug == "hygiene_index" and n < 5:
+    if metric.slug.startswith("hygiene_index") and n < 5:
         return None
     if metric.slug.endswith("_avg") and metric.kind == "derived":
         return float(Fraction(above, whole)) if above else 0.0
@@ -311,7 +316,8 @@ def test_sums_by_rule_severity_and_team_are_the_whole(lived: Lived) -> None:
         if r["resolved_at"] != r["breach_at"]
         if r["breach_at"] < window.end and (r["resolved_at"] or 1 << 60) >= window.start
     }
-    timed = ("overdue_hours", "open_deal_hours", "covered_deal_hours", "hygiene_kept")
+    timed = ("overdue_hours", "open_deal_hours", "covered_deal_hours", "hygiene_kept",
+             "hygiene_kept_by_amount")  # fmt: skip
     (whole,) = values_of(office, window, timed)
     for by in (("team",), ("pipeline",), ("seller", "pipeline")):
         parts = values_of(office, window, timed, by)

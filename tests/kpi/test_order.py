@@ -4,8 +4,10 @@ from datetime import date
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from service.domain.directory import Directory, Pipeline
+from service.domain.merging import merge
 from service.domain.period import Period
 from service.kpi import planfact
 from service.kpi import query as kpi
@@ -13,7 +15,8 @@ from service.kpi.metrics import METRICS
 from service.kpi.plantree import PlanBook
 from service.kpi.question import Question
 from service.pipeline.office import Office
-from service.store.engine import reading
+from service.store import accounts
+from service.store.engine import reading, transaction
 from tests import world
 from tests.kpi.oracle.bureau import DIRECTORY
 from tests.world import call, deal, new_deal, new_task, note, task, tell
@@ -23,11 +26,19 @@ FRIDAY = "2026-03-06 18:00"
 
 
 def lived(url: str) -> Office:
-    """Five deals of seller 7 with a task each, from Monday 10:00 on; two tasks are done."""
+    """Five deals of seller 7 with a task each, from Monday 10:00 on; two tasks are done.
+
+    By amount deal 2 counts twice, and deal 1 three times from Thursday 10:00 on.
+    """
     office = world.make_office(url, "2026-03-20 12:00")
     rules = {rule: False for rule in office.book.models if rule not in ONLY}
-    world.connect_account(office, directory=DIRECTORY, document={"rules": rules})
-    tell(office, [new_deal(str(n), "2026-03-02 10:00") for n in range(1, 6)])
+    world.connect_account(office, directory=DIRECTORY, document={
+        "rules": rules, "hygiene": {"amount_classes": [1000, 5000]},
+    })  # fmt: skip
+    tell(office, [
+        new_deal(str(n), "2026-03-02 10:00", amount=100_000 if n == 2 else 99_999)
+        for n in range(1, 6)
+    ])  # fmt: skip
     tell(office, [new_task(f"9{n}", "2026-03-02 10:00", FRIDAY, str(n)) for n in range(1, 6)])
     tell(office, [
         new_task("96", "2026-03-02 10:00", "2026-03-04 12:00", "1", task_kind="2"),
@@ -40,6 +51,7 @@ def lived(url: str) -> Office:
         call("c3", "2026-03-02 12:00", 0, "2", answered=False, direction="in"),
         call("c4", "2026-03-02 12:20", 5, "2"),
         call("c5", "2026-03-03 10:00", 0, "3", answered=False, direction="in"),
+        deal("1", "2026-03-05 10:00", amount=500_000),
         deal("3", "2026-03-05 12:00", stage="20", pipeline="31", author="7"),
         deal("5", "2026-03-06 18:30", responsible="9", author="7"),
         deal("2", "2026-03-07 12:00", stage="142", pipeline="31", author="7"),
@@ -66,7 +78,10 @@ GOLDEN = {
     "tasks_on_time_first_deadline": 0.333333, "tasks_quality": 0.333333, "tasks_overdue": 4,
     "became_overdue": 5, "overdue_hours": 2.0, "postponement_rate": 0.0,
     "deals_without_task": 1, "deals_without_task_share": 0.2, "next_step_coverage": 0.885,
-    "hygiene_index": 95.2, "violations_opened": 6, "violations_open": 5, "violation_hours": 24.0,
+    "hygiene_index": 95.2,
+    "hygiene_weight_by_amount": 272.0,  # 24 + 3 x 16, 2 x 40, and 40 of three
+    "hygiene_index_weighted": 91.764706,  # 0.4 x (8 + 3 x 16) of 272
+    "violations_opened": 6, "violations_open": 5, "violation_hours": 24.0,
     "time_to_fix": None, "card_completeness": 0.0, "load": 0.033333, "deals_per_seller": 1.666667,
     "load_spread": 8.0, "overload_hours": 0.0, "deals_stuck": 0, "deals_stuck_value": 0,
     "reassignments": 1, "reassignments_to": 1,
@@ -106,7 +121,32 @@ def test_golden_week_of_a_hand_counted_department(database_url: str) -> None:
     office.close()
 
 
-def test_proposals_are_unknown_where_no_stage_says_so(sqlite_url: str) -> None:
+def test_who_has_left_was_there_until_then(sqlite_url: str) -> None:
+    """Seller 9 is out of the CRM's list from Wednesday 12:00 on: he has worked for 18 hours."""
+    office = lived(sqlite_url)
+    left = world.moment("2026-03-04 12:00")
+    others = tuple(seller for seller in DIRECTORY.sellers if seller.id != "9")
+    with transaction(office.engine) as connection:
+        known = accounts.directory(connection, world.ACCOUNT)
+        new = replace(known, sellers=others, complete_users=True)
+        accounts.save_directory(connection, world.ACCOUNT, merge(known, new, left), left)
+    told = {
+        last: ask(office, "working_time", "sellers_present", "load_limit", last=last)[0]["values"]
+        for last in ("2026-03-03", "2026-03-06")
+    }
+    assert [list(values.values()) for values in told.values()] == [
+        [48 * 3600, 3, 150], [98 * 3600, 2, 100],
+    ]  # fmt: skip
+    by_seller = ask(office, "working_time", by=("seller",))
+    assert {row["seller"]: row["values"]["working_time"] for row in by_seller} == {
+        "romashka.12": 40 * 3600, "romashka.7": 40 * 3600, "romashka.9": 18 * 3600,
+    }  # fmt: skip
+    office.close()
+
+
+def test_what_needs_stages_of_proposals_or_classes_of_amounts_is_unknown_without(
+    sqlite_url: str,
+) -> None:
     office = world.make_office(sqlite_url)
     stages = tuple(s for s in world.STAGES if s.name != "КП")
     pipeline = Pipeline(id="31", name="Продажи", main=True, stages=stages)
@@ -114,8 +154,9 @@ def test_proposals_are_unknown_where_no_stage_says_so(sqlite_url: str) -> None:
         timezone="Europe/Moscow", currency="RUB", sellers=DIRECTORY.sellers, pipelines=(pipeline,)
     )
     world.connect_account(office, directory=directory)
-    values = ask(office, "proposals", "proposals_per_sale", "tasks_set")[0]["values"]
-    assert values == {"proposals": None, "proposals_per_sale": None, "tasks_set": 0}
+    slugs = ("proposals", "proposals_per_sale", "hygiene_index_weighted", "hygiene_kept_by_amount")
+    values = ask(office, *slugs, "tasks_set")[0]["values"]
+    assert values == dict.fromkeys(slugs) | {"tasks_set": 0}
     office.close()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from service.domain.facts import Fact, Kind
@@ -39,6 +40,27 @@ def ask(
         configs = {world.ACCOUNT: office.config(connection, world.ACCOUNT)}
         table = kpi.answer(connection, configs, question)
     return table.rows, table.totals
+
+
+def test_averages_of_two_accounts_stand_each_in_its_currency(sqlite_url: str) -> None:
+    """A row of each currency beside money; the averages of both add up once."""
+    office = world.make_office(sqlite_url)
+    dollars = replace(world.DIRECTORY, currency="USD")
+    world.connect_account(office)
+    world.connect_account(office, "vasilek", directory=dollars, token="other")
+    world.tell(office, [world.new_deal(n, "2026-02-27 12:00") for n in "12"])
+    world.tell(office, [world.new_deal(n, "2026-02-27 12:00") for n in "345"], "vasilek")
+    question = Question(
+        tuple(METRICS[slug] for slug in ("deals_open_avg", "receipts")), (), date(2026, 3, 2),
+        date(2026, 3, 6), None, (), world.moment("2026-03-20 12:00"),
+    )  # fmt: skip
+    with reading(office.engine) as connection:
+        configs = {name: office.config(connection, name) for name in (world.ACCOUNT, "vasilek")}
+        table = kpi.answer(connection, configs, question)
+    for rows in (table.rows, table.totals):
+        told = {row["currency"]: row["values"]["deals_open_avg"] for row in rows}
+        assert told == {"RUB": 2.0, "USD": 3.0}
+    office.close()
 
 
 def lived(url: str) -> Office:

@@ -33,6 +33,7 @@ DOCUMENTS: list[dict[str, Any]] = [
     {}, STUCK, FIRST_TOUCH, NO_OVERDUE, ELSEWHERE, {"limits": {"open_deals": 1, "due_today": 1}},
     {"pipelines": {"31": {"weights": {"20": 3}}}}, {"pipelines": {"exclude": ["31"]}},
     {"hot_tags": ["vip"], "same_inquiry_hours": 72}, {"spam_reasons": ["Дорого"]},
+    {"hygiene": {"amount_classes": [500, 1000]}},
 ]  # fmt: skip
 
 

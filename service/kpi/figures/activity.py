@@ -214,7 +214,7 @@ FIGURES: tuple[Metric, ...] = (
     ),
     Metric(
         "working_time", "Рабочее время", "Working time",
-        "working time of sellers who are listed and active, their absences out, up to now",
+        "working time of sellers as long as they are active, their absences out, up to now",
         unit="seconds", subject_kind="seller", direction="neutral", attributed_to="the seller",
         dimensions=_PEOPLE,
     ),

@@ -32,6 +32,31 @@ FIGURES: tuple[Metric, ...] = (
         plannable=True, dimensions=_TIMED, least=("deals_open", 5),
     ),
     Metric(
+        "hygiene_weight_by_amount", "Часы сделок под контролем с весом по сумме",
+        "Deal-hours judged, by amount",
+        "hygiene_weight, each hour as often as the deal weighs by its amount then: 1, 2 or 3 "
+        "(setting `hygiene.amount_classes`)", unit="hours", scale=_HOUR / 10, direction="neutral",
+        attributed_to=_DURING, needs="amount_classes", dimensions=_TIMED,
+    ),
+    Metric(
+        "hygiene_kept_by_amount", "Часы сделок в порядке с весом по сумме",
+        "Deal-hours in order, by amount",
+        "hygiene_weight_by_amount less its cost: that of hygiene_kept, as often as the deal weighs "
+        "by its amount then", unit="hours", adds=("hygiene_weight_by_amount",),
+        takes=("hygiene_cost_time_by_amount",), scale=_HOUR / 10, attributed_to=_DURING,
+        needs="amount_classes", dimensions=_TIMED,
+    ),
+    Metric(
+        "hygiene_index_weighted", "Индекс порядка с весом по сумме",
+        "Hygiene index, weighted by amount",
+        "the hygiene index with deals counted 1, 2 or 3 times by their amount at each instant "
+        "(setting `hygiene.amount_classes`; in another currency once); null without the setting "
+        "and with fewer than 5 open deals at the end of the period", kind="ratio", unit="points",
+        scale=Fraction(100), numerator="hygiene_kept_by_amount",
+        denominator=("hygiene_weight_by_amount",), attributed_to=_DURING, plannable=True,
+        needs="amount_classes", dimensions=_TIMED, least=("deals_open", 5),
+    ),
+    Metric(
         "violations_opened", "Новые нарушения", "Violations opened",
         "violations whose breach lies in the period; those muted then are out",
         attributed_to=_AT_BREACH, subject_kind="violation", direction="down",

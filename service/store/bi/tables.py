@@ -155,8 +155,9 @@ REFS: dict[str, Fields] = {
         "timezone": "String", "open_deals_limit": "Int32",
     },
     "stays": {
-        "account_id": "String", "crm_id": "String", "team_id": "String", "team_name": "String",
-        "first": "Int32", "last": "Int32",
+        "id": "String", "account_id": "String", "crm_id": "String", "seller_id": "String",
+        "seller_name": "String", "team_id": "String", "team_name": "String", "first": "Int32",
+        "last": "Int32", "valid_from": "DateTimeOffset", "valid_to": "DateTimeOffset",
     },
     "pipelines": {
         "id": "String", "account_id": "String", "crm_id": "String", "name": "String",

@@ -21,6 +21,7 @@ DOCUMENT: dict[str, Any] = {
         "12": {"limit": 0},
     },
     "rules": {"deal-stuck": {"for": "1wd"}},
+    "hygiene": {"amount_classes": [10, 20]},
     "teams": {"1": [7, {"id": 9, "to": "2026-03-09"}], "2": [12, {"id": 9, "from": "2026-03-10"}]},
 }
 MOVED = date(2026, 3, 10)  # from this day on seller 9 is in the other team

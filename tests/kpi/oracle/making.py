@@ -20,6 +20,7 @@ DOCUMENT: dict[str, Any] = {
         "1": [7, {"id": 9, "to": str(MOVED - timedelta(days=1))}],
         "2": [12, {"id": 9, "from": str(MOVED)}],
     },
+    "hygiene": {"amount_classes": [100, 1000]},
 }  # fmt: skip
 DIRECTORY: Directory = msgspec.structs.replace(
     world.DIRECTORY,

@@ -43,6 +43,7 @@ def _hygiene(book: Book, deal: str, rows: Sequence[Row], window: Window, tally: 
     cut = sorted(e for e in edges if window.start <= e <= window.end)
     weight: dict[Where, int] = {}
     cost: dict[Where, int] = {}
+    by_amount: dict[Where, list[int]] = {}
     long: dict[tuple[str, str], int] = {}
     for left, right in pairwise(cut):
         now = image(book.deals[deal], left)
@@ -59,10 +60,15 @@ def _hygiene(book: Book, deal: str, rows: Sequence[Row], window: Window, tally: 
         long[place[:2]] = long.get(place[:2], 0) + seconds
         weight[place] = weight.get(place, 0) + seconds
         cost[place] = cost.get(place, 0) + seconds * max(graves, default=0)
+        often = {0: 1, 1000: 2, 2000: 3}[now["amount"]] * seconds  # minor units
+        spent = by_amount.setdefault(place, [0, 0])
+        spent[0] += often * (10 - max(graves, default=0))
+        spent[1] += often * 10
     for place, seconds in weight.items():
         if long[place[:2]] >= 3600:
             kept = 10 * seconds - cost[place]
             tally.put("hygiene_index", place, kept, 10 * seconds)
+            tally.put("hygiene_index_weighted", place, *by_amount[place])
 
 
 def _handed(book: Book, deal: str, window: Window, tally: Tally) -> None:
