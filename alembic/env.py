@@ -7,7 +7,7 @@ from sqlmodel import SQLModel
 from service.kpi import views
 from service.store import records, served, tables
 
-_ = (records, served, tables)
+_ = (records, served, summed, tables)
 
 connection = context.config.attributes.get("connection")
 if connection is None:

@@ -31,15 +31,8 @@ from service.domain.period import day_start, local_day, to_date, to_day
 from service.kpi import stays
 from service.kpi.parts import AGED, DEAL_LEVELS, STAGE_OPEN, UNROLLED
 from service.kpi.standing import standing, unsettled
-from service.store.tables import (
-    IS_APART,
-    Contribution,
-    Deal,
-    RollupDay,
-    RollupMonth,
-    RollupTotal,
-    RollupYear,
-)
+from service.store.summed import RollupDay, RollupMonth, RollupTotal, RollupYear
+from service.store.tables import IS_APART, Contribution, Deal
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]

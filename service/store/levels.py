@@ -9,16 +9,8 @@ from service.domain.instant import Instant
 from service.domain.violation import SECOND_KINDS
 from service.store.engine import insert_or_update
 from service.store.records import LevelDirty, PlanVersion
-from service.store.tables import (
-    IS_LEVEL,
-    STEPPED,
-    Account,
-    Contribution,
-    RollupDay,
-    RollupMonth,
-    RollupYear,
-    Violation,
-)
+from service.store.summed import RollupDay, RollupMonth, RollupYear
+from service.store.tables import IS_LEVEL, STEPPED, Account, Contribution, Violation
 
 _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]

@@ -13,7 +13,8 @@ from service.domain.instant import Instant
 from service.store.chunks import chunks
 from service.store.engine import insert_or_update
 from service.store.served import Gone, RevisionMark
-from service.store.tables import Account, RollupDay, Violation
+from service.store.summed import RollupDay
+from service.store.tables import Account, Violation
 
 _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 _GONE: Table = Gone.__table__  # type: ignore[attr-defined]

@@ -28,15 +28,8 @@ from sqlalchemy import (
 from service.domain.steps import CLOSED, OPENED
 from service.store import revisions
 from service.store.engine import insert_or_update
-from service.store.tables import (
-    NEVER_MUTED,
-    Contribution,
-    RollupDay,
-    RollupMonth,
-    RollupTotal,
-    RollupYear,
-    Violation,
-)
+from service.store.summed import RollupDay, RollupMonth, RollupTotal, RollupYear
+from service.store.tables import NEVER_MUTED, Contribution, Violation
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]

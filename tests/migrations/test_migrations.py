@@ -14,7 +14,7 @@ from service.store import records, schema, tables
 from service.store.engine import open_engine
 
 ROOT = Path(__file__).parents[2]
-TABLES = (tables, records)
+TABLES = (tables, records, summed)
 
 
 def test_migrated_schema_equals_the_declared_one(engine: Engine) -> None:

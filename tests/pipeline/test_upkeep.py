@@ -12,7 +12,8 @@ from service.pipeline.upkeep import Upkeep
 from service.store import accounts, inbox
 from service.store.engine import reading, transaction
 from service.store.records import Idempotency
-from service.store.tables import Contribution, Inbox, RollupMonth, TimelineMark, Violation
+from service.store.summed import RollupMonth
+from service.store.tables import Contribution, Inbox, TimelineMark, Violation
 from tests import world
 
 VIOLATION = Violation.__table__  # type: ignore[attr-defined]

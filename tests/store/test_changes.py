@@ -10,7 +10,8 @@ from sqlalchemy import Engine, event, insert, text
 from service.store.engine import is_sqlite, reading, transaction
 from service.store.reads.changes import BEGINNING, Place, changes
 from service.store.served import Gone
-from service.store.tables import Deal, RollupDay
+from service.store.summed import RollupDay
+from service.store.tables import Deal
 from tests.api.conftest import connect, deal_row
 
 METRICS = ("calls", "calls_out", "receipts")

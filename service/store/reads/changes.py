@@ -10,7 +10,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from service.store.engine import is_sqlite
 from service.store.records import Plan
 from service.store.served import Gone
-from service.store.tables import Deal, RollupDay, Task, Violation
+from service.store.summed import RollupDay
+from service.store.tables import Deal, Task, Violation
 
 _GONE: Any = Gone.__table__  # type: ignore[attr-defined]
 _PLAN: Any = Plan.__table__  # type: ignore[attr-defined]
