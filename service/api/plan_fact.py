@@ -23,7 +23,7 @@ from service.domain.money import exponent
 from service.domain.period import Period
 from service.kpi import planfact
 from service.kpi.ahead import LEVELS, Pipeline
-from service.kpi.forecast import COMBINED, METHOD, Forecasts, rows_of
+from service.kpi.forecast import COMBINED, METHOD, Forecasts, Interval, rows_of
 from service.kpi.metrics import METRICS, Metric
 from service.kpi.planwrite import book_of
 from service.kpi.question import Question
@@ -126,14 +126,22 @@ def _foreseen(
     """The run rate with its interval, and how often such intervals were right."""
     interval = past.interval(metric, group, line.run_rate, share)
     covered = past.coverage(metric, group, share)
+    return _forecast(line.run_rate, METHOD, interval, covered) | {"pipeline": None}
+
+
+def _forecast(
+    mid: Fraction | None,
+    method: str,
+    interval: Interval | None,
+    covered: tuple[Fraction, int] | None,
+) -> dict[str, Any]:
     return {
-        "low": None if interval is None else round(float(interval[0]), 2),
-        "mid": _rounded(line.run_rate),
-        "high": None if interval is None else round(float(interval[1]), 2),
-        "method": None if line.run_rate is None else METHOD,
+        "low": None if interval is None else _rounded(interval[0]),
+        "mid": _rounded(mid),
+        "high": None if interval is None else _rounded(interval[1]),
+        "method": None if mid is None else method,
         "coverage": None if covered is None else round(float(covered[0]), 6),
         "coverage_months": 0 if covered is None else covered[1],
-        "pipeline": None,
     }
 
 
@@ -150,9 +158,12 @@ def _combined(
     if metric.slug not in LEVELS or line.run_rate is None or not running:
         return {}
     to_come = pipeline.to_come(metric.slug, group, past.period, past.now)
+    if to_come is None:
+        return {}
     ahead = Fraction(line.fact or 0) + to_come
-    mid = past.combined(metric, group, share, (line.run_rate, ahead), pipeline)
-    return {"mid": _rounded(mid), "method": COMBINED, "pipeline": _rounded(ahead)}
+    found = past.combined(metric, group, share, (line.run_rate, ahead), pipeline)
+    return {**_forecast(found.mid, COMBINED, found.interval, found.coverage),
+            "pipeline": _rounded(ahead)}  # fmt: skip
 
 
 def _rounded(value: Fraction | None) -> float | None:

@@ -180,19 +180,39 @@ def test_the_interval_comes_from_six_closed_months(lived: Api) -> None:
 
 
 def test_the_pipeline_weighs_by_how_right_it_was(lived: Api) -> None:
-    """All 33 deals of the six months were won within 5 hours: so will be the two in work."""
+    """Nearly all deals were won within 70 working hours: so will be the one in work."""
     (line,) = lines(lived, metrics="deals_won", forecast="combined")
-    share = Fraction(8 * len([on for on in WORKING if on < date(2026, 3, 20)]) + 2, 8 * 21)
-    rate, ahead = 3 / share, Fraction(3 + 2)
-    finals = [2 + late for late in LATE.values()]
-    wrong_rate = sum((2 / share - final) ** 2 for final in finals)
-    wrong_ahead = sum(Fraction(2 - final) ** 2 for final in finals)  # nothing was in work then
-    mid = (rate * wrong_ahead + ahead * wrong_rate) / (wrong_rate + wrong_ahead)
-    assert line["fact"] == 3
     told = line["forecast"]
-    assert (told["pipeline"], told["method"]) == (5.0, "combined")
-    assert told["mid"] == round(float(mid), 2)
+    assert (line["fact"], told["pipeline"], told["method"]) == (3, 5.0, "combined")
+    # of September nobody could tell how likely a deal is: five months known, equal weights
+    assert told["mid"] == round((line["run_rate"] + 5) / 2, 2)
+    assert told["low"] is told["high"] is told["coverage"] is None
     assert lines(lived, metrics="calls", forecast="combined")[0]["forecast"]["pipeline"] is None
+    lived.clock.set("2026-04-20T09:00:00Z")  # 13 of 22 working days and 2 of 8 hours
+    (line,) = lines(lived, period="2026-04", metrics="deals_won", forecast="combined")
+    share = Fraction(13 * 8 + 2, 22 * 8)
+    months = [(4, 2 + 3)] + [(2 + LATE[m], 2) for m in sorted(LATE, reverse=True)[:5]]
+    rate = 2 / share  # then, in each of them
+    wrong_rate = sum((rate - final) ** 2 for final, _ in months)
+    wrong_ahead = sum(Fraction(ahead - final) ** 2 for final, ahead in months)
+    ahead = Fraction(31, 34)
+    mid = ahead * wrong_rate / (wrong_rate + wrong_ahead)  # the run rate says 0
+    ratios = [final / ((rate + ahead) / 2) for final, ahead in months]
+    told = line["forecast"]
+    assert (line["fact"], told["pipeline"]) == (0, 0.91)
+    assert (told["low"], told["mid"], told["high"]) == tuple(
+        round(float(mid * by), 2) for by in (min(ratios), 1, max(ratios))
+    )
+
+
+def test_without_a_closed_deal_the_pipeline_says_nothing(lived: Api) -> None:
+    """A portal's first month: the deals in work are not worth nothing, they are unknown."""
+    query = {"period": "2025-09", "metrics": "deals_won", "as_of": "2025-09-15T09:00:00Z"}
+    (plain,) = lines(lived, **query)
+    (line,) = lines(lived, forecast="combined", **query)
+    assert line["run_rate"] > 0
+    assert line["forecast"] == plain["forecast"]
+    assert (line["forecast"]["mid"], line["forecast"]["method"]) == (line["run_rate"], "run_rate")
 
 
 def test_the_gap_is_explained_and_sums_to_the_difference(lived: Api) -> None:
