@@ -68,7 +68,7 @@ class Builder:
             shown[dimension] = row[dimension]
             if dimension in NAMED:
                 shown[f"{dimension}_name"] = self._name(dimension, row[dimension])
-        shown["currency"] = row["currency"]
+        shown |= self._currency(row)
         then = None
         if self._beside.then is not None:
             group = tuple(row[d] for d in self._question.dimensions)
@@ -83,10 +83,15 @@ class Builder:
 
     def total(self, total: Row) -> dict[str, Any]:
         """One row of totals."""
-        shown: dict[str, Any] = {"currency": total["currency"]}
+        shown = self._currency(total)
         for metric in self._question.metrics:
             shown |= self._figure(metric, total)
         return shown
+
+    def _currency(self, row: Row) -> dict[str, Any]:
+        """The currency; where a wish to convert was told, whether money of others is in."""
+        shown: dict[str, Any] = {"currency": row["currency"]}
+        return shown | {"converted": row["converted"]} if self._question.convert else shown
 
     # --- figures ------------------------------------------------------------------------------
 
@@ -158,6 +163,8 @@ class Builder:
             if dimension in NAMED:
                 found.append(_column(f"{dimension}_name", "companion", "string"))
         found.append(_column("currency", "dimension", "string"))
+        if self._question.convert:
+            found.append(_column("converted", "companion", "boolean"))
         digits = self._digits(rows)
         for metric in self._question.metrics:
             for name, unit in self._of_metric(metric):

@@ -210,3 +210,47 @@ def test_a_person_is_one_in_all_portals(both: Api) -> None:
     assert asked(client, "receipts", person="romashka.7", dimensions="person")["data"] == []
     opened = client.get("/v1/kpis/receipts/subjects", params=SPAN | {"person": "Иванов И."}).json()
     assert opened["meta"]["count"] == 3
+
+
+def test_money_is_converted_only_with_rates(api: Api) -> None:
+    summed(api)
+    client = api.client()
+    path = "/v1/kpis/query"
+    refused = {
+        "rub": "'rub' is no currency", "GBP": "No account has a rate of GBP",
+    }  # fmt: skip
+    for wish, why in refused.items():
+        query = SPAN | {"metrics": "receipts", "convert": wish}
+        told = check_problem(client.get(path, params=query), 400, "invalid_parameter")
+        assert told["errors"][0]["parameter"] == "convert"
+        assert why in told["errors"][0]["detail"]
+    body = SPAN | {"metrics": ["receipts", "median_check"], "convert": "RUB"}
+    told = check_problem(client.post(path, json=body), 400, "invalid_body")
+    assert told["errors"][0]["pointer"] == "#/convert"
+    assert "median_check" in told["errors"][0]["detail"]
+    before = asked(client, "receipts", totals="true", convert="RUB")
+    assert {row["currency"]: row["converted"] for row in before["data"]} == {
+        "RUB": False, "USD": False,
+    }  # fmt: skip
+    settings = "/v1/accounts/vasilek/settings"
+    for rates, place in (
+        ({"rub": {"2026-01-01": 1}}, "#/rates"), ({"RUB": {}}, "#/rates"),
+        ({"RUB": {"2026-01-01": 0}}, "#/rates/RUB/2026-01-01"),
+        ({"RUB": {"soon": 1}}, "#/rates/RUB/soon"),
+    ):  # fmt: skip
+        told = check_problem(client.put(settings, json={"rates": rates}), 400, "invalid_body")
+        assert told["errors"][0]["pointer"].startswith(place), told
+    put = client.put(settings, json={"rates": {"RUB": {"2026-01-01": "0.0125"}}})
+    assert put.status_code == 200, put.text
+    assert client.put(settings, json=put.json()).json() == put.json()
+    after = asked(client, "receipts", totals="true", convert="RUB")
+    by = {row["currency"]: row["receipts"] for row in before["data"]}
+    (row,) = after["data"]
+    assert (row["currency"], row["converted"]) == ("RUB", True)
+    assert row["receipts"] == by["RUB"] + by["USD"] * 80
+    assert after["totals"] == [{"currency": "RUB", "converted": True, "receipts": row["receipts"]}]
+    same = client.post(path, json=SPAN | {
+        "metrics": ["receipts"], "convert": "RUB", "totals": True,
+    })  # fmt: skip
+    assert same.json() == after
+    assert "converted" not in asked(client, "receipts")["data"][0]
