@@ -252,6 +252,9 @@ def _meta(
         "data_through": iso(min(known)) if known else None,
         "timezones": sorted({str(config.timezone) for config in configs.values()}),
         "compare": None,
+        "receipts_from": {
+            account: config.document.receipts_from for account, config in sorted(configs.items())
+        },
     }
     if compared is not None:
         meta["compare"] = {

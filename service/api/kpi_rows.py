@@ -183,7 +183,7 @@ class Builder:
                 yield f"{slug}__{end}", part
         if self._beside.then is not None:
             yield f"{slug}__previous", metric
-            yield f"{slug}__change", "ratio"
+            yield f"{slug}__change", "points" if metric.unit == "points" else "ratio"
         if self._beside.plans is not None:
             yield f"{slug}__plan", "percent" if metric.plan_scale != 1 else metric
             yield f"{slug}__percent", "ratio"

@@ -103,6 +103,9 @@ class KpiMeta(Wire):
     data_through: Instant | None = Field(description="the oldest of the accounts'; null: no facts")
     timezones: list[str]
     compare: Compared | None
+    receipts_from: dict[str, Literal["won", "payments"]] = Field(
+        description="what receipts are, by account: amounts of won deals, or what was paid"
+    )
 
 
 class KpiTable(ListEnd):

@@ -32,7 +32,7 @@ from service.store.handles import Connection
 router = Router(prefix="/v1", tags=["Plans"])
 READ = [Depends(require("kpi:read"))]
 By = planfact.By
-_MONEY = ("plan", "fact", "expected", "gap", "run_rate", "needed_per_day")
+_MONEY = ("plan", "fact", "expected", "gap", "gap_expected", "run_rate", "needed_per_day")
 _FORESEEN = ("low", "mid", "high", "pipeline")
 COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a file without rows
 _NO_FACTS: Mapping[str, Any] = {"values": {}, "exact": {}}
@@ -216,11 +216,13 @@ def _line(
         "currency": names.config.currency if metric.unit == "money" else None,
         "plan": line.plan,
         "plan_version": plan.version,
+        "plan_by_month": [{"period": name, "plan": value} for name, value in plan.months] or None,
         "fact": line.fact,
         "percent": line.percent,
         "expected": None if line.expected is None else round(float(line.expected), 2),
         "pace": line.pace,
         "gap": line.gap,
+        "gap_expected": line.behind,
         "run_rate": _rounded(line.run_rate),
         "forecast": foreseen,
         "needed_per_day": None

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from service.api import openapi
+from service.kpi import compare
 from service.kpi.metrics import METRICS
 from service.kpi.parts import APART
 from service.store.tables import Contribution
@@ -166,6 +167,24 @@ def test_what_is_compared_with_is_told(api: Api) -> None:
     assert compared("2027-01-01", "2027-01-31") == {
         "from": "2026-12-01", "to": "2026-12-05", "rule": "same_days",
     }  # fmt: skip
+
+
+def test_changes_of_shares_and_points_are_differences() -> None:
+    assert compare.change(METRICS["hygiene_index"], 84.0, 80.0) == 4
+    assert compare.change(METRICS["conversion"], 0.25, 0.2) == 0.05
+    assert compare.change(METRICS["average_check"], 120, 100) == 0.2
+    assert compare.change(METRICS["hygiene_index"], 84.0, None) is None
+
+
+def test_the_choice_of_receipts_is_told(api: Api) -> None:
+    told = asked(api.client(), "receipts")["meta"]["receipts_from"]
+    assert told == {"romashka": "won", "vasilek": "won"}
+    paid = {"receipts_from": "payments", "fields": {"paid": "ИНН"}}
+    assert api.client().put("/v1/accounts/romashka/settings", json=paid).status_code == 200
+    told = asked(api.client(), "receipts")["meta"]["receipts_from"]
+    assert told == {"romashka": "payments", "vasilek": "won"}
+    (own,) = asked(api.client(accounts=("vasilek",)), "receipts")["meta"]["receipts_from"]
+    assert own == "vasilek"
 
 
 def test_an_answer_as_of_the_future_moves_with_the_clock(api: Api) -> None:

@@ -100,6 +100,7 @@ def test_plan_fact_equals_counting_by_hand(lived: Api) -> None:
         expected = planned_by_now(plan)
         assert fact == {"7": 2, "9": 1}[seller]
         assert (row["plan"], row["fact"], row["gap"]) == (plan, fact, fact - plan)
+        assert row["gap_expected"] == pytest.approx(fact - row["expected"], abs=0.011)
         assert row["percent"] == round(fact / plan, 6)
         assert row["expected"] == round(float(expected), 2)
         assert row["pace"] == round(float(fact / expected), 6)
@@ -213,6 +214,30 @@ def test_without_a_closed_deal_the_pipeline_says_nothing(lived: Api) -> None:
     assert line["run_rate"] > 0
     assert line["forecast"] == plain["forecast"]
     assert (line["forecast"]["mid"], line["forecast"]["method"]) == (line["run_rate"], "run_rate")
+
+
+def test_a_week_across_two_months_shows_both_parts(lived: Api) -> None:
+    client = lived.client()
+    rows = [
+        {"account": ACCOUNT, "metric": "calls", "period": period, "value": value}
+        for period, value in (("2026-03", 210), ("2026-04", 44))
+    ]
+    assert client.put("/v1/plans", json={"rows": rows}).status_code == 200
+    (week,) = lines(lived, period="2026-W14", metrics="calls")  # Monday, 30 March to 5 April
+    parts = [{"period": "2026-03", "plan": 20}, {"period": "2026-04", "plan": 6}]
+    assert (week["plan"], week["plan_by_month"]) == (26, parts)
+    query = {"period": "2026-W14", "metrics": "calls", "format": "csv", "dialect": "excel_ru"}
+    head, line = client.get("/v1/plan-fact", params=query).text.lstrip("\ufeff").splitlines()[:2]
+    told = dict(zip(head.split(";"), line.split(";"), strict=True))
+    assert told["plan_by_month"] == "2026-03: 20, 2026-04: 6"
+    for period in ("2026-W13", "2026-03", "2026-Q1"):
+        assert lines(lived, period=period, metrics="calls")[0]["plan_by_month"] is None
+    body = {"account": ACCOUNT, "metric": "calls", "period": "2026-04", "value": 44, "by": ["week"]}
+    first, second, *_, last = client.post("/v1/plans/decompose", json=body).json()["data"]
+    assert (first["period"], first["value"]) == ("2026-W14", 6)
+    assert (first["from"], first["to"]) == ("2026-04-01", "2026-04-05")  # no plan of a whole week
+    assert (second["from"], second["to"]) == ("2026-04-06", "2026-04-12")
+    assert (last["period"], last["from"], last["to"]) == ("2026-W18", "2026-04-27", "2026-04-30")
 
 
 def test_the_gap_is_explained_and_sums_to_the_difference(lived: Api) -> None:
