@@ -23,6 +23,7 @@ from service.domain.money import exponent
 from service.domain.period import Period
 from service.kpi import planfact
 from service.kpi.ahead import LEVELS, Pipeline
+from service.kpi.commitments import commitments
 from service.kpi.forecast import COMBINED, METHOD, Forecasts, Interval, rows_of
 from service.kpi.metrics import METRICS, Metric
 from service.kpi.planwrite import book_of
@@ -33,7 +34,7 @@ router = Router(prefix="/v1", tags=["Plans"])
 READ = [Depends(require("kpi:read"))]
 By = planfact.By
 _MONEY = ("plan", "fact", "expected", "gap", "gap_expected", "run_rate", "needed_per_day")
-_FORESEEN = ("low", "mid", "high", "pipeline")
+_FORESEEN = ("low", "mid", "high", "pipeline", "commitments")
 COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a file without rows
 _NO_FACTS: Mapping[str, Any] = {"values": {}, "exact": {}}
 Method = Literal["run_rate", "combined"]
@@ -69,7 +70,9 @@ def plan_fact(
             line
             for found in names.values()
             if account is None or found.id in account
-            for line in _lines(connection, found, chosen, span, by, now, forecast)
+            for line in _lines(
+                connection, found, chosen, span, by, now, forecast, live=now >= call.now
+            )
         ]
     if money == "major":
         rows = [_in_major(row) for row in rows]
@@ -94,6 +97,8 @@ def _lines(
     by: By,
     now: Instant,
     method: Method,
+    *,
+    live: bool,
 ) -> list[dict[str, Any]]:
     config = names.config
     dimensions = () if by == "account" else (by,)
@@ -103,7 +108,9 @@ def _lines(
     book = book_of(connection, config, {m.slug for m in asked if m.plannable}, {span.name})
     past = Forecasts(connection, config, asked, by, span, now)
     pipeline = Pipeline(connection, config, by)
+    promised = commitments(connection, config, span, by, now) if live else {}
     groups = {*facts, *planfact.plan_groups(book, span, by)}
+    groups |= {group for metric in metrics for group in promised.get(metric.slug, {})}
     found = []
     for group in [None] if by == "account" else sorted(groups, key=lambda g: g or ""):
         seller = group.partition(".")[2] if group and by == "seller" else None
@@ -114,6 +121,8 @@ def _lines(
             line = _compare(metric, plan, row, span, at)
             share = at.elapsed / at.weight if at.weight else Fraction(0)
             told = _foreseen(past, metric, group, line, share)
+            own = promised.get(metric.slug)
+            told["commitments"] = None if own is None else own.get(group, 0)
             if method == COMBINED:
                 told |= _combined(past, pipeline, metric, group, line, share)
             found.append(_line(names, by, group, metric, plan, line, told))

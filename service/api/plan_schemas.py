@@ -183,6 +183,10 @@ class ForecastShown(Wire):
     coverage: float | None = Field(description="share of closed months inside their interval")
     coverage_months: int
     pipeline: float | None = Field(description="fact and what deals in work will bring: combined")
+    commitments: int | float | None = Field(
+        description="of receipts and sales: open deals that are expected to close in the period, "
+        "as they stand; in no forecast. null of another figure and with a past `as_of`"
+    )
 
 
 class WorkingDays(Wire):
