@@ -10,6 +10,7 @@ from service.domain.config import Config
 from service.domain.money import exponent, major_units
 from service.domain.period import local_date
 from service.kpi import compare, planfact
+from service.kpi.away import is_away
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.planspans import SpanPlans
@@ -68,6 +69,8 @@ class Builder:
             shown[dimension] = row[dimension]
             if dimension in NAMED:
                 shown[f"{dimension}_name"] = self._name(dimension, row[dimension])
+            if dimension == "seller":
+                shown["absent"] = self._is_away(row["seller"], number)
         shown |= self._currency(row)
         then = None
         if self._beside.then is not None:
@@ -87,6 +90,12 @@ class Builder:
         for metric in self._question.metrics:
             shown |= self._figure(metric, total)
         return shown
+
+    def _is_away(self, seller: str | None, number: int) -> bool:
+        """Whether a seller was absent on all working days of a period."""
+        account, _, own = (seller or "").partition(".")
+        known = self._names.get(account)
+        return known is not None and is_away(known.config, own, *self._question.spans()[number])
 
     def _currency(self, row: Row) -> dict[str, Any]:
         """The currency; where a wish to convert was told, whether money of others is in."""
@@ -162,6 +171,8 @@ class Builder:
             found.append(_column(dimension, "dimension", "string"))
             if dimension in NAMED:
                 found.append(_column(f"{dimension}_name", "companion", "string"))
+            if dimension == "seller":
+                found.append(_column("absent", "companion", "boolean"))
         found.append(_column("currency", "dimension", "string"))
         if self._question.convert:
             found.append(_column("converted", "companion", "boolean"))

@@ -176,6 +176,23 @@ def test_changes_of_shares_and_points_are_differences() -> None:
     assert compare.change(METRICS["hygiene_index"], 84.0, None) is None
 
 
+def test_who_was_away_is_marked(api: Api) -> None:
+    summed(api)
+    client = api.client()
+    away = {"sellers": {"7": {"absent": [{"from": "2026-11-01", "to": "2026-11-13"},
+                                         {"from": "2026-11-16", "to": "2026-11-20"}]}}}  # fmt: skip
+    assert client.put("/v1/accounts/romashka/settings", json=away).status_code == 200
+    rows = asked(client, "receipts", dimensions="seller", grain="week")["data"]
+    told = {row["period"]: row["absent"] for row in rows if row["seller"] == "romashka.7"}
+    assert told == {
+        "2026-11-01": False,  # a Sunday alone is no absence
+        "2026-11-02": True, "2026-11-09": True, "2026-11-16": True, "2026-11-23": False,
+        "2026-11-30": False,
+    }  # fmt: skip
+    whole = asked(client, "receipts", dimensions="seller", to="2026-11-20")["data"]
+    assert {row["seller"] for row in whole if row["absent"]} == {"romashka.7"}
+
+
 def test_the_choice_of_receipts_is_told(api: Api) -> None:
     told = asked(api.client(), "receipts")["meta"]["receipts_from"]
     assert told == {"romashka": "won", "vasilek": "won"}
