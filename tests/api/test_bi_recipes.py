@@ -15,8 +15,8 @@ from service.kpi.tables import TABLES
 from service.store import rollups
 from service.store.engine import transaction
 from service.store.records import Plan
-from service.store.tables import Contribution
-from tests.api.conftest import Api, at
+from service.store.tables import Contribution, Deal
+from tests.api.conftest import Api, at, deal_row
 from tests.api.test_bi_views import ROLE, ask, filled, give, roles
 from tests.api.test_exports import contribution, table
 
@@ -78,6 +78,11 @@ def test_every_sql_runs_and_tells_the_truth(
     assert {r["currency"]: r["receipts"] for r in same_day if r["receipts"]} == {
         "RUB": Decimal(2000), "USD": Decimal("1.50"),
     }  # fmt: skip
+    counted = {row["id"]: row["counted"] for row in table(client, "deals")}
+    assert counted == {"romashka.1": True, "romashka.2": True, "romashka.20": False,
+                       "vasilek.1": True}  # fmt: skip
+    assert found["Открытые сделки"] == [{"deals": 2}]
+    assert sum(row["deals"] for row in found["open_deals_by_stage"]) == 2
     check_ratios(client, found)
     check_plans(client, found, "plan_fact_month", ("metric", "plan", "fact"))
     check_plans(client, found, "План-факт месяца", ("Показатель", "План", "Факт"))
@@ -96,6 +101,7 @@ def sold(api: Api) -> None:
         *({**deal, "metric": "calls_answered", "timeline": f"deal:{n}"} for n in range(16, 20)),
         {**deal, "metric": "short_talks", "timeline": "deal:16"},
     )
+    api.insert(Deal, deal_row("20", wins=None))  # of an excluded pipeline: it counts nowhere
     more = {"currency": "", "at": at("2026-11-01T00:00:00Z"), "author": "tests"}
     for metric, value in (("talks", 12), ("conversion", 25), ("deals_open", 40)):
         row = {"metric": metric, "period": "2026-11", "team": "", "seller": "7", "value": value}
