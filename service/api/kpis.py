@@ -32,7 +32,7 @@ from service.domain.money import is_currency
 from service.domain.period import Grain
 from service.kpi.drill import choices, open_figure
 from service.kpi.metric import KINDS
-from service.kpi.metrics import ALL_GRAINS, METRICS, Metric
+from service.kpi.metrics import ALL_GRAINS, METRICS, Metric, formula_of
 from service.kpi.question import Question
 
 router = Router(prefix="/v1", tags=["KPIs"])
@@ -134,8 +134,8 @@ def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
     return {
         "slug": metric.slug,
         "title": metric.title(lang),
-        "description": f"{metric.en}: {metric.formula}",
-        "formula": metric.formula,
+        "description": f"{metric.title(lang)}: {formula_of(metric, lang)}",
+        "formula": formula_of(metric, lang),
         "unit": metric.unit,
         "kind": KINDS.get(metric.kind, metric.kind),
         "direction": metric.direction,

@@ -1,5 +1,6 @@
 """Rows of a KPI query: columns, names, currencies, and the plans beside them."""
 
+import re
 from typing import Any
 
 import httpx
@@ -7,12 +8,13 @@ import pytest
 
 from service.api import openapi
 from service.kpi import compare
+from service.kpi.figures.russian import FORMULAS
 from service.kpi.metrics import METRICS
 from service.kpi.parts import APART
 from service.store.tables import Contribution
 from tests.api.conftest import Api, at
 from tests.api.test_conventions import check_problem
-from tests.api.test_exports import contribution
+from tests.api.test_exports import contribution, table
 from tests.api.test_forms import rows_of, summed
 from tests.api.test_schema import answer_fits
 
@@ -290,3 +292,21 @@ def test_money_is_converted_only_with_rates(api: Api) -> None:
     })  # fmt: skip
     assert same.json() == after
     assert "converted" not in asked(client, "receipts")["data"][0]
+
+
+def test_a_figure_is_told_in_the_language_that_is_asked_for(api: Api) -> None:
+    client = api.client()
+    russian = {row["slug"]: row for row in client.get("/v1/kpis?lang=ru").json()["data"]}
+    english = {row["slug"]: row for row in client.get("/v1/kpis?lang=en").json()["data"]}
+    assert russian.keys() == english.keys() == FORMULAS.keys()
+    for slug, row in russian.items():
+        assert re.search("[а-яё]", row["formula"]), slug
+        assert not re.search("[А-Яа-яЁё]", english[slug]["description"].split("(КП")[0]), slug
+        assert row["description"] == f"{row['title']}: {row['formula']}"
+        for name in re.findall(r"`(\w+)", row["formula"]):  # settings and parameters keep theirs
+            assert name in english[slug]["formula"], (slug, name)
+    for lang, rows in (("ru", russian), ("en", english)):
+        told = table(client, "metrics", lang=lang)
+        assert {row["metric"]: row["formula"] for row in told} == {
+            slug: row["formula"] for slug, row in rows.items()
+        }
