@@ -474,7 +474,20 @@ def upgrade() -> None:
     sa.Column('pipeline', sa.String(length=64), nullable=False),
     sa.Column('value', sa.BigInteger(), nullable=False),
     sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.Column('moment', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'metric', 'month', 'currency', 'seller', 'pipeline'),
+    sqlite_with_rowid=False
+    )
+    op.create_table('rollup_year',
+    sa.Column('account_id', sa.String(length=32), nullable=False),
+    sa.Column('metric', sa.String(length=32), nullable=False),
+    sa.Column('year', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('currency', sa.String(length=3), nullable=False),
+    sa.Column('seller', sa.String(length=64), nullable=False),
+    sa.Column('pipeline', sa.String(length=64), nullable=False),
+    sa.Column('value', sa.BigInteger(), nullable=False),
+    sa.Column('n', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account_id', 'metric', 'year', 'currency', 'seller', 'pipeline'),
     sqlite_with_rowid=False
     )
     op.create_table('rollup_total',
@@ -580,6 +593,7 @@ def upgrade() -> None:
     sa.Column('breach_worked', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.Column('resolved_day', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.Column('resolved_worked', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('resolved_after', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.PrimaryKeyConstraint('account_id', 'id')
     )
     with op.batch_alter_table('violation', schema=None) as batch_op:
@@ -622,6 +636,7 @@ def upgrade() -> None:
     op.create_index('ix_violation_revision', 'violation', ['account_id', 'revision', 'id'])
     op.create_index('ix_plan_revision', 'plan', ['account_id', 'revision'])
     op.create_index('ix_rollup_day_revision', 'rollup_day', ['account_id', 'revision', 'day', 'metric', 'seller'])
+    op.create_index('ix_rollup_day_seller', 'rollup_day', ['account_id', 'seller', 'metric', 'day'])
     # ### end Alembic commands ###
 
 
@@ -652,6 +667,7 @@ def downgrade() -> None:
     op.drop_table('setting')
     op.drop_table('rule_health')
     op.drop_table('rollup_total')
+    op.drop_table('rollup_year')
     op.drop_table('rollup_month')
     op.drop_table('rollup_day')
     with op.batch_alter_table('remark', schema=None) as batch_op:

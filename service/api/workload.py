@@ -15,7 +15,7 @@ from service.api.params import AsOf, LangParam, ListParam
 from service.api.router import Router
 from service.api.workload_schemas import Workload
 from service.domain.instant import Instant, iso
-from service.domain.period import local_date, local_day
+from service.domain.period import local_date
 from service.domain.standards import load_status
 from service.kpi.load import Holding, absence, against_limits, near_pipeline_limits, proposals
 from service.kpi.sums import Ask, Cut, bases
@@ -123,7 +123,7 @@ class _Desk:
     def _sums(self, ask: Ask, at: Instant) -> Mapping[tuple[str, tuple[str, ...]], int]:
         zone = self._config.timezone
         tomorrow = local_date(at, zone) + timedelta(days=1)
-        found = bases(self._connection, ask, tomorrow, Cut(at, local_day(at, zone)))
+        found = bases(self._connection, ask, tomorrow, Cut(at, zone))
         return {(part, group): value for (part, group, _), value in found.items()}
 
     def _holding(self, who: str) -> Holding:

@@ -17,7 +17,7 @@ from time import gmtime
 from zoneinfo import ZoneInfo
 
 from service.domain.instant import Instant
-from service.domain.period import at_clock, day_start, local_date, local_day, to_date, to_day
+from service.domain.period import at_clock, day_start, local_date, local_day, to_day
 from service.domain.public_holidays import holiday_table, is_shortened, known_country
 from service.domain.span import Span
 from service.errors import ConfigError
@@ -94,12 +94,10 @@ class WorkCalendar:
     _added: dict[tuple[Instant, Span], Instant] = field(
         default_factory=dict, repr=False, compare=False
     )  # answers of `add`: neighbouring segments and later judgings ask the same again
-    _daytimes: dict[Instant, tuple[int, int]] = field(
+    _monthtimes: dict[Instant, tuple[int, int]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _pieces: dict[int, list[tuple[Instant, Instant]]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    _months: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
     def hours(self, on: date) -> Hours:
         """Working pieces of a local date."""
@@ -143,6 +141,11 @@ class WorkCalendar:
         """Working seconds of a local date."""
         return sum(end - start for start, end in self.hours(on)) * 60
 
+    def is_alike(self, other: "WorkCalendar", first: date, end: date) -> bool:
+        """Whether both work alike from a date until another: same hours, nobody absent."""
+        absent = (*self.absences, *other.absences)
+        return self.week == other.week and not any(a < end and b >= first for a, b in absent)
+
     def add(self, start: Instant, span: Span) -> Instant:
         """The instant at which `span` is used up, counted from `start`.
 
@@ -182,18 +185,20 @@ class WorkCalendar:
             return spent
         return spent + sum(self._year(number).before[-1] for number in range(first, last))
 
-    def daytime(self, at: Instant) -> tuple[int, int]:
-        """The local day of an instant, and the working seconds of that day before it."""
-        found = self._daytimes.get(at)
+    def monthtime(self, at: Instant) -> tuple[int, int]:
+        """The local day of an instant, and the working seconds of its local month before it."""
+        found = self._monthtimes.get(at)
         if found is None:
             day = local_day(at, self.zone)
-            pieces = self._pieces.get(day)
-            if pieces is None:
-                pieces = self._pieces[day] = self.day_pieces(to_date(day))
-            found = day, sum(min(at, right) - left for left, right in pieces if left < at)
-            if len(self._daytimes) >= _MEMORY:
-                self._daytimes.clear()
-            self._daytimes[at] = found
+            year, month = self._year(day // 10_000), day // 100
+            begun = self._months.get(month)
+            if begun is None:
+                begun = year.until(day_start(month * 100 + 1, self.zone))
+                self._months[month] = begun
+            found = day, year.until(at) - begun
+            if len(self._monthtimes) >= _MEMORY:
+                self._monthtimes.clear()
+            self._monthtimes[at] = found
         return found
 
     def next_working(self, at: Instant) -> Instant:

@@ -40,9 +40,11 @@ ALWAYS = frozenset({
 OF_VIOLATIONS = {"tasks_overdue": "task-overdue", "deals_without_task": "deal-no-task"}
 SHOWN_OF_VIOLATIONS = {"deals_stuck": "deal-stuck"}  # no rule watches this level
 LASTING = frozenset({"meetings"})  # levels that last as long as they last
+OPENED, CLOSED = "violations_opened", "violations_closed"
+"""How many violations that nobody ever muted began and ended; the rollups alone count them."""
 INTEGRATED = frozenset({
-    "deals_open", "deals_uncovered", "tasks_overdue", "card_required", "card_missing",
-    "hygiene_cost",
+    "deals_open", "deals_uncovered", "deals_without_task", "deals_stuck", "tasks_overdue",
+    "card_required", "card_missing", "hygiene_cost", OPENED, CLOSED,
 })  # fmt: skip
 """Levels that count in working time."""
 APART = "-"  # the slot of what is read from the contributions alone; in no rollup

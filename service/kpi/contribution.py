@@ -27,7 +27,7 @@ class Contribution(NamedTuple):
     currency: str = ""
     slot: str = ""  # of a level that is counted apart (steps.BY_SLOT)
     reason: str = ""  # of a loss or a refusal
-    age: int = 0  # of a cohort's part: seconds until it came to that; of a level: `daytime.into`
+    age: int = 0  # of a cohort's part: seconds until it came to that; of a level: `monthtime.into`
 
 
 def of_deal(

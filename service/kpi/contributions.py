@@ -12,10 +12,10 @@ from operator import attrgetter
 
 from service.domain import steps
 from service.domain.config import Config
-from service.domain.daytime import into
 from service.domain.directory import StageKind
 from service.domain.hygiene import brief_stays
 from service.domain.instant import FOREVER
+from service.domain.monthtime import into
 from service.domain.step import Step
 from service.domain.story import Story, deal_is_judged, turning
 from service.domain.violation import Found

@@ -1,28 +1,31 @@
 """How levels stood and moved, as integrals over time need it, without reading every step.
 
-Days before the cut come from `rollup_day`: all steps of a day in one, with the sum of what was
-worked of it before each (`domain.daytime`). The steps of the day of the cut are read one by one.
+What came before the day of the cut comes from `rollup_month` and `rollup_day`: all steps of a month
+or day in one, with the sum of what of the month was worked before each (`domain.monthtime`). The
+steps of the day of the cut are read one by one.
 While a change of settings is worked on, what is kept says nothing of the new working hours: then
 all steps are read.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table, and_, func, literal, or_, select, text
 
 from service.domain.instant import Instant
-from service.domain.period import day_start, to_date, to_day
+from service.domain.monthtime import into
+from service.domain.period import day_start, local_day, to_date, to_day
+from service.domain.steps import CLOSED, OPENED
 from service.kpi import stays
 from service.kpi.reach import Reach
-from service.kpi.sums import Ask, bases, summed, sums
-from service.store.rollups import CLOSED, OPENED
-from service.store.tables import NEVER_MUTED, Contribution, RollupDay, Violation
+from service.kpi.sums import Ask, Bucket, Stretch, bases, day_after, stretches, summed, sums
+from service.store.tables import NEVER_MUTED, Contribution, Violation
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
-_DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _V: Table = Violation.__table__  # type: ignore[attr-defined]
 Place = tuple[str, ...]  # seller, and the pipeline where it is told apart
 LOUD: Any = and_(
@@ -32,7 +35,7 @@ LOUD: Any = and_(
 
 
 class Move(NamedTuple):
-    """A step, or all those of a day: then `moment` is what was worked of it before them."""
+    """A step, or all of a month or day: then `moment` is what was worked of it before them."""
 
     at: Instant
     delta: int
@@ -57,6 +60,46 @@ def courses(reach: Reach, parts: Sequence[str]) -> Courses:
     if not reach.is_kept:
         return _gathered(reach, ask, _steps(reach, ask))
     return _gathered(reach, ask, chain(_days(reach, ask), _late(reach, ask)))
+
+
+def towards_account(reach: Reach, parts: Sequence[str]) -> Courses:
+    """The same for the account's working time, where the sums that are kept may be asked.
+
+    Of sellers who work otherwise in a month its steps are read.
+    """
+    ask = Ask(reach.config.account_id, tuple(parts), reach.places, stays.ever(reach.filters))
+    own = _own_months(reach)
+    moves = [one for one in _days(reach, ask) if (one[1][0], _month(reach, one[2].at)) not in own]
+    by_month: dict[int, list[str]] = {}
+    for seller, month in own:
+        by_month.setdefault(month, []).append(seller)
+    end = min(day_after(to_day(reach.last)), reach.cut.day)
+    ways = [
+        and_(_C.c.seller.in_(sellers), _C.c.day > max(month * 100, to_day(reach.first) - 1),
+             _C.c.day < min(month * 100 + 99, end))
+        for month, sellers in by_month.items()
+    ]  # fmt: skip
+    lone = _read(reach, ask, or_(*ways)) if ways else ()
+    ordered = sorted(chain(moves, lone), key=lambda one: one[2].at)
+    return _gathered(reach, ask, chain(ordered, _late(reach, ask)))
+
+
+def _month(reach: Reach, at: Instant) -> int:
+    return local_day(at, reach.config.timezone) // 100
+
+
+def _own_months(reach: Reach) -> set[tuple[str, int]]:
+    """Sellers and months in which they work otherwise than the account."""
+    config, usual = reach.config, reach.config.calendar(None)
+    month, found = reach.first.replace(day=1), set()
+    while month <= reach.last:
+        following = (month + timedelta(days=31)).replace(day=1)
+        for seller in config.sellers:
+            mine = config.calendar(seller)
+            if mine is not usual and not mine.is_alike(usual, month, following):
+                found.add((seller, to_day(month) // 100))
+        month = following
+    return found
 
 
 def opened(reach: Reach) -> Iterator[tuple[Place, Course]]:
@@ -93,21 +136,38 @@ def _gathered(reach: Reach, ask: Ask, moves: Iterable[tuple[str, Place, Move]]) 
 
 
 def _days(reach: Reach, ask: Ask) -> _Told:
-    """Whole days before the cut."""
-    zone, columns = reach.config.timezone, _DAY.c
-    keys = [columns[name] for name in ask.columns]
+    """Whole months and days before the cut, in order."""
+    end = min(day_after(to_day(reach.last)), reach.cut.day)
+    found: list[tuple[date, _Row]] = []
+    for stretch in stretches(to_day(reach.first), end, _bucket(reach)):
+        found += ((stretch.first_day(row[1]), row) for row in _sums(reach, ask, stretch))
+    for on, (part, _, value, moment, *place) in sorted(found, key=itemgetter(0)):
+        at = day_start(to_day(on), reach.config.timezone)
+        done = into(reach.config, part, place[0], at) if on.day > 1 else 0
+        yield part, tuple(place), Move(at, value, moment - value * done)
+
+
+_Row = Sequence[Any]  # part, period, change, moment, place
+
+
+def _bucket(reach: Reach) -> Bucket:
+    """Months are read whole if no period begins within one, or is told by its days."""
+    apart = reach.by_day or any(first.day > 1 for first, _ in reach.spans[1:])
+    return "day" if apart else "month"
+
+
+def _sums(reach: Reach, ask: Ask, stretch: Stretch) -> Sequence[_Row]:
+    """In no order: the database would sort by all keys."""
+    columns = stretch.table.c
+    period, keys = columns[stretch.name], [columns[name] for name in ask.columns]
     query = (
-        select(columns.metric, columns.day, summed(columns.value), summed(columns.moment), *keys)
+        select(columns.metric, period, summed(columns.value), summed(columns.moment), *keys)
         .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
-        .where(columns.day >= to_day(reach.first), columns.day <= to_day(reach.last))
-        .where(columns.day < reach.cut.day)
+        .where(period >= stretch.begin, period < stretch.end)
         .where(*(stays.condition(columns, told) for told in ask.filters))
-        .group_by(columns.metric, columns.day, *keys)
-        .order_by(columns.day)
+        .group_by(columns.metric, period, *keys)
     )
-    for row in reach.connection.execute(query).all():
-        part, day, value, moment = row[:4]
-        yield part, row[4:], Move(day_start(day, zone), value, moment)
+    return reach.connection.execute(query).all()
 
 
 def _late(reach: Reach, ask: Ask) -> _Told:

@@ -128,7 +128,7 @@ def sums_of(
                 total[currency] = (before + value, count + n)
         return total
     if opened.metric.of_level and opened.is_ranked:
-        held = held_ages(config, filters, question, opened.metric, question.last).subquery()
+        held = held_ages(config, filters, question, question.last).subquery()
         whole, n = connection.execute(select(func.sum(held.c.value), func.count())).one()
         return {"": (int(whole), int(n))} if n else {}
     ask, horizon = _ask(config, opened, filters)
@@ -164,7 +164,7 @@ def _aged(
     limit: int,
 ) -> list[Row]:
     question, metric = opened.question, opened.metric
-    held = held_ages(config, filters, question, metric, question.last).subquery()
+    held = held_ages(config, filters, question, question.last).subquery()
     columns = held.c
     query = select(held).order_by(columns.at.desc(), columns.subject_id).limit(limit)
     if after is not None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from service.domain.config import Config
-from service.domain.period import local_day, to_date, to_day
+from service.domain.period import to_date, to_day
 from service.kpi import stays
 from service.kpi.parts import CORRECTING
 from service.kpi.question import (
@@ -42,15 +42,14 @@ def gather_terms(
         parts = tuple(term.part for term in group)
         named = {term.part: term for term in group}
         cut = cut_of(config, question, horizon)
-        for ask in _apart(Ask(config.account_id, parts, columns, filters, within), question):
+        for ask in _apart(Ask(config.account_id, parts, columns, filters, within), cut):
             read = _Reading(connection, config, ask, question, cut, grouper)
             for part, key, value in read.levels() if level else read.flows():
                 cells.add(named[part], key, value)
 
 
-def _apart(ask: Ask, question: Question) -> Iterable[Ask]:
+def _apart(ask: Ask, cut: Cut) -> Iterable[Ask]:
     """Parts that the rollups know and those that they do not are read apart."""
-    cut = Cut(question.as_of, 0, question.live)
     rolled = tuple(p for p in ask.parts if replace(ask, parts=(p,)).by_rollup(cut))
     others = tuple(p for p in ask.parts if p not in rolled)
     return [replace(ask, parts=parts) for parts in (rolled, others) if parts]
@@ -59,7 +58,7 @@ def _apart(ask: Ask, question: Question) -> Iterable[Ask]:
 def cut_of(config: Config, question: Question, horizon: int) -> Cut:
     """How far an account is looked at; of a cohort only members that are so old."""
     at = question.as_of - horizon
-    return Cut(at, local_day(at, config.timezone), question.live, question.as_of)
+    return Cut(at, config.timezone, question.live, question.as_of)
 
 
 class _Reading(NamedTuple):
@@ -133,13 +132,18 @@ class _Reading(NamedTuple):
         It counts for the team that a seller is in then.
         """
         ask, width = self._seller_by_seller(), len(self.ask.columns)
-        running = bases(self.connection, ask, self.question.first, self.cut)
+        spans = self.question.spans()
         steps: dict[tuple[int, str, tuple[str, ...], str], int] = {}
-        for one in self._sums(ask, "day"):
-            step = (self.grouper.period_of(one.on), one.part, one.group, one.currency)
-            steps[step] = steps.get(step, 0) + one.value
+        if len(spans) == 1:
+            after = self.question.last + timedelta(days=1)
+            running = bases(self.connection, ask, after, self.cut)
+        else:
+            running = bases(self.connection, ask, self.question.first, self.cut)
+            for one in self._sums(ask, "day"):
+                step = (self.grouper.period_of(one.on), one.part, one.group, one.currency)
+                steps[step] = steps.get(step, 0) + one.value
         combinations = dict.fromkeys([*running, *((p, g, c) for _, p, g, c in steps)])
-        for number, (_, last) in enumerate(self.question.spans()):
+        for number, (_, last) in enumerate(spans):
             end = min(last, to_date(self.cut.day))
             for part, group, currency in combinations:
                 moved = steps.get((number, part, group, currency), 0)

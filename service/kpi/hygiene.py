@@ -15,7 +15,7 @@ from service.domain.config import Config
 from service.domain.hygiene import Change, Key, Meter, Taken
 from service.domain.instant import Instant
 from service.domain.integrals import sum_up
-from service.domain.period import day_start, local_day, to_day
+from service.domain.period import day_start, to_day
 from service.kpi.sums import Ask, Cut, bases
 from service.store.tables import IS_LEVEL, Contribution
 
@@ -129,7 +129,7 @@ def ledgers(
     def of(seller: str) -> Ledger:
         return found.setdefault(seller, Ledger(config, seller))
 
-    cut = Cut(at, local_day(at, config.timezone))
+    cut = Cut(at, config.timezone)
     ask = Ask(config.account_id, (_OPEN, _MUTED), ("seller", "pipeline"))
     for (part, (seller, pipeline), _), value in bases(connection, ask, first, cut).items():
         if value:

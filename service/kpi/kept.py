@@ -6,9 +6,10 @@ or last working hour, or one that was under an hour long itself.
 """
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, and_, false, or_, select, text, union_all
+from sqlalchemy import Table, and_, false, or_, select, text, union
 
 from service.domain.hygiene import MUTED, SHORT_SECONDS, WHOLE, Change, Taken, short_deals
 from service.domain.instant import Instant
@@ -19,7 +20,6 @@ from service.kpi.courses import courses, over
 from service.kpi.hygiene import ledgers
 from service.kpi.parts import BRIEF
 from service.kpi.reach import Piece, Reach
-from service.store.chunks import chunks
 from service.store.tables import IS_APART, Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
@@ -156,23 +156,23 @@ class _Periods:
 def _changes(reach: Reach, periods: _Periods) -> dict[str, list[Change]]:
     """By seller all steps in the periods of deals that may have been open too shortly."""
     found: dict[str, list[Change]] = {}
+    suspects = _suspects(reach, periods)
     columns = [_C.c.seller, _C.c.at, _C.c.metric, _C.c.value, _C.c.subject_id, _C.c.pipeline]
-    for part in chunks(_suspects(reach, periods)):
-        query = (
-            select(*columns)
-            .where(*_mine(reach), _C.c.timeline.in_(part), _C.c.metric.in_((_OPEN, _COST)))
-            .where(_C.c.slot == "", _C.c.at <= reach.cut.at)
-            .where(_C.c.day.between(to_day(reach.first), to_day(reach.last)))
-            .order_by(_C.c.at, _C.c.metric, _C.c.subject_id, _C.c.key)
-        )
-        for seller, at, metric, value, deal, pipeline in reach.connection.execute(query).all():
-            rule = "" if metric == _OPEN else _ALL
-            found.setdefault(seller, []).append(Change(int(at), rule, int(value), deal, pipeline))
+    query = (
+        select(*columns, _C.c.key)
+        .where(*_mine(reach), _C.c.timeline == suspects.c.timeline)
+        .where(_C.c.metric.in_((_OPEN, _COST)), _C.c.slot == "", _C.c.at <= reach.cut.at)
+        .where(_C.c.day.between(to_day(reach.first), to_day(reach.last)))
+    )
+    rows: Sequence[Any] = reach.connection.execute(query).all()
+    for seller, at, metric, value, deal, pipeline, _ in sorted(rows, key=itemgetter(1, 2, 4, 6)):
+        rule = "" if metric == _OPEN else _ALL
+        found.setdefault(seller, []).append(Change(at, rule, value, deal, pipeline))
     found.pop("", None)
     return found
 
 
-def _suspects(reach: Reach, periods: _Periods) -> list[str]:
+def _suspects(reach: Reach, periods: _Periods) -> Any:
     """Timelines of deals that came or went at an edge, or had a short stay in a period.
 
     Indexes: ix_contribution_day, ix_contribution_apart.
@@ -190,7 +190,7 @@ def _suspects(reach: Reach, periods: _Periods) -> list[str]:
         *_mine(reach), _C.c.metric == BRIEF, text(IS_APART),
         _C.c.day.between(to_day(reach.first), to_day(reach.last)),
     )  # fmt: skip
-    return sorted(set(reach.connection.execute(union_all(edged, brief)).scalars()))
+    return union(edged, brief).cte("suspect")
 
 
 def _mine(reach: Reach) -> list[Any]:

@@ -40,8 +40,8 @@ class Metric:
     `factors`); `beside`: figures that are shown with it, as (name, figure); `notes`: what a
     derived one tells beside it, if not its factors. A percentile ranks the values of its part, or
     their `age` (`ranks`), by `percents`, the first of which is the figure; `of_level`: the ages, at
-    the period's end, of the subjects that this level counts; `staged`: the part of a level that
-    knows stages. `trailing`: factors are of so many days up to the period's end.
+    the period's end, of the deals that are open then (`parts.STAYS`); `staged`: the part of a level
+    that knows stages. `trailing`: factors are of so many days up to the period's end.
     """
 
     slug: str
@@ -61,7 +61,7 @@ class Metric:
     horizon: int = 0  # seconds
     percents: tuple[int, ...] = (50,)
     ranks: Literal["value", "age"] = "value"
-    of_level: str = ""
+    of_level: bool = False
     staged: str = ""
     factors: tuple[str, ...] = ()
     notes: tuple[str, ...] | None = None
@@ -89,7 +89,7 @@ class Metric:
         """The contribution parts that it adds up or ranks; what is made of figures has none."""
         if self.kind in {"ratio", "derived"}:
             return ()
-        return (self.adds or (self.of_level or self.part or self.slug,)) + self.takes
+        return (self.adds or (self.part or self.slug,)) + self.takes
 
     @property
     def plan_scale(self) -> int:

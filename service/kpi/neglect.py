@@ -5,17 +5,17 @@ counts for the seller at its breach; what was muted counts nowhere.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Integer, Table, and_, false, func, literal, literal_column, or_, select, text
 
-from service.domain.calendar import WorkCalendar
 from service.domain.instant import FOREVER, Instant
 from service.domain.violation import unmuted
+from service.kpi import stays
 from service.kpi.courses import Place, ends_of_violations, opened, over
+from service.kpi.question import Filter
 from service.kpi.reach import Piece, Reach
 from service.store.bi.scene import local_day
 from service.store.tables import EVER_MUTED, NEVER_MUTED, Violation
@@ -34,7 +34,7 @@ _NEVER_MUTED: Any = literal_column(NEVER_MUTED)
 _EVER_MUTED = text(EVER_MUTED)
 _COLUMNS = (
     "rule", "severity", "subject_kind", "subject_id", "deal", "seller", "pipeline", "stage",
-    "breach_at", "resolved_at", "resolution", "muted",
+    "breach_at", "resolved_at", "resolution", "muted", "resolved_after",
 )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ class Breach(NamedTuple):
     end: Instant
     resolution: str | None
     muted: Sequence[Sequence[Instant]]
+    worked: int  # seconds of the seller's working time until its end
 
     def loud(self) -> Iterator[tuple[Instant, Instant]]:
         """The stretches in which nobody had muted it."""
@@ -150,7 +151,7 @@ def _counted(reach: Reach) -> Iterator[Piece]:
         select(day, _NEVER_MUTED, *places, func.count())
         .where(_V.c.account_id == reach.config.account_id, *_touching(reach, (OPENED,)))
         .where(or_(_V.c.resolved_at.is_(None), _V.c.resolved_at > _V.c.breach_at))
-        .where(*_admitted(reach))
+        .where(*_admitted(reach.ever))
         .group_by(day, _NEVER_MUTED, *places)
     )
     rows = reach.connection.execute(query).all()
@@ -167,13 +168,12 @@ def _counted(reach: Reach) -> Iterator[Piece]:
         yield Piece(OPENED, number, start, end, int(row[-1]), **place)
 
 
-def _admitted(reach: Reach) -> list[Any]:
+def _admitted(filters: Sequence[Filter]) -> list[Any]:
     """The filters in SQL; what violations have no column for is empty."""
     found: list[Any] = []
-    for column, op, values in reach.ever:
-        if column in _PLACE:
-            inside = _V.c[column].in_(values)
-            found.append(inside if op == "eq" else ~inside)
+    for column, op, values in filters:
+        if column in {*_PLACE, stays.STAY}:
+            found.append(stays.condition(_V.c, (column, op, values), _V.c.resolved_day))
         elif ("" in values) != (op == "eq"):
             found.append(false())
     return [and_(*found)] if found else []
@@ -186,32 +186,27 @@ def _breaches(reach: Reach, where: Sequence[Any]) -> Iterator[Breach]:
         .where(_V.c.account_id == reach.config.account_id, *where)
         .order_by(_V.c.breach_at, _V.c.id)
     )
-    for *told, end, resolution, muted in reach.connection.execute(query):
+    for *told, end, resolution, muted, worked in reach.connection.execute(query):
         until = FOREVER if end is None else int(end)
-        found = Breach._make((*told, until, resolution, muted or ()))
+        found = Breach._make((*told, until, resolution, muted or (), worked))
         if found.start < found.end:
             yield found
 
 
-def fixed(reach: Reach) -> Iterator[tuple[int, Instant, int, Mapping[str, str]]]:
-    """(period, when, working seconds, place) of all that was put right; see `_fixed`."""
-    begins = [begin for begin, _ in reach.edges]
-    query = (
-        select(_V.c.breach_at, _V.c.resolved_at, *(_V.c[name] for name in _PLACE))
-        .where(_V.c.account_id == reach.config.account_id, *_touching(reach, (FIXED,)))
-        .where(_V.c.resolved_at > _V.c.breach_at, *_admitted(reach))
+def fixes(account_id: str, filters: Sequence[Filter], start: Instant, end: Instant) -> Any:
+    """What was put right in a span: place, local day, working seconds (`value`).
+
+    Index: ix_violation_past.
+    """
+    told = (_V.c.resolved_after.label("value"), _V.c.resolved_day.label("day"))
+    empty = (literal("").label("source"), literal("").label("reason"))
+    return (
+        select(*(_V.c[name] for name in _PLACE), *empty, *told)
+        .where(_V.c.account_id == account_id, _V.c.resolved_at.between(start, end))
+        .where(_V.c.resolution.in_(PUT_RIGHT), _V.c.resolved_at > _V.c.breach_at)
+        .where(*_admitted(filters))
+        .subquery("fix")
     )
-    places: dict[tuple[str, ...], Mapping[str, str]] = {}
-    calendars: dict[tuple[str, ...], WorkCalendar] = {}
-    rows = chain.from_iterable(reach.connection.execute(query).partitions(1000))
-    for start, end, *told in rows:
-        key = tuple(told)
-        if key not in places:
-            named = dict(zip(_PLACE, key, strict=True))
-            places[key] = Piece(FIXED, 0, 0, 0, 0, **named).place
-            calendars[key] = reach.config.calendar(named["seller"] or None)
-        seconds = calendars[key].working_seconds(start, end)
-        yield bisect_right(begins, end) - 1, end, seconds, places[key]
 
 
 def _piece(part: str, number: int, one: Breach, start: Instant, end: Instant, value: int) -> Piece:
@@ -259,9 +254,7 @@ def _fixed(reach: Reach, part: str, one: Breach) -> Iterator[Piece]:
         return
     number = _period_of(reach, one.end)
     if number is not None:
-        calendar = reach.config.calendar(one.seller or None)
-        seconds = calendar.working_seconds(one.start, one.end)
-        yield _piece(part, number, one, one.start, one.end, seconds)
+        yield _piece(part, number, one, one.start, one.end, one.worked)
 
 
 AT_END = frozenset({OPEN, FIXED})

@@ -2,21 +2,33 @@
 
 from service.domain.steps import APART
 
-RANKED = frozenset({"cycle", "check_value", "response", "time_in_stage"})
+_DAY = 86_400
+STAYS = {"stay_7": 7 * _DAY, "stay_31": 31 * _DAY, "stay_92": 92 * _DAY, "stay_long": 0}
+"""Stays of open deals in a place, each dated at its end, by how long they are at most (0 = longer).
+
+`value` is the deal's age at the end, `age` the length: so whoever was there at an instant is found
+among those that end so soon after it.
+"""
+STANDING = "stay_open"
+"""Stays that have not ended, dated at their beginnings; `value` is the deal's age then."""
+
+RANKED = frozenset({"cycle", "check_value", "response", "time_in_stage", STANDING, *STAYS})
 """Values that are ranked: a 0 is a value too."""
 
 BRIEF = "hygiene_brief"
 """Stays of a deal with a seller for under a working hour, dated at their ends; in no rollup."""
 
-DEAL_LEVELS = frozenset({"stage_open", "pipeline_value"})
+STAGE_OPEN = "stage_open"
+"""Open deals, where stages or sources are told apart: what `STAYS` count, step by step."""
+
+DEAL_LEVELS = frozenset({STAGE_OPEN, "pipeline_value"})
 """Levels whose steps are deals' own, each deal's adding up to nothing once it is closed."""
 
 UNROLLED = (
     RANKED
-    | DEAL_LEVELS
     | {
-        "response_due", "stage_entered", "stage_skipped", "stage_passed", "stage_lost",
-        "stage_late", "stage_late_passed", "stage_late_lost",
+        STAGE_OPEN, "response_due", "stage_entered", "stage_skipped", "stage_passed",
+        "stage_lost", "stage_late", "stage_late_passed", "stage_late_lost",
     }
 )  # fmt: skip
 """In no rollup: values that are ranked, steps between stages, what is known of the future.
@@ -75,6 +87,9 @@ __all__ = [
     "DEAL_LEVELS",
     "NOT_DAILY",
     "RANKED",
+    "STAGE_OPEN",
+    "STANDING",
+    "STAYS",
     "UNROLLED",
     "restated",
 ]

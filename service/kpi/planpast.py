@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, func, select
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.period import Period, local_date, local_day, to_day
+from service.domain.period import Period, local_date, to_day
 from service.kpi.metrics import Metric
 from service.kpi.sums import Ask, Cut, sums
 from service.store.tables import Contribution, Deal
@@ -39,7 +39,7 @@ class Past:
         """Sums by seller."""
         found: dict[str, int] = {}
         ask = Ask(self.config.account_id, tuple(parts), ("seller",))
-        cut = Cut(self.now, local_day(self.now, self.config.timezone))
+        cut = Cut(self.now, self.config.timezone)
         for one in sums(self.connection, ask, first, last, cut, "span"):
             if one.currency in ("", self.config.currency):
                 found[one.group[0]] = found.get(one.group[0], 0) + one.value

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from service.domain.config import Config
 from service.domain.instant import Instant
-from service.domain.period import Grain, local_day, periods, to_day
+from service.domain.period import Grain, periods, to_day
 from service.domain.persons import person_of, persons, sellers_of
 from service.kpi import stays
 from service.kpi.metric import Metric
@@ -83,8 +83,9 @@ class Question:
 
     @cached_property
     def by_stage(self) -> bool:
-        """Whether stages are told apart or chosen."""
-        return "stage" in self.dimensions or any(name == "stage" for name, _, _ in self.filters)
+        """Whether stages or sources are told apart or chosen."""
+        used = {*self.dimensions, *(name for name, _, _ in self.filters)}
+        return not used.isdisjoint({"stage", "source"})
 
     def spans(self) -> list[tuple[date, date]]:
         """First and last day of each period, cut by the question's span."""
@@ -113,7 +114,7 @@ class Question:
 
     def cut(self, config: Config) -> Cut:
         """How far an account is looked at."""
-        return Cut(self.as_of, local_day(self.as_of, config.timezone), self.live)
+        return Cut(self.as_of, config.timezone, self.live)
 
 
 def is_of_money(metric: Metric) -> bool:

@@ -1,6 +1,6 @@
 """Parts that are no sums of contributions, by their sources; how they come into the answer."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -9,8 +9,7 @@ from sqlalchemy import Connection
 from service.domain.config import Config
 from service.domain.period import local_date
 from service.kpi import crew, kept, neglect, stays, times
-from service.kpi.metric import Metric
-from service.kpi.question import Cells, Filter, Grouper, Key, Question, Spread, Term
+from service.kpi.question import Cells, Filter, Grouper, Key, Question, Term
 from service.kpi.reach import Piece, Reach
 
 Source = Callable[[Reach, Sequence[str]], Iterator[Piece]]
@@ -63,12 +62,12 @@ def pieces_of(
     if levels:
         yield from _admitted(reach, source(reach, levels))
     if others:
-        fine = _cut(reach, by_team=by_team)
+        fine = cut_by_moves(reach, by_team=by_team)
         for piece in source(fine, others):
             yield from _admitted(reach, [piece._replace(number=fine.period(piece.number))])
 
 
-def _cut(reach: Reach, *, by_team: bool) -> Reach:
+def cut_by_moves(reach: Reach, *, by_team: bool) -> Reach:
     """The same periods in pieces within which nobody moves."""
     found = [
         (number, piece)
@@ -95,33 +94,6 @@ def day_of(reach: Reach, piece: Piece) -> date:
 def _key(reach: Reach, grouper: Grouper, piece: Piece) -> Key:
     on = day_of(reach, piece)
     return piece.number, grouper.of(piece.place, on), grouper.currency("")
-
-
-def rank(reaches: Sequence[Reach], question: Question, metric: Metric, cells: Cells) -> None:
-    """Rank the values of a computed percentile by period and group, and all together."""
-    values: dict[Key, list[int]] = {}
-    for reach in reaches:
-        grouper = Grouper(reach.config, question, ())
-        zone, currency = reach.config.timezone, grouper.currency("")
-        for number, ended, value, place in neglect.fixed(reach):
-            on = local_date(ended, zone)
-            if reach.admits_on(place["seller"], on):
-                key = (number, grouper.of(place, on), currency)
-                values.setdefault(key, []).append(value)
-    wholes: dict[str, list[int]] = {}
-    for key, found in values.items():
-        cells.spreads[metric.slug, key] = _spread(found, metric)
-        cells.groups.setdefault((key[1], key[2]))
-        wholes.setdefault(key[2], []).extend(found)
-    for currency, found in wholes.items():
-        cells.wholes[metric.slug, currency] = _spread(found, metric)
-
-
-def _spread(values: list[int], metric: Metric) -> Spread:
-    """By nearest rank: the value at position ceil(p x n / 100)."""
-    ranked, n = sorted(values), len(values)
-    at: Mapping[int, int] = {p: ranked[-(-p * n // 100) - 1] for p in metric.percents}
-    return Spread(n, sum(ranked), at)
 
 
 def subjects(reach: Reach, parts: Sequence[str]) -> list[Piece]:

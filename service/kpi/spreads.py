@@ -9,7 +9,6 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
     Integer,
     Table,
@@ -25,10 +24,11 @@ from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_day
 from service.domain.persons import persons
-from service.kpi import civil, stays
+from service.kpi import civil, neglect, stays
 from service.kpi.metric import Metric
-from service.kpi.question import Cells, Filter, Question, Spread, own_filters
-from service.kpi.sums import Ask, Cut, unsettled
+from service.kpi.question import PLAIN, Cells, Filter, Question, Spread, own_filters
+from service.kpi.standing import standing
+from service.kpi.sums import Ask
 from service.store.engine import is_sqlite
 from service.store.tables import Contribution
 
@@ -88,7 +88,7 @@ def _of_level(
     """Ages of what is counted at each period's end, or at the cut."""
     spans = question.spans()
     for number, (_, last) in enumerate(spans):
-        inner = [_ages(config, filters, question, metric, last) for config, filters in asked]
+        inner = [_ages(config, filters, question, last) for config, filters in asked]
         for one in _ranked(connection, inner, question, metric):
             if one.group is not None or number == len(spans) - 1:
                 _put(cells, metric, number, one)
@@ -101,6 +101,8 @@ def _values(
     config: Config, filters: tuple[Filter, ...], question: Question, metric: Metric
 ) -> Element:
     """Contributions in the span with their period, group and currency."""
+    if metric.parts == (neglect.FIXED,):
+        return _fixes(config, filters, question)
     cut = question.cut(config)
     ask = Ask(config.account_id, metric.parts, (), filters, _within(metric, question))
     end = min(to_day(question.last), cut.day)
@@ -113,38 +115,32 @@ def _values(
     )
 
 
+def _fixes(config: Config, filters: tuple[Filter, ...], question: Question) -> Element:
+    """Violations that were put right in the span: how long that took, in working time."""
+    start = day_start(to_day(question.first), config.timezone)
+    end = level_instant(config, question, question.last)
+    fixed = neglect.fixes(config.account_id, filters, start, end).c
+    keys = _keys(config, question, fixed, fixed.day)
+    return select(_bucket(fixed.day, question).label("bucket"), *keys, fixed.value.label("v"))
+
+
 def _within(metric: Metric, question: Question) -> int:
     return question.within if metric.cohort else 0
 
 
-def _ages(
-    config: Config, filters: tuple[Filter, ...], question: Question, metric: Metric, last: date
-) -> Element:
+def _ages(config: Config, filters: tuple[Filter, ...], question: Question, last: date) -> Element:
     """Ages at the end of a day with their group and currency."""
-    held = held_ages(config, filters, question, metric, last).subquery()
+    held = held_ages(config, filters, question, last).subquery()
     keys = _keys(config, question, held.c, literal(_day_of_level(config, question, last)))
     return select(literal(0, Integer).label("bucket"), *keys, held.c.value.label("v"))
 
 
 def held_ages(
-    config: Config, filters: tuple[Filter, ...], question: Question, metric: Metric, last: date
+    config: Config, filters: tuple[Filter, ...], question: Question, last: date
 ) -> Element:
     """Deals that are open at the end of a day (or at the cut), with birth (`at`) and age then."""
     at = level_instant(config, question, last)
-    account = config.account_id
-    on = _day_of_level(config, question, last)
-    ask = Ask(account, metric.parts, (), stays.on_day(filters, on))
-    cut = Cut(at, to_day(last), question.live)
-    deals = unsettled(account, last, cut)
-    columns = [_C.c.subject_id, _C.c.seller, _C.c.pipeline, _C.c.stage, _C.c.source, _C.c.reason]
-    age = literal(at, BigInteger) - deals.c.born_at
-    return (
-        select(*columns, deals.c.born_at.label("at"), age.label("value"))
-        .select_from(_C.join(deals, deals.c.timeline == _C.c.timeline))
-        .where(_C.c.account_id == account, _C.c.metric.in_(metric.parts), *ask.conditions(cut))
-        .group_by(*columns, deals.c.born_at)
-        .having(func.sum(_C.c.value) > 0)
-    )
+    return standing(config.account_id, at, config.timezone, filters)
 
 
 def _day_of_level(config: Config, question: Question, last: date) -> int:
@@ -198,8 +194,8 @@ def _group(
         own = case((columns.seller == "", ""), else_=literal(prefix).concat(columns.seller))
         named = [(columns.seller == seller, who) for seller, who in persons(config).items()]
         return case(*named, else_=own) if named else own
-    if dimension == "source":
-        return columns.source
+    if dimension in PLAIN:
+        return columns[dimension]
     if dimension == "stage":
         whole = literal(prefix).concat(columns.pipeline).concat(".").concat(columns.stage)
         return case((columns.stage == "", ""), else_=whole)

@@ -13,6 +13,7 @@ from service.domain.directory import StageKind
 from service.domain.instant import FOREVER, Instant
 from service.domain.story import DealState, Story, deal_is_judged
 from service.kpi.contribution import Contribution, of_deal, of_money
+from service.kpi.parts import STANDING, STAYS
 
 Place = tuple[str, str]  # pipeline, stage
 
@@ -148,6 +149,7 @@ def _levels(
 ) -> Iterator[Contribution]:
     """Open deals and their amounts, moving with stage, seller, source; while they are there."""
     held: DealState | None = None
+    begun = born
     for state in states:
         at = max(state.at, born)
         there = state.kind is StageKind.OPEN and deal_is_judged(state, config)
@@ -155,10 +157,20 @@ def _levels(
         moved = held is None or now is None or _where(held) != _where(now)
         if held is not None and moved:
             yield of_deal(story, "stage_open", f"{at}-", at, held, -1)
+            part, length = stay_of(at - begun), at - begun
+            yield of_deal(story, part, f"{begun}", at, held, at - born, length)
         if now is not None and moved:
             yield of_deal(story, "stage_open", f"{at}+", at, now, 1)
+            begun = at
         yield from _amounts(story, held, now, at, moved=moved)
         held = now
+    if held is not None:
+        yield of_deal(story, STANDING, f"{begun}", begun, held, begun - born)
+
+
+def stay_of(length: int) -> str:
+    """The part that a stay of so many seconds belongs to."""
+    return next(part for part, most in STAYS.items() if length <= most or not most)
 
 
 def _amounts(

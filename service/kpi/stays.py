@@ -36,9 +36,15 @@ def condition(columns: Any, told: Filter, day: Any = None) -> Any:
     if column != STAY:
         found = columns[column].in_(values)
     else:
-        own = columns["day"] if "day" in columns else columns["month"] * 100 + 1
-        found = _within(columns, values, own if day is None else day)
+        found = _within(columns, values, _day_of(columns) if day is None else day)
     return found if op == "eq" else ~found
+
+
+def _day_of(columns: Any) -> Any:
+    """The day of a row; of a sum of a month or year its first."""
+    if "day" in columns:
+        return columns["day"]
+    return columns["month"] * 100 + 1 if "month" in columns else columns["year"] * 10_000 + 101
 
 
 def told_on(columns: Any) -> Any:

@@ -1,15 +1,16 @@
 """Sums of contributions by period and group: the only SQL of the figures.
 
-Whole months come from `rollup_month`, whole days from `rollup_day` (of the whole account from
-`rollup_total`), the day that `as_of` lies in from the contributions up to it. What needs stage,
-source or reason, what is in no rollup, and what had become of a cohort at an earlier instant, is
-read from the contributions throughout.
+Whole years come from `rollup_year`, whole months from `rollup_month`, whole days from `rollup_day`
+(of the whole account from `rollup_total`), the day that `as_of` lies in from the contributions up
+to it. What needs stage, source or reason, what is in no rollup, and what had become of a cohort at
+an earlier instant, is read from the contributions throughout.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BigInteger,
@@ -23,43 +24,48 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
-    union_all,
 )
 
 from service.domain.instant import Instant
-from service.domain.period import to_date, to_day
+from service.domain.period import day_start, local_day, to_date, to_day
 from service.kpi import stays
-from service.kpi.parts import AGED, DEAL_LEVELS, UNROLLED
+from service.kpi.parts import AGED, DEAL_LEVELS, STAGE_OPEN, UNROLLED
+from service.kpi.standing import standing, unsettled
 from service.store.tables import (
     IS_APART,
-    IS_LONG,
-    LONG_SECONDS,
     Contribution,
     Deal,
     RollupDay,
     RollupMonth,
     RollupTotal,
+    RollupYear,
 )
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _TOTAL: Table = RollupTotal.__table__  # type: ignore[attr-defined]
+_YEAR: Table = RollupYear.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The instant that an answer knows of, and the local day that it lies in.
+    """The instant that an answer knows of, and the zone that its local days are of.
 
     `live`: it is the present one, so nothing that is known lies behind it. `known`: of a cohort
     whose younger members are left out (`at` is earlier) the instant that it is looked at.
     """
 
     at: Instant
-    day: int
+    zone: ZoneInfo
     live: bool = False
     known: Instant = 0  # what came later than this is not looked at; 0 = `at`
+
+    @property
+    def day(self) -> int:
+        """The local day that it lies in."""
+        return local_day(self.at, self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,10 @@ class Ask:
         return used <= {"seller", "pipeline", stays.STAY} and (
             cut.live or AGED.isdisjoint(self.parts)
         )
+
+    def without(self, part: str) -> "Ask":
+        """The same of its other parts."""
+        return replace(self, parts=tuple(one for one in self.parts if one != part))
 
     def conditions(self, cut: Cut) -> list[Any]:
         """What contributions have to meet, beside their part and day."""
@@ -124,21 +134,21 @@ def sums(
     if begin > end:
         return
     if not ask.by_rollup(cut):
-        piece = _Stretch(_CONTRIBUTION, "day", begin, end, by == "span")
+        piece = Stretch(_CONTRIBUTION, "day", begin, day_after(end), by == "span")
         yield from _read(connection, ask, piece, cut)
         return
     before_cut = min(end, to_day(to_date(cut.day) - timedelta(days=1)))
     whole = not ask.columns and not ask.filters
-    for piece in _pieces(begin, before_cut, by):
+    for piece in stretches(begin, day_after(before_cut), by):
         table = _TOTAL if whole and piece.table is _DAY else piece.table
         yield from _read(connection, ask, piece._replace(table=table), None)
     if end == cut.day:
-        piece = _Stretch(_CONTRIBUTION, "day", cut.day, cut.day, by == "span")
+        piece = Stretch(_CONTRIBUTION, "day", cut.day, day_after(cut.day), by == "span")
         yield from _read(connection, ask, piece, cut)
 
 
-class _Stretch(NamedTuple):
-    """Periods of a table that are read in one go. `whole`: they are not told apart."""
+class Stretch(NamedTuple):
+    """Periods `[begin, end)` of a table that are read in one go. `whole`: not told apart."""
 
     table: Table
     name: str  # of the column of the period
@@ -146,35 +156,42 @@ class _Stretch(NamedTuple):
     end: int
     whole: bool
 
+    def first_day(self, period: int) -> date:
+        """The first day of one of its periods."""
+        return to_date(
+            {"day": period, "month": period * 100 + 1}.get(self.name, period * 10_000 + 101)
+        )
 
-def _pieces(begin: int, end: int, by: Bucket) -> list[_Stretch]:
-    """Days at the edges, whole months between them."""
-    if begin > end:
+
+def stretches(begin: int, end: int, by: Bucket, name: str = "day") -> list[Stretch]:
+    """Days at the edges, whole months between them; of the whole, whole years between those."""
+    if begin >= end:
         return []
-    first_month = begin // 100 if begin % 100 == 1 else _next_month(begin // 100)
-    after = to_day(to_date(end) + timedelta(days=1))
-    last_month = _previous_month(after // 100)
-    whole = by == "span"
-    if by == "day" or first_month > last_month:
-        return [_Stretch(_DAY, "day", begin, end, whole)]
-    found = [_Stretch(_MONTH, "month", first_month, last_month, whole)]
-    if begin < first_month * 100 + 1:
-        found.append(_Stretch(_DAY, "day", begin, first_month * 100, whole))
-    if end > last_month * 100 + 31:
-        next_month = _next_month(last_month) * 100 + 1
-        found.append(_Stretch(_DAY, "day", next_month, end, whole))
-    return found
+    own = Stretch(_TABLES[name], name, begin, end, by == "span")
+    if name == "year" or by in {"day", name}:
+        return [own]
+    following = _month_after(begin // 100) if name == "day" else begin // 100 + 1
+    first, after = begin // 100 if begin % 100 == 1 else following, end // 100
+    if first >= after:
+        return [own]
+    edges = (own._replace(end=first * 100 + 1), own._replace(begin=after * 100 + 1))
+    inner = stretches(first, after, by, "month" if name == "day" else "year")
+    return [*(edge for edge in edges if edge.begin < edge.end), *inner]
 
 
-def _next_month(month: int) -> int:
+_TABLES = {"day": _DAY, "month": _MONTH, "year": _YEAR}
+
+
+def day_after(day: int) -> int:
+    """The next local day."""
+    return to_day(to_date(day) + timedelta(days=1))
+
+
+def _month_after(month: int) -> int:
     return month + 1 if month % 100 < 12 else month + 89
 
 
-def _previous_month(month: int) -> int:
-    return month - 1 if month % 100 > 1 else month - 89
-
-
-def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) -> Iterator[Sum]:
+def _read(connection: Connection, ask: Ask, stretch: Stretch, cut: Cut | None) -> Iterator[Sum]:
     table, name = stretch.table, stretch.name
     keys = [table.c.metric, *(table.c[column] for column in ask.columns), table.c.currency]
     keys += [] if stretch.whole else [table.c[name]]
@@ -182,7 +199,7 @@ def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) 
     query = (
         select(summed(table.c.value), count, *keys)
         .where(table.c.account_id == ask.account_id, table.c.metric.in_(ask.parts))
-        .where(table.c[name].between(stretch.begin, stretch.end))
+        .where(table.c[name] >= stretch.begin, table.c[name] < stretch.end)
         .where(*(_conditions(table, ask) if cut is None else ask.conditions(cut)))
         .group_by(*keys)
     )
@@ -191,7 +208,7 @@ def _read(connection: Connection, ask: Ask, stretch: _Stretch, cut: Cut | None) 
     for row in connection.execute(query).all():  # one by one costs twice as much
         bucket = stretch.begin if stretch.whole else row[-1]
         if bucket not in dates:
-            dates[bucket] = to_date(bucket * 100 + 1 if name == "month" else bucket)
+            dates[bucket] = stretch.first_day(bucket)
         yield Sum(row[2], dates[bucket], row[3:width], row[width], row[0], row[1])
 
 
@@ -224,6 +241,9 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
     columns = _CONTRIBUTION.c
     chosen = [columns[column] for column in ask.columns]
     last = min(to_day(before), cut.day)
+    found: Running = {}
+    if STAGE_OPEN in ask.parts:
+        ask, found = ask.without(STAGE_OPEN), _stood(connection, ask, before, cut)
     query = (
         select(columns.metric, *chosen, columns.currency, func.sum(columns.value))
         .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
@@ -231,10 +251,19 @@ def _bases_apart(connection: Connection, ask: Ask, before: date, cut: Cut) -> Ru
         .group_by(columns.metric, *chosen, columns.currency)
     )
     if DEAL_LEVELS.issuperset(ask.parts):
-        open_deals = unsettled(ask.account_id, before, cut)
+        open_deals = unsettled(ask.account_id, before, cut.at)
         query = query.where(columns.timeline.in_(select(open_deals.c.timeline)))
-    rows = connection.execute(query)
-    return {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
+    rows = connection.execute(query) if ask.parts else ()
+    return found | {(row[0], tuple(row[1:-2]), row[-2]): int(row[-1]) for row in rows}
+
+
+def _stood(connection: Connection, ask: Ask, before: date, cut: Cut) -> Running:
+    """How many deals were open at the end of a day, by their stays."""
+    midnight = day_start(to_day(before + timedelta(days=1)), cut.zone)
+    there = standing(ask.account_id, min(midnight - 1, cut.at), cut.zone, ask.filters).subquery()
+    keys = [there.c[column] for column in ask.columns]
+    query = select(func.count(), *keys).select_from(there).group_by(*keys)
+    return {(STAGE_OPEN, tuple(row[1:]), ""): row[0] for row in connection.execute(query) if row[0]}
 
 
 def corrections(
@@ -281,27 +310,6 @@ def steps(
     )
     for row in connection.execute(query):
         yield int(row[0]), tuple(row[1:-1]), int(row[-1])
-
-
-def unsettled(account_id: str, on: date, cut: Cut) -> Any:
-    """Deals that had begun and were not closed for good before the end of a day: timeline, birth.
-
-    A day of slack, so that no time zone has to be known. Indexes: ix_deal_closed, ix_deal_long.
-    """
-    midnight = int(datetime.combine(on, time(), UTC).timestamp())
-    since, until = min(midnight - 86_400, cut.at), min(midnight + 2 * 86_400, cut.at)
-    columns = _DEAL.c
-    begun = select(literal("deal:").concat(columns.id).label("timeline"), columns.born_at).where(
-        columns.account_id == account_id, columns.born_at <= until
-    )
-    soon = columns.closed_at.between(since, until + LONG_SECONDS)  # all but those of a long life
-    lived = columns.closed_at - columns.born_at
-    ways = (
-        columns.closed_at.is_(None),
-        and_(soon, lived <= LONG_SECONDS),
-        and_(columns.closed_at >= since, text(IS_LONG)),
-    )
-    return union_all(*(begun.where(way) for way in ways)).subquery("unsettled")
 
 
 def subjects(

@@ -5,25 +5,21 @@ go through the figure's recipe. What needs more (shares, averages, probabilities
 of its own in `WAYS`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
-from sqlalchemy import Connection
-
-from service.domain.config import Config
-from service.domain.instant import Instant
-from service.domain.period import Period, day_start, local_date, to_day
-from service.kpi import odds, stays
+from service.domain.period import Period, local_date
+from service.kpi import odds
+from service.kpi.averages import average_of
 from service.kpi.derived import Ground, Made, from_table, key_of
 from service.kpi.loadspread import load_spread
 from service.kpi.metric import Metric, Number
 from service.kpi.metrics import METRICS
 from service.kpi.planspans import SpanPlans
-from service.kpi.question import Filter, Group, Grouper, Question, columns_of, own_filters
-from service.kpi.sums import Ask, bases, steps
-from service.kpi.terms import Told, parts_of
+from service.kpi.question import Group
+from service.kpi.terms import Told
 
 Way = Callable[[Ground, Metric], Made]
 
@@ -82,93 +78,6 @@ def _share(values: Mapping[str, Number], below: Number) -> Told:
     if not below or below < 0 or lost is None:
         return Told(None, notes)
     return Told(round(lost / below, 6), notes)
-
-
-# --- averages of levels ---------------------------------------------------------------------------
-
-
-def average_of(slug: str) -> Way:
-    """The mean of a level over the account's working time of each period (kpis.md 1.7)."""
-
-    def way(ground: Ground, _metric: Metric) -> Made:
-        made = Made()
-        whole = replace(ground.question, dimensions=(), grain=None)
-        for number, (first, last) in enumerate(ground.question.spans()):
-            for group, value in _means(ground, METRICS[slug], ground.question, first, last).items():
-                for currency in _currencies(ground):
-                    made.rows[number, group, currency] = Told(_rounded(value), {})
-        span = (ground.question.first, ground.question.last)
-        value = _means(ground, METRICS[slug], whole, *span).get((), Fraction(0))
-        made.wholes = dict.fromkeys(_currencies(ground), Told(_rounded(value), {}))
-        made.missing = 0
-        return made
-
-    return way
-
-
-def _currencies(ground: Ground) -> list[str]:
-    if not ground.question.by_currency:
-        return [""]
-    return sorted({config.currency for config in ground.configs.values()})
-
-
-def _rounded(value: Fraction) -> float:
-    return float(round(value, 6))
-
-
-def _means(
-    ground: Ground, metric: Metric, question: Question, first: date, last: date
-) -> dict[Group, Fraction]:
-    found: dict[Group, Fraction] = {}
-    for config in ground.configs.values():
-        filters = own_filters(config, question)
-        if filters is None:
-            continue
-        total = _weigher(config, question, last)(day_start(to_day(first), config.timezone))
-        by_team = "team" in question.dimensions
-        spans = stays.cut(config, first, last, by_team=by_team, filters=filters)
-        for begin, end in spans if total else ():
-            asked = (question, parts_of(metric, question), stays.on_day(filters, to_day(begin)))
-            for group, value in _integrals(ground.connection, config, asked, begin, end):
-                found[group] = found.get(group, Fraction(0)) + Fraction(value, total)
-    return found
-
-
-def _integrals(
-    connection: Connection,
-    config: Config,
-    asked: tuple[Question, tuple[str, ...], tuple[Filter, ...]],
-    first: date,
-    last: date,
-) -> Iterator[tuple[Group, int]]:
-    """What levels x working time come to in a span within which nobody moves."""
-    question, parts, filters = asked
-    columns = columns_of(question)
-    ask = Ask(config.account_id, parts, columns, filters)
-    cut, grouper = question.cut(config), Grouper(config, question, columns)
-    weigh = _weigher(config, question, last)
-    whole = weigh(day_start(to_day(first), config.timezone))
-    if not whole:
-        return
-    for (_, values, _), level in bases(connection, ask, first, cut).items():
-        yield grouper.group(values, first), level * whole
-    for at, values, delta in steps(connection, ask, first, last, cut):
-        yield grouper.group(values, first), delta * weigh(at)
-
-
-def _weigher(config: Config, question: Question, last: date) -> Callable[[Instant], int]:
-    """Working seconds from an instant to the end of a day, or the cut."""
-    over = day_start(to_day(last + timedelta(days=1)), config.timezone)
-    end = min(over, question.as_of + 1)
-    calendar = config.calendar(None)
-    known: dict[Instant, int] = {}
-
-    def weigh(at: Instant) -> int:
-        if at not in known:
-            known[at] = calendar.working_seconds(at, end) if at < end else 0
-        return known[at]
-
-    return weigh
 
 
 # --- what the pipeline is worth -------------------------------------------------------------------

@@ -155,8 +155,8 @@ def first_touch_norm(
 def violation_row(config: Config, timeline: str, found: Found) -> Row:
     """A violation as the table wants it. The tick looks at it when its next instant comes."""
     calendar, ended = config.calendar(found.seller or None), found.resolved_at
-    begun_on, begun_at = calendar.daytime(found.breach_at)
-    ended_on, ended_at = (0, 0) if ended is None else calendar.daytime(ended)
+    begun_on, begun_at = calendar.monthtime(found.breach_at)
+    ended_on, ended_at = (0, 0) if ended is None else calendar.monthtime(ended)
     return {
         "id": found.violation_id(config.account_id),
         "timeline": timeline,
@@ -186,6 +186,7 @@ def violation_row(config: Config, timeline: str, found: Found) -> Row:
         "breach_worked": begun_at,
         "resolved_day": ended_on,
         "resolved_worked": ended_at,
+        "resolved_after": 0 if ended is None else calendar.working_seconds(found.breach_at, ended),
     }
 
 

@@ -19,7 +19,7 @@ _ALERT: Table = Alert.__table__  # type: ignore[attr-defined]
 Row = dict[str, Any]
 _NOT_TOLD = frozenset({
     "account_id", "due_at", "revision", "breach_day", "breach_worked", "resolved_day",
-    "resolved_worked",
+    "resolved_worked", "resolved_after",
 })  # fmt: skip
 
 

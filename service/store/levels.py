@@ -16,6 +16,7 @@ from service.store.tables import (
     Contribution,
     RollupDay,
     RollupMonth,
+    RollupYear,
     Violation,
 )
 
@@ -23,6 +24,7 @@ _ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
+_YEAR: Table = RollupYear.__table__  # type: ignore[attr-defined]
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 _PLANNED: Table = PlanVersion.__table__  # type: ignore[attr-defined]
 _MONTH_LENGTH = len("2026-03")
@@ -41,13 +43,14 @@ def is_settled(connection: Connection, account_id: str) -> bool:
 def levels_before(
     connection: Connection, account_id: str, metric: str, sellers: Sequence[str], day: int
 ) -> dict[str, int]:
-    """The running sums of sellers before a local day: whole months, then days of the month.
+    """The running sums of sellers before a local day: whole years, months of the year, days.
 
     No sellers: the whole account's, under "".
     """
     found = dict.fromkeys(sellers or [""], 0)
     for table, where in (
-        (_MONTH, _MONTH.c.month < day // 100),
+        (_YEAR, _YEAR.c.year < day // 10_000),
+        (_MONTH, _MONTH.c.month.between(day // 10_000 * 100, day // 100 - 1)),
         (_DAY, _DAY.c.day.between(day // 100 * 100, day - 1)),
     ):
         query = select(func.sum(table.c.value)).where(

@@ -1,7 +1,8 @@
 """The rollups: sums of contributions and counts of violations, moved with them, proven, made anew.
 
 Of violations those that nobody ever muted are counted: how many began and how many ended on a day.
-Days also keep the sum of value x age: by it levels are integrated over time (`domain.daytime`).
+Days and months also keep the sum of value x age: by it levels are integrated over time
+(`domain.monthtime`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from service.domain.steps import CLOSED, OPENED
 from service.store import revisions
 from service.store.engine import insert_or_update
 from service.store.tables import (
@@ -32,6 +34,7 @@ from service.store.tables import (
     RollupDay,
     RollupMonth,
     RollupTotal,
+    RollupYear,
     Violation,
 )
 
@@ -39,18 +42,21 @@ _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
 _VIOLATION: Table = Violation.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _MONTH: Table = RollupMonth.__table__  # type: ignore[attr-defined]
+_YEAR: Table = RollupYear.__table__  # type: ignore[attr-defined]
 _TOTAL: Table = RollupTotal.__table__  # type: ignore[attr-defined]
 _ROLLUPS: tuple[tuple[str, Table, str, tuple[str, ...]], ...] = (
     ("day", _DAY, "day", ("seller", "pipeline")),
     ("month", _MONTH, "month", ("seller", "pipeline")),
+    ("year", _YEAR, "year", ("seller", "pipeline")),
     ("total", _TOTAL, "day", ()),
 )
+_DAYS_IN = {"month": 100, "year": 10_000}
+"""By what a local day yyyymmdd is divided."""
 Moved = tuple[str, tuple[Any, ...], tuple[Any, ...]]  # timeline, key, the rest of a contribution
-OPENED, CLOSED = "violations_opened", "violations_closed"
 
 
 def _names(period: str, places: tuple[str, ...]) -> list[str]:
-    sums = ["value", "n", *(["moment"] if period == "day" and places else [])]
+    sums = ["value", "n", *(["moment"] if period != "year" and places else [])]
     return ["account_id", "metric", period, "currency", *places, *sums]
 
 
@@ -93,9 +99,9 @@ def ends_of(violation: Mapping[str, Any]) -> list[Moved]:
 
 def _sums(account_id: str, period_name: str, places: tuple[str, ...]) -> Any:
     columns = _addends(account_id).c
-    # `//` would be a true division with a floor on SQLite; day - day % 100 is exact on both.
-    month = cast((columns.day - columns.day % 100) / 100, Integer)
-    period = month if period_name == "month" else columns.day
+    unit = _DAYS_IN.get(period_name, 1)
+    # `//` would be a true division with a floor on SQLite; this is exact on both.
+    period = columns.day if unit == 1 else cast((columns.day - columns.day % unit) / unit, Integer)
     keys = [columns.account_id, columns.metric, period, columns.currency]
     keys += [columns[place] for place in places]
     sums = [func.sum(columns.value), func.count()]
@@ -160,12 +166,14 @@ def move(
             cell[0] += sign * value
             cell[1] += sign
             cell[2] += sign * value * age
-    months = _added_up(days, lambda metric, day, *rest: (metric, day // 100, *rest))
-    totals = _added_up(days, lambda metric, day, _seller, _pipeline, cur: (metric, day, cur))
+    months = _added_up(days, lambda metric, day, *rest: (metric, day // 100, *rest), 3)
+    years = _added_up(months, lambda metric, month, *rest: (metric, month // 100, *rest), 2)
+    totals = _added_up(days, lambda metric, day, _seller, _pipeline, cur: (metric, day, cur), 2)
     places = ("seller", "pipeline", "currency")
     for table, columns, cells in (
         (_DAY, ("metric", "day", *places), days),
         (_MONTH, ("metric", "month", *places), months),
+        (_YEAR, ("metric", "year", *places), years),
         (_TOTAL, ("metric", "day", "currency"), totals),
     ):
         moved = {key: cell for key, cell in cells.items() if any(cell)}
@@ -179,13 +187,14 @@ _Cells = Mapping[tuple[Any, ...], Sequence[int]]
 
 
 def _added_up(
-    cells: _Cells, key_of: Callable[..., tuple[Any, ...]]
+    cells: _Cells, key_of: Callable[..., tuple[Any, ...]], width: int
 ) -> dict[tuple[Any, ...], list[int]]:
+    """Sums of cells that become one; the first `width` of their sums."""
     found: dict[tuple[Any, ...], list[int]] = {}
-    for key, (value, n, _) in cells.items():
-        cell = found.setdefault(key_of(*key), [0, 0])
-        cell[0] += value
-        cell[1] += n
+    for key, sums in cells.items():
+        cell = found.setdefault(key_of(*key), [0] * width)
+        for place in range(width):
+            cell[place] += sums[place]
     return found
 
 

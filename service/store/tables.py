@@ -266,10 +266,11 @@ class Violation(SQLModel, table=True):
     muted: Any = json_column()  # [[start, end], ...] inside the interval, apart and in order
     due_at: int | None = instant(nullable=True)  # when the tick has to look at it (work mark)
     revision: int = number(default=0)
-    breach_day: int = small()  # local days, and what the seller had worked of them by then
+    breach_day: int = small()  # local days, and what of their months the seller had worked by then
     breach_worked: int = small()
     resolved_day: int = small()
     resolved_worked: int = small()
+    resolved_after: int = small()  # seconds that the seller worked from the breach on
     __table_args__ = (
         Index("ix_violation_revision", "account_id", "revision", "id"),
         Index("ix_violation_timeline", "account_id", "timeline"),
@@ -320,7 +321,7 @@ class Contribution(SQLModel, table=True):
     currency: str
     slot: str = ""  # of a level that is counted apart; in no rollup
     reason: str = ""  # of a loss or a refusal: its id
-    age: int = number(default=0)  # of a cohort: until it came to that; of a level: `daytime.into`
+    age: int = number(default=0)  # of a cohort: until it came to that; of a level: `monthtime.into`
     __table_args__ = (
         Index("ix_contribution_day", "account_id", "metric", "day", *_PLACE, "at", "value"),
         Index(
@@ -364,6 +365,7 @@ class RollupDay(SQLModel, table=True):
     revision: int = number(default=0)
     __table_args__ = (
         Index("ix_rollup_day_revision", "account_id", "revision", "day", "metric", "seller"),
+        Index("ix_rollup_day_seller", "account_id", "seller", "metric", "day"),
         {"sqlite_with_rowid": False},
     )
 
@@ -389,6 +391,22 @@ class RollupMonth(SQLModel, table=True):
     metric: str = key_column(32)
     month: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     currency: str = key_column(3)  # before the seller: totals by period are read in key order
+    seller: str = key_column()
+    pipeline: str = key_column()
+    value: int = number()
+    n: int = number()
+    moment: int = number(default=0)  # as that of days
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class RollupYear(SQLModel, table=True):
+    """Sums of contributions by local year: what stood before a period is soon added up."""
+
+    __tablename__ = "rollup_year"
+    account_id: str = account_column()
+    metric: str = key_column(32)
+    year: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    currency: str = key_column(3)
     seller: str = key_column()
     pipeline: str = key_column()
     value: int = number()

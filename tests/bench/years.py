@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from service.domain.calendar import make_calendar
 from service.domain.directory import Directory, LossReason, Pipeline, Seller
+from service.kpi.parts import STAYS
 from service.store import rollups
 from service.store.engine import is_sqlite, open_engine, transaction
 from tests import world
@@ -66,7 +67,14 @@ _PARTS = (
     ("time_in_stage", "due", "w", 0, 300, "due - born", "0", "-", "", "left"),
     ("stage_open", "lately", "u", 0, 1000, "1", "0", "-", "", "+"),
     ("stage_open", "left_at", "u", 0, 1000, "-1", "0", "-", "", "-"),
+    ("pipeline_value", "born", "u", 0, 1000, "amount", "0", "", "RUB", "+"),
+    ("pipeline_value", "closed", "u", 0, 1000, "-amount", "0", "", "RUB", "-"),
+    ("stay", "closed", "u", 0, 1000, "closed - born", "closed - born", "-", "", "stay"),
+    ("stay_open", "standing", "u", 0, 1000, "0", "0", "-", "", "stay"),
 )  # fmt: skip
+_STAY = " ".join(
+    f"WHEN closed - born <= {most} THEN '{part}'" for part, most in STAYS.items() if most
+)
 _RULES = (
     ("deal-no-task", "warning", 500, 600, "born", "due"),
     ("deal-stuck", "warning", 600, 700, "due", "closed"),
@@ -150,9 +158,10 @@ def _draw(connection: Connection, deals: int) -> None:
          "worked": calendar.day_seconds(on)}
         for on in (FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 61))
     ]  # fmt: skip
-    columns = "n bigint PRIMARY KEY, d integer, worked integer"
+    columns = "n bigint PRIMARY KEY, d integer, worked integer, earlier integer, of_month integer"
     connection.execute(text(f"CREATE TABLE civil ({columns})"))
-    connection.execute(text("INSERT INTO civil VALUES (:n, :d, :worked)"), days)
+    told = text("INSERT INTO civil VALUES (:n, :d, :worked, :earlier, :of_month)")
+    connection.execute(told, list(_added_up(days)))
     count = "generate_series(0, :deals - 1) AS s(n)"
     if is_sqlite(connection):
         count = ("(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s "
@@ -163,6 +172,7 @@ def _draw(connection: Connection, deals: int) -> None:
         SELECT id, u, w, pipeline, source, amount, reply, seller, born, born + reply AS replied,
             born + 86400 + reply % 200000 AS due,
             CASE WHEN u < 985 AND born + life <= {end} THEN born + life END AS closed,
+            CASE WHEN u >= 985 OR born + life > {end} THEN born END AS standing,
             CASE WHEN born >= {lately} THEN born END AS lately,
             CASE WHEN born >= {lately} AND u < 985 AND born + life <= {end}
                 THEN born + life END AS left_at
@@ -182,6 +192,16 @@ def _draw(connection: Connection, deals: int) -> None:
     connection.execute(text(made), {"deals": deals})
     if not is_sqlite(connection):
         connection.execute(text("ANALYZE drawn"))
+
+
+def _added_up(days: Sequence[dict[str, int]]) -> Iterator[dict[str, int]]:
+    """With what was worked of the month before each day, and before that month."""
+    earlier = of_month = 0
+    for day in days:
+        if day["d"] % 100 == 1:
+            earlier, of_month = earlier + of_month, 0
+        yield {**day, "earlier": earlier, "of_month": of_month}
+        of_month += day["worked"]
 
 
 _DEALS = f"""INSERT INTO deal (account_id, id, name, pipeline, stage, status, seller, source,
@@ -217,12 +237,13 @@ def _by_name(expressions: Sequence[str], column: str) -> str:
 
 
 def _worked(at: str, day: str) -> str:
-    """What of its local day was worked by then: `civil` tells days of 10:00 to 18:00 from others.
+    """What of its local month was worked by then: `civil` tells days of 10:00 to 18:00 from others.
 
     No holiday is shortened; three hours before the local midnight a day begins in Greenwich.
     """
     late = f"({at} + {3 * _HOUR}) % {_DAY} - {10 * _HOUR}"
     return (
+        f"{day}.of_month + "
         f"CASE WHEN {late} < 0 THEN 0 WHEN {late} > {day}.worked THEN {day}.worked ELSE {late} END"
     )
 
@@ -244,7 +265,8 @@ def _contributions() -> str:
             CASE WHEN metric = 'deals_lost' THEN '1' ELSE '' END,
             CASE WHEN metric IN ('deals_open', 'tasks_overdue') THEN {_worked("at", "civil")}
                 ELSE age END
-        FROM (SELECT id, seller, pipeline, source, p.metric, p.mark, p.currency, p.slot,
+        FROM (SELECT id, seller, pipeline, source, p.mark, p.currency, p.slot,
+                CASE WHEN p.metric = 'stay' THEN CASE {_STAY} END ELSE p.metric END AS metric,
                 {at} AS at, {value} AS value, {age} AS age
             FROM drawn CROSS JOIN {parts}
             WHERE CASE p.draw WHEN 'u' THEN u ELSE w END >= p.low
@@ -261,12 +283,14 @@ def _violations() -> str:
             severity, notice, subject_kind, subject_id, deal, pipeline, stage, seller, owner,
             amount, currency, since, held_since, effective_from, breach_at, resolved_at,
             resolution, "values", muted, due_at, revision, breach_day, breach_worked,
-            resolved_day, resolved_worked)
+            resolved_day, resolved_worked, resolved_after)
         SELECT '{world.ACCOUNT}', 'vio_' || p.rule || id, 'deal:' || id, p.rule, '8fd546f487',
             p.severity, false, 'deal', id, id, pipeline, '20', seller, seller, amount, 'RUB',
             born, born, 0, {begin}, {stop}, CASE WHEN {stop} IS NULL THEN NULL ELSE 'fixed' END,
             '{_PROOF}', '[]', NULL, 1, begun.d, {_worked(begin, "begun")}, COALESCE(ended.d, 0),
-            CASE WHEN {stop} IS NULL THEN 0 ELSE {_worked(stop, "ended")} END
+            CASE WHEN {stop} IS NULL THEN 0 ELSE {_worked(stop, "ended")} END,
+            CASE WHEN {stop} IS NULL THEN 0 ELSE ended.earlier - begun.earlier
+                + {_worked(stop, "ended")} - ({_worked(begin, "begun")}) END
         FROM drawn CROSS JOIN {rules}
         JOIN civil AS begun ON begun.n = ({begin} + {3 * _HOUR}) / {_DAY}
         LEFT JOIN civil AS ended ON ended.n = ({stop} + {3 * _HOUR}) / {_DAY}

@@ -1,11 +1,12 @@
 """Integrals of levels from sums by day: the same as from every step, whatever changes."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from service.domain import steps
 from service.domain.facts import Fact, Kind
 from service.domain.named import parse_document
 from service.kpi import query as kpi
@@ -14,7 +15,7 @@ from service.kpi.question import Question
 from service.kpi.reach import Reach
 from service.pipeline import rejudge, verify
 from service.pipeline.office import Office
-from service.store import accounts, levels, mutes, rollups
+from service.store import accounts, levels, mutes
 from service.store.engine import reading, transaction
 from tests import world
 from tests.kpi.oracle.bureau import DIRECTORY, DOCUMENT, FIRST, LAST, at, bureau
@@ -22,7 +23,7 @@ from tests.kpi.oracle.bureau import DIRECTORY, DOCUMENT, FIRST, LAST, at, bureau
 SLUGS = (
     "open_deal_hours", "covered_deal_hours", "overdue_hours", "meeting_time", "hygiene_weight",
     "hygiene_kept", "violations_opened", "violations_open", "violation_hours",
-    "card_completeness_avg",
+    "card_completeness_avg", "deals_open_avg", "tasks_overdue_avg", "deals_without_task_avg",
 )  # fmt: skip
 LATE = at(30, 0)
 ASKED: tuple[dict[str, Any], ...] = (
@@ -30,6 +31,8 @@ ASKED: tuple[dict[str, Any], ...] = (
     {"dimensions": ("team",), "grain": "week"},
     {"grain": "day", "filters": (("team", "eq", ("1",)),)},
     {"dimensions": ("seller",), "as_of": at(8, 245)},
+    {"dimensions": ("seller",), "first": FIRST.replace(day=1), "last": FIRST.replace(day=31)},
+    {"grain": "month", "first": date(2026, 2, 10), "last": date(2026, 4, 20)},
     {
         "dimensions": ("seller",),
         "first": LAST + timedelta(days=9),
@@ -88,8 +91,8 @@ def is_settled(office: Office) -> bool:
 
 
 def settle(office: Office) -> None:
-    steps = (rejudge.rejudge, rejudge.derive_marked, rejudge.judge_dirty)
-    while any(step(office, world.ACCOUNT) for step in steps):
+    passes = (rejudge.rejudge, rejudge.derive_marked, rejudge.judge_dirty)
+    while any(one(office, world.ACCOUNT) for one in passes):
         pass
 
 
@@ -126,13 +129,15 @@ def test_what_is_muted_leaves_the_sums_and_a_wrong_sum_is_made_anew(
     after = told(office)
     assert after == from_steps(office, monkeypatch) != before
     assert verify.verify(office, world.ACCOUNT) == []
-    spoiled = ("deals_open", rollups.OPENED, rollups.CLOSED)
+    spoiled = ("deals_open", steps.OPENED, steps.CLOSED)
     with transaction(office.engine) as connection:
         connection.exec_driver_sql(
             f"UPDATE rollup_day SET moment = moment + 1 WHERE metric IN {spoiled}"
         )
+        connection.exec_driver_sql("UPDATE rollup_month SET moment = 7 WHERE metric = 'meetings'")
     drifts = verify.sums(office, world.ACCOUNT)
-    assert {drift.subject.partition("/")[0] for drift in drifts} == {f"day:{m}" for m in spoiled}
+    wrong = {f"day:{metric}" for metric in spoiled} | {"month:meetings"}
+    assert {drift.subject.partition("/")[0] for drift in drifts} == wrong
     verify.mend_sums(office, world.ACCOUNT)
     assert verify.sums(office, world.ACCOUNT) == []
     assert told(office) == after

@@ -24,6 +24,7 @@ DERIVED = (
     "task",
     "rollup_day",
     "rollup_month",
+    "rollup_year",
     "rollup_total",
     "deal_contact",
     "contact_key",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from service.kpi.metric import Metric, Number
+from service.kpi.parts import STANDING, STAYS
 
 _ENTRY = "responsible at the first entry into the stage"
 
@@ -76,8 +77,8 @@ FIGURES: tuple[Metric, ...] = (
     Metric(
         "open_aging", "Возраст открытых", "Age of open deals",
         "seconds since birth of the deals that are open at the end of the period",
-        kind="percentile", unit="seconds", of_level="stage_open", percents=(50, 75, 90),
-        direction="down",
+        kind="percentile", unit="seconds", of_level=True, adds=(STANDING, *STAYS),
+        percents=(50, 75, 90), direction="down",
     ),
     Metric(
         "deals_open", "Сделки в работе", "Open deals",

@@ -311,11 +311,6 @@ class Window:
         return max(self.start, min(self.after, self.seen))
 
     @property
-    def known(self) -> int:
-        """Where averages stop: all that is seen is in them."""
-        return max(self.start, min(self.after, self.seen + 1))
-
-    @property
     def moment(self) -> int:
         """Where levels are looked at."""
         return min(self.after - 1, self.seen)

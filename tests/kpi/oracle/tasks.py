@@ -184,7 +184,7 @@ def _lasting(book: Book, row: Row, history: History, window: Window, tally: Tall
     """The hours of an overdue task, and the average of each level."""
     is_task = row["subject_kind"] == "task"
     average = f"{_LEVELS[row['rule']][0]}_avg"
-    for left, right in _stretches(row, history, window.start, window.known):
+    for left, right in _stretches(row, history, window.start, window.end):
         who = image(history, left)["responsible"]
         seen = row["breach_at"] if is_task else left
         place: Any = {"at": left, "deal": row["deal"], "seen": seen}

@@ -1,8 +1,8 @@
-"""How far a working day has come: what makes integrals of levels sums over days.
+"""How far a month's work has come: what makes integrals of levels sums over days and months.
 
 A level's integral over working time is what stood before times all of it, plus each later step
-times what comes after it. If it is known of each step how much of its own day was worked by then,
-that of many steps adds up, day by day.
+times what comes after it. If it is known of each step how much of its own month was worked by then,
+that of many steps adds up.
 """
 
 from service.domain.config import Config
@@ -12,12 +12,12 @@ from service.domain.steps import INTEGRATED, LASTING
 
 
 def into(config: Config, level: str, seller: str, at: Instant) -> int:
-    """Seconds of the local day of a level's step that its seller had worked by then.
+    """Seconds of the local month of a level's step that its seller had worked by then.
 
     0 where the level is never integrated; what lasts as long as it lasts counts all seconds.
     """
     if level in INTEGRATED:
-        return config.calendar(seller or None).daytime(at)[1]
+        return config.calendar(seller or None).monthtime(at)[1]
     if level in LASTING:
-        return at - day_start(local_day(at, config.timezone), config.timezone)
+        return at - day_start(local_day(at, config.timezone) // 100 * 100 + 1, config.timezone)
     return 0
