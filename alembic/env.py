@@ -5,7 +5,7 @@ from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
 from service.kpi import views
-from service.store import records, served, tables
+from service.store import records, served, summed, tables
 
 _ = (records, served, summed, tables)
 

@@ -226,6 +226,7 @@ def upgrade() -> None:
     sa.Column('updated_at', sa.BigInteger(), nullable=False),
     sa.Column('stage_since', sa.BigInteger(), nullable=True),
     sa.Column('closed_at', sa.BigInteger(), nullable=True),
+    sa.Column('expected_close_on', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('loss_reason', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('open_tasks', sa.Integer(), nullable=False),
     sa.Column('next_task_at', sa.BigInteger(), nullable=True),
@@ -240,6 +241,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('deal', schema=None) as batch_op:
         batch_op.create_index('ix_deal_closed', ['account_id', 'closed_at', 'born_at', 'id'], unique=False)
+        batch_op.create_index('ix_deal_expected', ['account_id', 'expected_close_on'], unique=False, sqlite_where=sa.text('expected_close_on IS NOT NULL'), postgresql_where=sa.text('expected_close_on IS NOT NULL'))
         batch_op.create_index('ix_deal_long', ['account_id', 'closed_at', 'born_at', 'id'], unique=False, sqlite_where=sa.text('closed_at - born_at > 7948800'), postgresql_where=sa.text('closed_at - born_at > 7948800'))
         batch_op.create_index('ix_deal_created', ['account_id', 'created_at'], unique=False)
         batch_op.create_index('ix_deal_seller', ['account_id', 'seller', 'status'], unique=False)

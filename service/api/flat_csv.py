@@ -64,7 +64,7 @@ class Form:
             return csv_cell(value)
         if isinstance(value, float):
             return ru_cell(Decimal(repr(value)), "Decimal", self._zone)
-        if isinstance(value, str) and value[:4].isdigit():
+        if isinstance(value, str) and value[:4].isdigit() and value[4:5] == "-":
             kind = "DateTimeOffset" if value.endswith("Z") else "Date"
             try:
                 told = date.fromisoformat(value) if kind == "Date" else value
@@ -103,8 +103,14 @@ def _flat(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]
             value = dict.fromkeys(("id", "name"), None) if value is None else value  # noqa: PLW2901
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}_")
+        elif isinstance(value, list):
+            yield f"{before}{name}", ", ".join(_in_a_cell(one) for one in value)
         else:
             yield f"{before}{name}", value
+
+
+def _in_a_cell(one: Any) -> str:
+    return ": ".join(map(str, one.values())) if isinstance(one, Mapping) else str(one)
 
 
 _REFERENCES = ("seller", "team")

@@ -15,7 +15,7 @@ from service.domain.config import Config
 from service.domain.instant import Instant, iso
 from service.domain.period import Grain
 from service.errors import ApiError
-from service.kpi import compare
+from service.kpi import compare, convert
 from service.kpi import query as kpi
 from service.kpi.metrics import DIMENSIONS, METRICS, Metric
 from service.kpi.planspans import SpanPlans
@@ -50,6 +50,7 @@ class Asked:
     reopen: str = "net"
     within: int = 0
     strict: bool = False
+    convert: str = ""
     by_body: bool = False
 
     def refuse(self, name: str, detail: str, code: str = "") -> ApiError:
@@ -114,13 +115,30 @@ def answer(call: Call, asked: Asked, form: Form) -> Any:
         metrics, dimensions, asked.first, asked.last, asked.grain, asked.filters, as_of,
         as_of >= call.now, asked.reopen == "restate", asked.within, asked.strict,
         currencies="currency" in asked.dimensions, parts="parts" in asked.include,
+        convert=asked.convert,
     )  # fmt: skip
+    _check_kinds(asked, question)
     with call.read() as connection:
         _tag(call, connection, asked)
         names = visible_names(call, connection)
         configs = {account: found.config for account, found in names.items()}
+        if asked.convert and not convert.can(configs, asked.convert):
+            detail = f"No account has a rate of {asked.convert}: its settings give `rates`."
+            raise asked.refuse("convert", detail)
         document = _document(call, connection, question, asked, names, configs)
     return form.answer(document, "kpis", [column["name"] for column in document["columns"]])
+
+
+def _check_kinds(asked: Asked, question: Question) -> None:
+    """Only what is added up or divided can be converted.
+
+    Raises:
+        ApiError: names the figure that is neither.
+    """
+    for metric in question.needed if asked.convert else ():
+        if metric.kind not in convert.KINDS:
+            detail = f"{metric.slug} cannot be converted; ask for it without convert."
+            raise asked.refuse("convert", detail)
 
 
 def _tag(call: Call, connection: Connection, asked: Asked) -> None:
@@ -234,6 +252,9 @@ def _meta(
         "data_through": iso(min(known)) if known else None,
         "timezones": sorted({str(config.timezone) for config in configs.values()}),
         "compare": None,
+        "receipts_from": {
+            account: config.document.receipts_from for account, config in sorted(configs.items())
+        },
     }
     if compared is not None:
         meta["compare"] = {

@@ -10,6 +10,7 @@ from service.domain.config import Config
 from service.domain.money import exponent, major_units
 from service.domain.period import local_date
 from service.kpi import compare, planfact
+from service.kpi.away import is_away
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.planspans import SpanPlans
@@ -68,7 +69,9 @@ class Builder:
             shown[dimension] = row[dimension]
             if dimension in NAMED:
                 shown[f"{dimension}_name"] = self._name(dimension, row[dimension])
-        shown["currency"] = row["currency"]
+            if dimension == "seller":
+                shown["absent"] = self._is_away(row["seller"], number)
+        shown |= self._currency(row)
         then = None
         if self._beside.then is not None:
             group = tuple(row[d] for d in self._question.dimensions)
@@ -83,10 +86,21 @@ class Builder:
 
     def total(self, total: Row) -> dict[str, Any]:
         """One row of totals."""
-        shown: dict[str, Any] = {"currency": total["currency"]}
+        shown = self._currency(total)
         for metric in self._question.metrics:
             shown |= self._figure(metric, total)
         return shown
+
+    def _is_away(self, seller: str | None, number: int) -> bool:
+        """Whether a seller was absent on all working days of a period."""
+        account, _, own = (seller or "").partition(".")
+        known = self._names.get(account)
+        return known is not None and is_away(known.config, own, *self._question.spans()[number])
+
+    def _currency(self, row: Row) -> dict[str, Any]:
+        """The currency; where a wish to convert was told, whether money of others is in."""
+        shown: dict[str, Any] = {"currency": row["currency"]}
+        return shown | {"converted": row["converted"]} if self._question.convert else shown
 
     # --- figures ------------------------------------------------------------------------------
 
@@ -157,7 +171,11 @@ class Builder:
             found.append(_column(dimension, "dimension", "string"))
             if dimension in NAMED:
                 found.append(_column(f"{dimension}_name", "companion", "string"))
+            if dimension == "seller":
+                found.append(_column("absent", "companion", "boolean"))
         found.append(_column("currency", "dimension", "string"))
+        if self._question.convert:
+            found.append(_column("converted", "companion", "boolean"))
         digits = self._digits(rows)
         for metric in self._question.metrics:
             for name, unit in self._of_metric(metric):
@@ -188,7 +206,7 @@ class Builder:
                 yield f"{slug}__{end}", part
         if self._beside.then is not None:
             yield f"{slug}__previous", metric
-            yield f"{slug}__change", "ratio"
+            yield f"{slug}__change", "points" if metric.unit == "points" else "ratio"
         if self._beside.plans is not None:
             yield f"{slug}__plan", "percent" if metric.plan_scale != 1 else metric
             yield f"{slug}__percent", "ratio"

@@ -55,8 +55,9 @@ class KpiRow(BaseModel):
     """One period and group, flat: one member a column.
 
     Dimensions are ids with `<dimension>_name` beside where there is a name; figures are numbers by
-    slug, null = nothing can be said. Beside a figure, as asked for: `__previous` and `__change`,
-    `__plan` and `__percent`, `__num` and `__den`; of distributions `__count`, `__mean`, `__p90`.
+    slug, null = nothing can be said. `absent`: the seller was away on all working days of the row.
+    Beside a figure, as asked for: `__previous` and `__change`, `__plan` and `__percent`, `__num`
+    and `__den`; of distributions `__count`, `__mean`, `__p90`.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -107,6 +108,9 @@ class KpiMeta(Wire):
     data_through: Instant | None = Field(description="the oldest of the accounts'; null: no facts")
     timezones: list[str]
     compare: Compared | None
+    receipts_from: dict[str, Literal["won", "payments"]] = Field(
+        description="what receipts are, by account: amounts of won deals, or what was paid"
+    )
 
 
 class KpiTable(ListEnd):

@@ -28,10 +28,11 @@ from service.api.params import (
 )
 from service.api.problems import bad_parameter, unknown_name
 from service.api.router import Router
+from service.domain.money import is_currency
 from service.domain.period import Grain
 from service.kpi.drill import choices, open_figure
 from service.kpi.metric import KINDS
-from service.kpi.metrics import ALL_GRAINS, METRICS, Metric
+from service.kpi.metrics import ALL_GRAINS, METRICS, Metric, formula_of
 from service.kpi.question import Question
 
 router = Router(prefix="/v1", tags=["KPIs"])
@@ -71,6 +72,30 @@ WithinParam = Annotated[
         json_schema_extra={"type": "string", "examples": ["30d"]},
     ),
 ]
+
+
+def read_currency(value: Any) -> str:
+    """`RUB` ("" = none).
+
+    Raises:
+        ValueError: it has not the form of a currency's code.
+    """
+    text = str(value or "")
+    if text and not is_currency(text):
+        msg = f"{text[:20]!r} is no currency; write for example RUB"
+        raise ValueError(msg)
+    return text
+
+
+ConvertParam = Annotated[
+    str,
+    BeforeValidator(read_currency),
+    Query(
+        description="money in this currency, each day's by the rate in the account's settings "
+        "(`rates`); what has no rate stays apart in its own. `converted` marks the rows",
+        examples=["RUB"],
+    ),
+]
 PartParam = Annotated[
     str | None, Query(description="of a ratio num or den; of a derived figure one of its factors")
 ]
@@ -101,6 +126,7 @@ class KpiQuery(BaseModel):
         0, json_schema_extra={"type": "string", "examples": ["30d"]}
     )
     strict: bool = False
+    convert: Annotated[str, BeforeValidator(read_currency)] = Field("", examples=["RUB"])
 
 
 def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
@@ -108,8 +134,8 @@ def shown_metric(metric: Metric, lang: str) -> dict[str, Any]:
     return {
         "slug": metric.slug,
         "title": metric.title(lang),
-        "description": f"{metric.en}: {metric.formula}",
-        "formula": metric.formula,
+        "description": f"{metric.title(lang)}: {formula_of(metric, lang)}",
+        "formula": formula_of(metric, lang),
         "unit": metric.unit,
         "kind": KINDS.get(metric.kind, metric.kind),
         "direction": metric.direction,
@@ -157,6 +183,7 @@ def query_by_address(
     reopen: ReopenParam = "net",
     within: WithinParam = 0,
     strict: FlagParam = None,
+    convert: ConvertParam = "",
     lang: LangParam = None,
 ) -> Response:
     """Figures by period and group."""
@@ -168,6 +195,7 @@ def query_by_address(
         metrics, dimensions or (), grain, first, last,
         tuple(sorted((f.field, f.op, f.value) for f in filters)), compare, include or (), as_of,
         bool(totals), sort or (), money, limit, reopen, within, bool(strict),
+        convert,
     )  # fmt: skip
     return _response(call, asked, form)
 
@@ -186,7 +214,7 @@ def query_by_body(call: CallDep, body: KpiQuery, form: FormDep, lang: LangParam 
         tuple(body.metrics), tuple(body.dimensions), body.grain, body.from_, body.to,
         tuple(sorted(filters)), body.compare, tuple(body.include), body.as_of, body.totals,
         tuple(body.sort), body.money, body.limit, body.reopen, body.within, body.strict,
-        by_body=True,
+        body.convert, by_body=True,
     )  # fmt: skip
     return _response(call, asked, form)
 

@@ -23,7 +23,8 @@ from service.domain.money import exponent
 from service.domain.period import Period
 from service.kpi import planfact
 from service.kpi.ahead import LEVELS, Pipeline
-from service.kpi.forecast import COMBINED, METHOD, Forecasts, rows_of
+from service.kpi.commitments import commitments
+from service.kpi.forecast import COMBINED, METHOD, Forecasts, Interval, rows_of
 from service.kpi.metrics import METRICS, Metric
 from service.kpi.planwrite import book_of
 from service.kpi.question import Question
@@ -32,8 +33,8 @@ from service.store.handles import Connection
 router = Router(prefix="/v1", tags=["Plans"])
 READ = [Depends(require("kpi:read"))]
 By = planfact.By
-_MONEY = ("plan", "fact", "expected", "gap", "run_rate", "needed_per_day")
-_FORESEEN = ("low", "mid", "high", "pipeline")
+_MONEY = ("plan", "fact", "expected", "gap", "gap_expected", "run_rate", "needed_per_day")
+_FORESEEN = ("low", "mid", "high", "pipeline", "commitments")
 COLUMNS = ("account", "metric", "plan", "fact", "percent", "status")  # of a file without rows
 _NO_FACTS: Mapping[str, Any] = {"values": {}, "exact": {}}
 Method = Literal["run_rate", "combined"]
@@ -69,7 +70,9 @@ def plan_fact(
             line
             for found in names.values()
             if account is None or found.id in account
-            for line in _lines(connection, found, chosen, span, by, now, forecast)
+            for line in _lines(
+                connection, found, chosen, span, by, now, forecast, live=now >= call.now
+            )
         ]
     if money == "major":
         rows = [_in_major(row) for row in rows]
@@ -94,6 +97,8 @@ def _lines(
     by: By,
     now: Instant,
     method: Method,
+    *,
+    live: bool,
 ) -> list[dict[str, Any]]:
     config = names.config
     dimensions = () if by == "account" else (by,)
@@ -103,7 +108,9 @@ def _lines(
     book = book_of(connection, config, {m.slug for m in asked if m.plannable}, {span.name})
     past = Forecasts(connection, config, asked, by, span, now)
     pipeline = Pipeline(connection, config, by)
+    promised = commitments(connection, config, span, by, now) if live else {}
     groups = {*facts, *planfact.plan_groups(book, span, by)}
+    groups |= {group for metric in metrics for group in promised.get(metric.slug, {})}
     found = []
     for group in [None] if by == "account" else sorted(groups, key=lambda g: g or ""):
         seller = group.partition(".")[2] if group and by == "seller" else None
@@ -114,6 +121,8 @@ def _lines(
             line = _compare(metric, plan, row, span, at)
             share = at.elapsed / at.weight if at.weight else Fraction(0)
             told = _foreseen(past, metric, group, line, share)
+            own = promised.get(metric.slug)
+            told["commitments"] = None if own is None else own.get(group, 0)
             if method == COMBINED:
                 told |= _combined(past, pipeline, metric, group, line, share)
             found.append(_line(names, by, group, metric, plan, line, told))
@@ -126,14 +135,22 @@ def _foreseen(
     """The run rate with its interval, and how often such intervals were right."""
     interval = past.interval(metric, group, line.run_rate, share)
     covered = past.coverage(metric, group, share)
+    return _forecast(line.run_rate, METHOD, interval, covered) | {"pipeline": None}
+
+
+def _forecast(
+    mid: Fraction | None,
+    method: str,
+    interval: Interval | None,
+    covered: tuple[Fraction, int] | None,
+) -> dict[str, Any]:
     return {
-        "low": None if interval is None else round(float(interval[0]), 2),
-        "mid": _rounded(line.run_rate),
-        "high": None if interval is None else round(float(interval[1]), 2),
-        "method": None if line.run_rate is None else METHOD,
+        "low": None if interval is None else _rounded(interval[0]),
+        "mid": _rounded(mid),
+        "high": None if interval is None else _rounded(interval[1]),
+        "method": None if mid is None else method,
         "coverage": None if covered is None else round(float(covered[0]), 6),
         "coverage_months": 0 if covered is None else covered[1],
-        "pipeline": None,
     }
 
 
@@ -150,9 +167,12 @@ def _combined(
     if metric.slug not in LEVELS or line.run_rate is None or not running:
         return {}
     to_come = pipeline.to_come(metric.slug, group, past.period, past.now)
+    if to_come is None:
+        return {}
     ahead = Fraction(line.fact or 0) + to_come
-    mid = past.combined(metric, group, share, (line.run_rate, ahead), pipeline)
-    return {"mid": _rounded(mid), "method": COMBINED, "pipeline": _rounded(ahead)}
+    found = past.combined(metric, group, share, (line.run_rate, ahead), pipeline)
+    return {**_forecast(found.mid, COMBINED, found.interval, found.coverage),
+            "pipeline": _rounded(ahead)}  # fmt: skip
 
 
 def _rounded(value: Fraction | None) -> float | None:
@@ -205,11 +225,13 @@ def _line(
         "currency": names.config.currency if metric.unit == "money" else None,
         "plan": line.plan,
         "plan_version": plan.version,
+        "plan_by_month": [{"period": name, "plan": value} for name, value in plan.months] or None,
         "fact": line.fact,
         "percent": line.percent,
         "expected": None if line.expected is None else round(float(line.expected), 2),
         "pace": line.pace,
         "gap": line.gap,
+        "gap_expected": line.behind,
         "run_rate": _rounded(line.run_rate),
         "forecast": foreseen,
         "needed_per_day": None

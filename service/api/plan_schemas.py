@@ -82,11 +82,13 @@ class PlanHistory(ListEnd):
 
 
 class PlanPart(Wire):
-    """A part of what is split."""
+    """A part of what is split. Its days: of a week those inside the period that was split."""
 
     account: str
     metric: str
     period: str
+    from_: LocalDate = Field(alias="from")
+    to: LocalDate
     team: str | None
     seller: str | None
     value: int
@@ -181,6 +183,10 @@ class ForecastShown(Wire):
     coverage: float | None = Field(description="share of closed months inside their interval")
     coverage_months: int
     pipeline: float | None = Field(description="fact and what deals in work will bring: combined")
+    commitments: int | float | None = Field(
+        description="of receipts and sales: open deals that are expected to close in the period, "
+        "as they stand; in no forecast. null of another figure and with a past `as_of`"
+    )
 
 
 class WorkingDays(Wire):
@@ -189,6 +195,13 @@ class WorkingDays(Wire):
     all: int
     passed: int
     left: float
+
+
+class MonthPart(Wire):
+    """What of a week's plan lies in a month."""
+
+    period: str = Field(examples=["2026-03"])
+    plan: int
 
 
 class PlanFactLine(Wire):
@@ -201,11 +214,15 @@ class PlanFactLine(Wire):
     currency: str | None
     plan: float | int | None
     plan_version: int | None
+    plan_by_month: list[MonthPart] | None = Field(
+        description="of a week across two months: both parts; else null"
+    )
     fact: float | int | None
     percent: float | None = Field(description="fact / plan as a fraction")
     expected: float | None = Field(description="what should be there by now")
     pace: float | None = Field(description="fact / expected")
     gap: float | int | None = Field(description="fact - plan; of ratios in points")
+    gap_expected: float | None = Field(description="fact - expected")
     run_rate: float | None
     forecast: ForecastShown
     needed_per_day: float | None = Field(description="null: no plan, or no day left")

@@ -86,7 +86,8 @@ def decompose(call: CallDep, body: Decompose) -> Response:
             pieces = _pieces(splitter, period, body.value)
             if len(pieces) > MOST_ROWS:
                 raise problem("too_many_rows", f"More than {MOST_ROWS} rows; split less at once.")
-            rows = [_shown(names, splitter, piece) for piece in splitter.shown(period, pieces)]
+            shown = splitter.shown(period, pieces)
+            rows = [_shown(names, splitter, piece, period) for piece in shown]
             if body.save:
                 key = call.caller.key_id
                 reason = body.reason
@@ -161,12 +162,15 @@ def _pieces(splitter: Splitter, period: Period, value: int) -> list[Piece]:
     return splitter.split(period, value)
 
 
-def _shown(names: Names, splitter: Splitter, piece: Piece) -> dict[str, Any]:
+def _shown(names: Names, splitter: Splitter, piece: Piece, whole: Period) -> dict[str, Any]:
+    """A part on the wire; a week at an end of what is split is cut there."""
     team, seller = piece.scope
     return {
         "account": names.id,
         "metric": splitter.metric.slug,
         "period": piece.period.name,
+        "from": max(piece.period.first, whole.first).isoformat(),
+        "to": min(piece.period.last, whole.last).isoformat(),
         "team": team or None,
         "seller": full_id(names.id, seller),
         "value": piece.value,

@@ -80,8 +80,10 @@ def _put(call: Call, account_id: str, body: bytes, kind: str) -> Response:
 
 
 def _parse(raw: Any) -> AccountDocument:
+    if raw is None:  # a client's slip must not take all settings away
+        raise bad_body("#", "The body says nothing; settings that are all default are {}.")
     try:
-        return AccountDocument.model_validate({} if raw is None else raw)
+        return AccountDocument.model_validate(raw)
     except ValidationError as error:
         errors = [
             {**entry, "loc": ("body", *entry["loc"])} for entry in error.errors(include_url=False)

@@ -12,6 +12,7 @@ _COMMENTS = {
     "account": "the account's id",
     "timezone": "default: the portal's, else Europe/Moscow",
     "currency": "default: the portal's, else RUB",
+    "rates": "{USD: {2026-01-01: 91.5}}: its worth in the account's currency from that day on",
     "work": 'working hours; exceptions: {2026-12-31: "10:00-15:00", 2027-01-11: off}',
     "pipelines": "exclude: [...], or per pipeline: qualified_from, late_from, required, limits",
     "fields": "source, budget, loss_reason, close_date, paid: a field's title or id, or default",

@@ -7,7 +7,7 @@ import typer
 from service.cli import base
 from service.kpi import paper
 from service.kpi.metric import KINDS
-from service.kpi.metrics import METRICS
+from service.kpi.metrics import METRICS, formula_of
 
 app = typer.Typer(help="The figures and what they mean.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="data for programs")]
@@ -25,7 +25,14 @@ def list_figures(
         return
     spoken = base.spoken(lang)
     rows = [
-        (m.slug, m.title(spoken), m.unit, KINDS.get(m.kind, m.kind), m.direction, m.formula)
+        (
+            m.slug,
+            m.title(spoken),
+            m.unit,
+            KINDS.get(m.kind, m.kind),
+            m.direction,
+            formula_of(m, spoken),
+        )
         for m in METRICS.values()
     ]
     names = ("slug", "title", "unit", "kind", "direction", "formula")

@@ -23,10 +23,11 @@ from pydantic import (
 
 from service.domain.amounts import Hygiene
 from service.domain.bulk import Limit
+from service.domain.money import is_currency
+from service.domain.rates import Rates
 from service.domain.span import Span
 from service.faults import first_of, place_of, said
 
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _HOUR = r"(?:[01]?\d|2[0-3]):[0-5]\d"
 _QUIET = re.compile(f"{_HOUR}-(?:{_HOUR}|24:00)")
 _FIELDS = ("source", "budget", "loss_reason", "close_date", "paid")
@@ -289,6 +290,7 @@ class AccountDocument(_Model):
     account: str | None = None
     timezone: str | None = None
     currency: str | None = None
+    rates: Rates = {}
     work: Work = Work()
     pipelines: dict[str, Any] = {}  # "exclude": [..], else title or id -> PipelineSettings
     fields: dict[str, str | int] = {}  # source, budget, loss_reason -> title, id, or "default"
@@ -330,7 +332,7 @@ class AccountDocument(_Model):
     @field_validator("currency")
     @classmethod
     def _currency_code(cls, value: str | None) -> str | None:
-        if value is not None and not _CURRENCY.fullmatch(value):
+        if value is not None and not is_currency(value):
             msg = f"{value[:20]!r} is no currency; write for example RUB"
             raise ValueError(msg)
         return value

@@ -375,12 +375,12 @@ class Config:
     @cached_property
     def judging_digest(self) -> str:
         """Changes exactly when something changes that verdicts or figures may depend on."""
-        return self._digest({"alerts", "bulk"})
+        return self._digest({"alerts", "bulk", "rates"})
 
     @cached_property
     def base_digest(self) -> str:
         """Changes exactly when something changes that a rule of the same version depends on."""
-        return self._digest({"alerts", "bulk", "rules"})
+        return self._digest({"alerts", "bulk", "rates", "rules"})
 
     def _digest(self, left_out: set[str]) -> str:
         document = self.document.model_dump(mode="json", exclude=left_out, by_alias=True)

@@ -1,5 +1,6 @@
 """Money is whole minor units with a currency (ISO 4217 exponents)."""
 
+import re
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
@@ -11,6 +12,12 @@ ODD: Mapping[str, int] = {
 }
 """The exponents that are not 2."""
 _LARGEST = Decimal(10) ** 15
+_CODE = re.compile(r"[A-Z]{3}")
+
+
+def is_currency(code: str) -> bool:
+    """Whether a text has the form of a currency's code."""
+    return _CODE.fullmatch(code) is not None
 
 
 def exponent(currency: str) -> int:

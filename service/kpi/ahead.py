@@ -36,9 +36,14 @@ class Pipeline:
         default_factory=dict
     )
 
-    def to_come(self, slug: str, group: str | None, period: Period, at: Instant) -> Fraction:
-        """What the deals in work at an instant will add before the end of the period."""
+    def to_come(self, slug: str, group: str | None, period: Period, at: Instant) -> Fraction | None:
+        """What the deals in work at an instant will add before the end of the period.
+
+        None: no deal had been closed before, so nobody knows how likely they are.
+        """
         chances = self._known(period.first)
+        if not chances.known:
+            return None
         calendar = self.config.calendar(None)
         end = period.end(self.config.timezone)
         left = calendar.working_seconds(at, end) if at < end else 0

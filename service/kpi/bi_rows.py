@@ -12,7 +12,7 @@ from service.domain.period import Period, day_start, local_date, to_date
 from service.domain.teams import LAST_DAY, day_after
 from service.kpi.metric import KINDS as WIRE_KINDS
 from service.kpi.metric import Metric
-from service.kpi.metrics import METRICS
+from service.kpi.metrics import METRICS, formula_of
 from service.kpi.parts import NOT_DAILY
 from service.kpi.sources import COMPUTED
 from service.store.accounts import AccountRow
@@ -175,7 +175,7 @@ def _metrics(own: Origin, lang: str) -> Iterator[Row]:
         yield {
             "id": f"{own.id}.{metric.slug}", "account_id": own.id, "metric": metric.slug,
             "title": metric.title(lang), "kind": WIRE_KINDS.get(metric.kind, metric.kind),
-            "unit": metric.unit, "formula": metric.formula, "direction": metric.direction,
+            "unit": metric.unit, "formula": formula_of(metric, lang), "direction": metric.direction,
             "numerator": metric.numerator or None,
             "denominator": ",".join(metric.denominator) or None,
             "part": _parts(metric),

@@ -81,10 +81,13 @@ def _moved(
 
 
 def change(metric: Metric, now: float | None, then: float | None) -> float | None:
-    """The change as a share of what was, upwards positive; of ratios in points; from 0 null."""
+    """The change as a share of what was, upwards positive; of shares and points what lies between.
+
+    From 0 or from nothing: null.
+    """
     if now is None or then is None:
         return None
-    if metric.unit == "ratio":
+    if metric.unit in {"ratio", "points"}:
         return round(now - then, 6)
     return None if then == 0 else round((now - then) / abs(then), 6)
 

@@ -3,7 +3,7 @@
 Two ways: the run rate, and what is done plus what the deals in work will bring. Asked for together
 they are weighted by the inverse of their squared errors at the same share of working time in the
 last 6 closed months (equally before there are so many). The interval is 80 %: the 10th and 90th
-percentile (nearest rank) of final / run rate at that share in the last 12 closed months; with fewer
+percentile (nearest rank) of final / forecast at that share in the last 12 closed months; with fewer
 than 6 such months there is none. Its coverage is the share of months that lay in the interval that
 the months before them gave.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -32,6 +32,23 @@ MOST_MONTHS, LEAST_MONTHS = 12, 6
 LOW, HIGH = Fraction(1, 10), Fraction(9, 10)
 
 Figures = dict[str | None, dict[str, Any]]
+Interval = tuple[Fraction, Fraction]
+Ways = tuple[Fraction, Fraction]  # by the run rate, by the deals in work
+
+
+class PastMonth(NamedTuple):
+    """What a closed month came to, and what both ways said at the same share of it."""
+
+    final: Fraction
+    ways: Ways
+
+
+class Combined(NamedTuple):
+    """The mean of both ways with what is told beside it."""
+
+    mid: Fraction
+    interval: Interval | None
+    coverage: tuple[Fraction, int] | None
 
 
 def figures(
@@ -69,14 +86,11 @@ class Forecasts:
 
     def interval(
         self, metric: Metric, group: str | None, rate: Fraction | None, share: Fraction
-    ) -> tuple[Fraction, Fraction] | None:
+    ) -> Interval | None:
         """Low and high of the end of the month; None = nothing can be said."""
         if rate is None or self.period.grain != "month" or metric.kind != "sum" or share <= 0:
             return None
-        ratios = self._ratios(metric, group, share)
-        if len(ratios) < LEAST_MONTHS:
-            return None
-        return rate * nearest_rank(ratios, LOW), rate * nearest_rank(ratios, HIGH)
+        return _times(rate, interval_of(self._by_month(metric, group, share)))
 
     def coverage(
         self, metric: Metric, group: str | None, share: Fraction
@@ -84,45 +98,39 @@ class Forecasts:
         """Share of closed months inside the interval of those before them, and how many months."""
         if self.period.grain != "month" or metric.kind != "sum" or share <= 0:
             return None
-        ratios = self._by_month(metric, group, share)
-        inside = []
-        for number, ratio in enumerate(ratios):
-            older = sorted(ratios[number + 1 :])
-            if len(older) >= LEAST_MONTHS:
-                inside.append(nearest_rank(older, LOW) <= ratio <= nearest_rank(older, HIGH))
-        return (Fraction(sum(inside), len(inside)), len(inside)) if inside else None
+        return coverage_of(self._by_month(metric, group, share))
 
     def combined(
-        self, metric: Metric, group: str | None, share: Fraction, ways: tuple[Fraction, Fraction],
-        pipeline: Pipeline,
-    ) -> Fraction:  # fmt: skip
-        """The mean of run rate and pipeline, weighted by how right each was before."""
-        errors = (Fraction(0), Fraction(0))
-        months = 0
-        for month in self._months()[:LEAST_MONTHS]:
-            final = self._known_finals().get((month.first.isoformat(), group), {}).get(metric.slug)
-            at = self._instant(month, share)
-            done = self._done(month, share, group, metric)
-            if not final or share <= 0:
-                continue
-            months += 1
-            ahead = done + pipeline.to_come(metric.slug, group, month, at)
-            errors = (
-                errors[0] + (Fraction(done) / share - final) ** 2,
-                errors[1] + (ahead - final) ** 2,
-            )
-        if months < LEAST_MONTHS or not sum(errors):
-            return (ways[0] + ways[1]) / 2
-        return (ways[0] * errors[1] + ways[1] * errors[0]) / sum(errors)
+        self, metric: Metric, group: str | None, share: Fraction, ways: Ways, pipeline: Pipeline
+    ) -> Combined:
+        """The mean of run rate and pipeline, with the interval and the coverage of such means."""
+        past = [self._past(metric, group, share, pipeline, month) for month in self._months()]
+        ratios = []
+        for number, month in enumerate(past):
+            mean = mean_of(month.ways, past[number + 1 :]) if month is not None else Fraction(0)
+            if month is not None and mean > 0:
+                ratios.append(month.final / mean)
+        mid = mean_of(ways, past)
+        return Combined(mid, _times(mid, interval_of(ratios)), coverage_of(ratios))
+
+    def _past(
+        self, metric: Metric, group: str | None, share: Fraction, pipeline: Pipeline, month: Period
+    ) -> PastMonth | None:
+        """What a closed month came to and both ways said of it; None: nothing, or one could not."""
+        final = self._known_finals().get((month.first.isoformat(), group), {}).get(metric.slug)
+        if not final or share <= 0:
+            return None
+        done = self._done(month, share, group, metric)
+        to_come = pipeline.to_come(metric.slug, group, month, self._instant(month, share))
+        if to_come is None:
+            return None
+        return PastMonth(Fraction(final), (Fraction(done) / share, done + to_come))
 
     def _done(self, month: Period, share: Fraction, group: str | None, metric: Metric) -> int:
         if share not in self._early:
             self._early[share] = [self._at(one, share) for one in self._months()]
         early = self._early[share][self._months().index(month)]
         return int(early.get(group, {}).get(metric.slug) or 0)
-
-    def _ratios(self, metric: Metric, group: str | None, share: Fraction) -> list[Fraction]:
-        return sorted(self._by_month(metric, group, share))
 
     def _by_month(self, metric: Metric, group: str | None, share: Fraction) -> list[Fraction]:
         """Final / run rate of the closed months, the newest first."""
@@ -175,3 +183,34 @@ class Forecasts:
 def nearest_rank(values: Sequence[Fraction], p: Fraction) -> Fraction:
     """The value at position ceil(p x n) of sorted values."""
     return values[max(1, -(-(p * len(values)) // 1)) - 1]
+
+
+def mean_of(ways: Ways, past: Sequence[PastMonth | None]) -> Fraction:
+    """Both ways weighted by how right each was in the last 6 closed months; before: equally."""
+    known = [month for month in past[:LEAST_MONTHS] if month is not None]
+    errors = [sum((month.ways[n] - month.final) ** 2 for month in known) for n in (0, 1)]
+    if len(known) < LEAST_MONTHS or not sum(errors):
+        return (ways[0] + ways[1]) / 2
+    return (ways[0] * errors[1] + ways[1] * errors[0]) / sum(errors)
+
+
+def interval_of(ratios: Sequence[Fraction]) -> Interval | None:
+    """The 10th and 90th percentile of final / forecast; None with under 6 closed months."""
+    if len(ratios) < LEAST_MONTHS:
+        return None
+    ranked = sorted(ratios)
+    return nearest_rank(ranked, LOW), nearest_rank(ranked, HIGH)
+
+
+def coverage_of(ratios: Sequence[Fraction]) -> tuple[Fraction, int] | None:
+    """Share of months inside the interval of those before them (newest first), and how many."""
+    inside = []
+    for number, ratio in enumerate(ratios):
+        known = interval_of(ratios[number + 1 :])
+        if known is not None:
+            inside.append(known[0] <= ratio <= known[1])
+    return (Fraction(sum(inside), len(inside)), len(inside)) if inside else None
+
+
+def _times(value: Fraction, bounds: Interval | None) -> Interval | None:
+    return None if bounds is None else (value * bounds[0], value * bounds[1])

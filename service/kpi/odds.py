@@ -36,6 +36,11 @@ class Chances:
     counted: dict[Place, tuple[int, int]] = field(default_factory=dict)
     waits: dict[Place, list[int]] = field(default_factory=dict)  # entry to win, working seconds
 
+    @property
+    def known(self) -> bool:
+        """Whether anything was closed of which they could be told."""
+        return any(closed for _, closed in self.counted.values())
+
     def of(self, stage: str) -> Chance:
         """By the full id of a stage: `account.pipeline.stage`."""
         pipeline, _, own = stage.removeprefix(f"{self.account_id}.").partition(".")

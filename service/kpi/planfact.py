@@ -1,6 +1,6 @@
 """Plan against fact at an instant (kpis.md 8.3): pace, run rate, what is needed, status."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
@@ -103,14 +103,25 @@ class PlanFact:
             return self.fact - self.plan
         return float(round(self.measured - self.plan, 4))
 
+    @property
+    def behind(self) -> float | None:
+        """Fact - expected by now."""
+        if self.expected is None or self.measured is None:
+            return None
+        return float(round(self.measured - self.expected, 2))
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What is planned for a line: the value, what should be there by now, the version."""
+    """What is planned for a line: the value, what should be there by now, the version.
+
+    `months`: of a week across two months what lies in each.
+    """
 
     value: int | None = None
     expected: Fraction | None = None
     version: int | None = None
+    months: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -301,7 +312,19 @@ def plan_of(
         if by == "account"
         or group in groups_of(book.config, scope_of(row), by, month.first, month.last)
     ]
-    return Plan(value, expected_by(book.config, leaves, now), max(versions, default=None))
+    expected = expected_by(book.config, leaves, now)
+    months = _by_month(leaves.values()) if period.grain == "week" else ()
+    return Plan(value, expected, max(versions, default=None), months)
+
+
+def _by_month(leaves: Iterable[Mapping[date, int]]) -> tuple[tuple[str, int], ...]:
+    """Both parts of a week across two months; nothing of another."""
+    sums: dict[str, int] = {}
+    for days in leaves:
+        for on, value in days.items():
+            name = f"{on:%Y-%m}"
+            sums[name] = sums.get(name, 0) + value
+    return tuple(sorted(sums.items())) if len(sums) > 1 else ()
 
 
 def _days_in(

@@ -37,6 +37,9 @@ _ENGLISH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct"
 _SHORT = {name[:3]: number for number, name in enumerate(_MONTHS, 1)}
 _SHORT |= {name: number for number, name in enumerate(_ENGLISH, 1)}
 _CELL_MONTH = re.compile(r"([a-zа-я]{3})\.?[\s-]?(\d{2})")  # what Excel makes of 2026-12
+_PLAIN_MONTH = re.compile(r"(0?[1-9]|1[0-2])[./](\d{4})")  # a cell formatted as `ММ.ГГГГ`
+_QUARTER = re.compile(r"([1-4]|i{1,3}|iv)[\s-]?кв(?:\.|артал)?\s*(\d{4})")
+_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4}
 _DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 _YES, _NO = ("true", "1", "да", "yes"), ("false", "0", "нет", "no", "")
 _STATUSES = {"draft": "draft", "approved": "approved", "closed": "closed", "": None}
@@ -142,8 +145,8 @@ def _date_of(cell: Cell) -> date | None:
         return None
 
 
-def _month_in_words(text: str) -> str | None:
-    """`декабрь 2026`, `декабрь 2026 г.`, `дек.26`, `Dec-26` as 2026-12."""
+def _in_words(text: str) -> str | None:
+    """`декабрь 2026 г.`, `дек.26`, `Dec-26`, `12.2026` as 2026-12; `4 кв. 2026` as 2026-Q4."""
     told = text.casefold().removesuffix("г.").strip()
     word, _, year = told.partition(" ")
     if word in _MONTHS and year.isdigit():
@@ -151,7 +154,11 @@ def _month_in_words(text: str) -> str | None:
     short = _CELL_MONTH.fullmatch(told)
     if short is not None and short[1] in _SHORT:
         return f"20{short[2]}-{_SHORT[short[1]]:02d}"
-    return None
+    plain = _PLAIN_MONTH.fullmatch(told)
+    if plain is not None:
+        return f"{plain[2]}-{int(plain[1]):02d}"
+    quarter = _QUARTER.fullmatch(told)
+    return f"{quarter[2]}-Q{_ROMAN.get(quarter[1], quarter[1])}" if quarter is not None else None
 
 
 @dataclass
@@ -236,7 +243,7 @@ class _Reader:
         day = _date_of(cell)
         if day is not None:
             return Period.around(day, "month" if self.months else "day").name
-        text = _month_in_words(text) or text
+        text = _in_words(text) or text
         try:
             found = Period.parse(text)
         except ValueError as error:

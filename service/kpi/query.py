@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from service.domain.config import Config
 from service.kpi import sources, ways
+from service.kpi.convert import add_counts, gather_converted
 from service.kpi.derived import Ground, Made
 from service.kpi.gathering import gather_terms
 from service.kpi.metric import Metric
@@ -81,10 +82,14 @@ def _gather(connection: Connection, configs: Mapping[str, Config], question: Que
         if filters is None:
             continue
         stored = [term for term in terms if term.part not in sources.COMPUTED]
-        gather_terms(connection, config, question, filters, stored, cells)
+        gather = gather_converted if question.convert else gather_terms
+        gather(connection, config, question, filters, stored, cells)
         computed = [term for term in terms if term.part in sources.COMPUTED]
         reach = sources.reach_of(connection, config, question, filters)
-        sources.gather(reach, question, computed, cells)
+        made = Cells() if question.convert else cells
+        sources.gather(reach, question, computed, made)
+        if question.convert:
+            add_counts(config, question, made, cells)
         _look_for_channels(connection, config, question, cells)
     for metric in question.needed:
         if metric.kind == "percentile":
@@ -118,10 +123,16 @@ def _tabulate(scene: _Scene) -> Table:
                 row |= {"period": first, "period_end": last}
             row |= dict(zip(question.dimensions, group, strict=True))
             row["currency"] = currency or None
+            row["converted"] = (number, group, currency) in cells.converted
             row |= _told(scene, _row_figure(scene, (number, group, currency)))
             rows.append(row)
+    moved = {currency for _, _, currency in cells.converted}
     totals = [
-        {"currency": currency or None, **_told(scene, _whole_figure(scene, currency))}
+        {
+            "currency": currency or None,
+            "converted": currency in moved,
+            **_told(scene, _whole_figure(scene, currency)),
+        }
         for currency in sorted({c for _, c in groups}) or default
     ]
     return Table(rows, totals)
@@ -130,6 +141,8 @@ def _tabulate(scene: _Scene) -> Table:
 def _currencies(question: Question, configs: Mapping[str, Config]) -> list[str]:
     if not question.by_currency:
         return [""]
+    if question.convert:
+        return [question.convert]
     return sorted({config.currency for config in configs.values()}) or ["RUB"]
 
 

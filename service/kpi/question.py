@@ -32,7 +32,8 @@ class Question:
 
     `restate`: undone wins and losses are taken back where they stood (kpis.md 1.9); `within`:
     seconds after which every member of a cohort is looked at; `strict`: skipped stages are not
-    passed; `currencies`: told apart even if no figure is money; `parts`: with all companions.
+    passed; `currencies`: told apart even if no figure is money; `parts`: with all companions;
+    `convert`: the currency that money is wanted in, by the rates of its account.
     """
 
     metrics: tuple[Metric, ...]
@@ -48,6 +49,7 @@ class Question:
     strict: bool = False
     currencies: bool = False
     parts: bool = False
+    convert: str = ""
 
     @cached_property
     def needed(self) -> tuple[Metric, ...]:
@@ -143,6 +145,7 @@ class Cells:
     wholes: dict[tuple[str, str], "Spread"] = field(default_factory=dict)  # by (slug, currency)
     groups: dict[tuple[Group, str], None] = field(default_factory=dict)
     quiet: set[str] = field(default_factory=set)  # accounts without telephony and calls
+    converted: set[Key] = field(default_factory=set)  # money of another currency is in
     wordless: set[str] = field(default_factory=set)  # accounts that never had a message
 
     def add(self, term: Term, key: Key, value: int) -> None:

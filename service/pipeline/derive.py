@@ -12,7 +12,7 @@ import msgspec
 from service import __version__
 from service.domain.config import Config
 from service.domain.directory import StageKind
-from service.domain.instant import Instant
+from service.domain.instant import FOREVER, Instant
 from service.domain.mutes import Mutes
 from service.domain.period import local_day
 from service.domain.siblings import Sibling, sibling_of
@@ -218,6 +218,7 @@ def _deal_row(story: Story, config: Config) -> Row:
         "updated_at": story.updated_at,
         "stage_since": now.stage_entered_at,
         "closed_at": now.closed_at,
+        "expected_close_on": now.expected_close_on if _is_in_work(kin) else None,
         "loss_reason": _loss_reason(now, config),
         "open_tasks": now.open_tasks,
         "next_task_at": now.next_due_at,
@@ -230,6 +231,11 @@ def _deal_row(story: Story, config: Config) -> Row:
         "presence": list(map(list, kin.stretches if kin else ())),
         "wins": _wins(kin),
     }
+
+
+def _is_in_work(kin: Sibling | None) -> bool:
+    """Whether it is open now and counts."""
+    return kin is not None and bool(kin.stretches) and kin.stretches[-1].end == FOREVER
 
 
 def _wins(kin: Sibling | None) -> list[list[Instant]] | None:

@@ -28,6 +28,7 @@ IS_APART = f"slot = '{APART}' AND metric NOT IN ('stage_open', 'pipeline_value')
 NEVER_MUTED, EVER_MUTED = "muted = '[]'", "muted <> '[]'"  # rollups count the former
 LONG_SECONDS = 92 * 86_400
 IS_LONG = f"closed_at - born_at > {LONG_SECONDS}"  # of ix_deal_long
+IS_EXPECTED = "expected_close_on IS NOT NULL"  # of ix_deal_expected
 STEPPED = (*LEVELS, *BY_AMOUNT, ACTIONS)
 _PLACE = ("seller", "pipeline")
 IS_LEVEL = f"metric IN ({', '.join(repr(name) for name in STEPPED)})"  # of ix_contribution_level
@@ -187,6 +188,7 @@ class Deal(SQLModel, table=True):
     updated_at: int = instant()
     stage_since: int | None = instant(nullable=True)
     closed_at: int | None = instant(nullable=True)
+    expected_close_on: str | None = None  # local date; only of one that is open and counts
     loss_reason: str | None = None
     open_tasks: int = 0
     next_task_at: int | None = instant(nullable=True)
@@ -201,6 +203,7 @@ class Deal(SQLModel, table=True):
         Index("ix_deal_seller", "account_id", "seller", "status"),
         Index("ix_deal_created", "account_id", "created_at"),
         Index("ix_deal_revision", "account_id", "revision", "id"),
+        Index("ix_deal_expected", "account_id", "expected_close_on", **where(IS_EXPECTED)),
         Index("ix_deal_closed", "account_id", "closed_at", "born_at", "id"),
         Index("ix_deal_long", "account_id", "closed_at", "born_at", "id", **where(IS_LONG)),
     )  # fmt: skip

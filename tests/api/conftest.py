@@ -128,7 +128,7 @@ def deal_row(deal_id: str, account: str = "romashka", **more: Any) -> dict[str, 
         "created_at": at("2026-11-02T08:15:00Z"), "updated_at": at("2026-11-20T12:00:00Z"),
         "stage_since": at("2026-11-02T08:15:00Z"), "closed_at": None, "loss_reason": None,
         "open_tasks": 0, "next_task_at": None, "last_touch_at": None, "has_contact": False,
-        "presence": [], "deleted": False,
+        "presence": [], "wins": [], "deleted": False,
     } | more  # fmt: skip
 
 

@@ -150,6 +150,16 @@ def test_wrong_settings_name_the_place(both: Api) -> None:
     both_wrong = client.put(SETTINGS, json={"limitz": {}, "sellers": {"7": {"limit": "x"}}})
     assert len(check_problem(both_wrong, 400, "invalid_body")["errors"]) == 2
     assert client.get(SETTINGS).json()["limits"] == {}
+    kept = {"limits": {"open_deals": 41}}
+    assert client.put(SETTINGS, json=kept).status_code == 200
+    for kind, body in (
+        ("application/json", b"null"),
+        ("text/yaml", b"# nothing"),
+        ("text/yaml", b""),
+    ):
+        nothing = client.put(SETTINGS, content=body, headers={"content-type": kind})
+        check_problem(nothing, 400, "invalid_body")
+    assert client.get(SETTINGS).json()["limits"] == kept["limits"]
     near = client.put(SETTINGS, json={"limitz": {}}).json()["errors"][0]
     assert near["did_you_mean"] == ["limits"]
 

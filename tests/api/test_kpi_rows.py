@@ -1,17 +1,20 @@
 """Rows of a KPI query: columns, names, currencies, and the plans beside them."""
 
+import re
 from typing import Any
 
 import httpx
 import pytest
 
 from service.api import openapi
+from service.kpi import compare
+from service.kpi.figures.russian import FORMULAS
 from service.kpi.metrics import METRICS
 from service.kpi.parts import APART
 from service.store.tables import Contribution
 from tests.api.conftest import Api, at
 from tests.api.test_conventions import check_problem
-from tests.api.test_exports import contribution
+from tests.api.test_exports import contribution, table
 from tests.api.test_forms import rows_of, summed
 from tests.api.test_schema import answer_fits
 
@@ -185,6 +188,41 @@ def test_what_is_compared_with_is_told(api: Api) -> None:
     }  # fmt: skip
 
 
+def test_changes_of_shares_and_points_are_differences() -> None:
+    assert compare.change(METRICS["hygiene_index"], 84.0, 80.0) == 4
+    assert compare.change(METRICS["conversion"], 0.25, 0.2) == 0.05
+    assert compare.change(METRICS["average_check"], 120, 100) == 0.2
+    assert compare.change(METRICS["hygiene_index"], 84.0, None) is None
+
+
+def test_who_was_away_is_marked(api: Api) -> None:
+    summed(api)
+    client = api.client()
+    away = {"sellers": {"7": {"absent": [{"from": "2026-11-01", "to": "2026-11-13"},
+                                         {"from": "2026-11-16", "to": "2026-11-20"}]}}}  # fmt: skip
+    assert client.put("/v1/accounts/romashka/settings", json=away).status_code == 200
+    rows = asked(client, "receipts", dimensions="seller", grain="week")["data"]
+    told = {row["period"]: row["absent"] for row in rows if row["seller"] == "romashka.7"}
+    assert told == {
+        "2026-11-01": False,  # a Sunday alone is no absence
+        "2026-11-02": True, "2026-11-09": True, "2026-11-16": True, "2026-11-23": False,
+        "2026-11-30": False,
+    }  # fmt: skip
+    whole = asked(client, "receipts", dimensions="seller", to="2026-11-20")["data"]
+    assert {row["seller"] for row in whole if row["absent"]} == {"romashka.7"}
+
+
+def test_the_choice_of_receipts_is_told(api: Api) -> None:
+    told = asked(api.client(), "receipts")["meta"]["receipts_from"]
+    assert told == {"romashka": "won", "vasilek": "won"}
+    paid = {"receipts_from": "payments", "fields": {"paid": "ИНН"}}
+    assert api.client().put("/v1/accounts/romashka/settings", json=paid).status_code == 200
+    told = asked(api.client(), "receipts")["meta"]["receipts_from"]
+    assert told == {"romashka": "payments", "vasilek": "won"}
+    (own,) = asked(api.client(accounts=("vasilek",)), "receipts")["meta"]["receipts_from"]
+    assert own == "vasilek"
+
+
 def test_an_answer_as_of_the_future_moves_with_the_clock(api: Api) -> None:
     query = SPAN | {"metrics": "deals_won", "as_of": "2026-11-24T00:00:00Z"}
     tags = []
@@ -227,3 +265,65 @@ def test_a_person_is_one_in_all_portals(both: Api) -> None:
     assert asked(client, "receipts", person="romashka.7", dimensions="person")["data"] == []
     opened = client.get("/v1/kpis/receipts/subjects", params=SPAN | {"person": "Иванов И."}).json()
     assert opened["meta"]["count"] == 3
+
+
+def test_money_is_converted_only_with_rates(api: Api) -> None:
+    summed(api)
+    client = api.client()
+    path = "/v1/kpis/query"
+    refused = {
+        "rub": "'rub' is no currency", "GBP": "No account has a rate of GBP",
+    }  # fmt: skip
+    for wish, why in refused.items():
+        query = SPAN | {"metrics": "receipts", "convert": wish}
+        told = check_problem(client.get(path, params=query), 400, "invalid_parameter")
+        assert told["errors"][0]["parameter"] == "convert"
+        assert why in told["errors"][0]["detail"]
+    body = SPAN | {"metrics": ["receipts", "median_check"], "convert": "RUB"}
+    told = check_problem(client.post(path, json=body), 400, "invalid_body")
+    assert told["errors"][0]["pointer"] == "#/convert"
+    assert "median_check" in told["errors"][0]["detail"]
+    before = asked(client, "receipts", totals="true", convert="RUB")
+    assert {row["currency"]: row["converted"] for row in before["data"]} == {
+        "RUB": False, "USD": False,
+    }  # fmt: skip
+    settings = "/v1/accounts/vasilek/settings"
+    for rates, place in (
+        ({"rub": {"2026-01-01": 1}}, "#/rates"), ({"RUB": {}}, "#/rates"),
+        ({"RUB": {"2026-01-01": 0}}, "#/rates/RUB/2026-01-01"),
+        ({"RUB": {"soon": 1}}, "#/rates/RUB/soon"),
+    ):  # fmt: skip
+        told = check_problem(client.put(settings, json={"rates": rates}), 400, "invalid_body")
+        assert told["errors"][0]["pointer"].startswith(place), told
+    put = client.put(settings, json={"rates": {"RUB": {"2026-01-01": "0.0125"}}})
+    assert put.status_code == 200, put.text
+    assert client.put(settings, json=put.json()).json() == put.json()
+    after = asked(client, "receipts", totals="true", convert="RUB")
+    by = {row["currency"]: row["receipts"] for row in before["data"]}
+    (row,) = after["data"]
+    assert (row["currency"], row["converted"]) == ("RUB", True)
+    assert row["receipts"] == by["RUB"] + by["USD"] * 80
+    assert after["totals"] == [{"currency": "RUB", "converted": True, "receipts": row["receipts"]}]
+    same = client.post(path, json=SPAN | {
+        "metrics": ["receipts"], "convert": "RUB", "totals": True,
+    })  # fmt: skip
+    assert same.json() == after
+    assert "converted" not in asked(client, "receipts")["data"][0]
+
+
+def test_a_figure_is_told_in_the_language_that_is_asked_for(api: Api) -> None:
+    client = api.client()
+    russian = {row["slug"]: row for row in client.get("/v1/kpis?lang=ru").json()["data"]}
+    english = {row["slug"]: row for row in client.get("/v1/kpis?lang=en").json()["data"]}
+    assert russian.keys() == english.keys() == FORMULAS.keys()
+    for slug, row in russian.items():
+        assert re.search("[а-яё]", row["formula"]), slug
+        assert not re.search("[А-Яа-яЁё]", english[slug]["description"].split("(КП")[0]), slug
+        assert row["description"] == f"{row['title']}: {row['formula']}"
+        for name in re.findall(r"`(\w+)", row["formula"]):  # settings and parameters keep theirs
+            assert name in english[slug]["formula"], (slug, name)
+    for lang, rows in (("ru", russian), ("en", english)):
+        told = table(client, "metrics", lang=lang)
+        assert {row["metric"]: row["formula"] for row in told} == {
+            slug: row["formula"] for slug, row in rows.items()
+        }

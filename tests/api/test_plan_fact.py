@@ -100,6 +100,7 @@ def test_plan_fact_equals_counting_by_hand(lived: Api) -> None:
         expected = planned_by_now(plan)
         assert fact == {"7": 2, "9": 1}[seller]
         assert (row["plan"], row["fact"], row["gap"]) == (plan, fact, fact - plan)
+        assert row["gap_expected"] == pytest.approx(fact - row["expected"], abs=0.011)
         assert row["percent"] == round(fact / plan, 6)
         assert row["expected"] == round(float(expected), 2)
         assert row["pace"] == round(float(fact / expected), 6)
@@ -173,6 +174,7 @@ def test_the_interval_comes_from_six_closed_months(lived: Api) -> None:
     assert told == {
         "low": 3.0, "mid": rate, "high": 8.0, "method": "run_rate", "pipeline": None,
         "coverage": None, "coverage_months": 0,  # no month has six before it
+        "commitments": 0,
     }  # fmt: skip
     assert found["romashka.9"]["forecast"]["low"] is None  # no month before
     earlier = lines(lived, period="2026-02", as_of="2026-02-20T09:00:00Z")[0]["forecast"]
@@ -180,19 +182,101 @@ def test_the_interval_comes_from_six_closed_months(lived: Api) -> None:
 
 
 def test_the_pipeline_weighs_by_how_right_it_was(lived: Api) -> None:
-    """All 33 deals of the six months were won within 5 hours: so will be the two in work."""
+    """Nearly all deals were won within 70 working hours: so will be the one in work."""
     (line,) = lines(lived, metrics="deals_won", forecast="combined")
-    share = Fraction(8 * len([on for on in WORKING if on < date(2026, 3, 20)]) + 2, 8 * 21)
-    rate, ahead = 3 / share, Fraction(3 + 2)
-    finals = [2 + late for late in LATE.values()]
-    wrong_rate = sum((2 / share - final) ** 2 for final in finals)
-    wrong_ahead = sum(Fraction(2 - final) ** 2 for final in finals)  # nothing was in work then
-    mid = (rate * wrong_ahead + ahead * wrong_rate) / (wrong_rate + wrong_ahead)
-    assert line["fact"] == 3
     told = line["forecast"]
-    assert (told["pipeline"], told["method"]) == (5.0, "combined")
-    assert told["mid"] == round(float(mid), 2)
+    assert (line["fact"], told["pipeline"], told["method"]) == (3, 5.0, "combined")
+    # of September nobody could tell how likely a deal is: five months known, equal weights
+    assert told["mid"] == round((line["run_rate"] + 5) / 2, 2)
+    assert told["low"] is told["high"] is told["coverage"] is None
     assert lines(lived, metrics="calls", forecast="combined")[0]["forecast"]["pipeline"] is None
+    lived.clock.set("2026-04-20T09:00:00Z")  # 13 of 22 working days and 2 of 8 hours
+    (line,) = lines(lived, period="2026-04", metrics="deals_won", forecast="combined")
+    share = Fraction(13 * 8 + 2, 22 * 8)
+    months = [(4, 2 + 3)] + [(2 + LATE[m], 2) for m in sorted(LATE, reverse=True)[:5]]
+    rate = 2 / share  # then, in each of them
+    wrong_rate = sum((rate - final) ** 2 for final, _ in months)
+    wrong_ahead = sum(Fraction(ahead - final) ** 2 for final, ahead in months)
+    ahead = Fraction(31, 34)
+    mid = ahead * wrong_rate / (wrong_rate + wrong_ahead)  # the run rate says 0
+    ratios = [final / ((rate + ahead) / 2) for final, ahead in months]
+    told = line["forecast"]
+    assert (line["fact"], told["pipeline"]) == (0, 0.91)
+    assert (told["low"], told["mid"], told["high"]) == tuple(
+        round(float(mid * by), 2) for by in (min(ratios), 1, max(ratios))
+    )
+
+
+def test_without_a_closed_deal_the_pipeline_says_nothing(lived: Api) -> None:
+    """A portal's first month: the deals in work are not worth nothing, they are unknown."""
+    query = {"period": "2025-09", "metrics": "deals_won", "as_of": "2025-09-15T09:00:00Z"}
+    (plain,) = lines(lived, **query)
+    (line,) = lines(lived, forecast="combined", **query)
+    assert line["run_rate"] > 0
+    assert line["forecast"] == plain["forecast"]
+    assert (line["forecast"]["mid"], line["forecast"]["method"]) == (line["run_rate"], "run_rate")
+
+
+def test_commitments_stand_apart_from_the_forecast(database_url: str, start: Start) -> None:
+    office = make_office(database_url)
+    connect_account(office, document={"test_tags": ["тест"]})
+    more: dict[str, Any] = {"amount": 300_00, "expected_close_on": "2026-03-31"}
+    tell(office, [
+        new_deal("1", "2026-03-10 10:00", responsible="7", **more),
+        new_deal("2", "2026-03-10 10:00", responsible="7", **more | {"amount": 50_00}),
+        new_deal("3", "2026-03-10 10:00", responsible="12", **more | {"amount": 7_00}),
+        new_deal("4", "2026-03-10 10:00", responsible="12", **more | {"currency": "USD"}),
+        new_deal("5", "2026-03-10 10:00", **more | {"expected_close_on": "2026-04-01"}),
+        new_deal("6", "2026-03-10 10:00", **more, tags=["тест"]),
+        *won("7", "2026-03-10 10:00", "2026-03-11 10:00", "7", 100_00),
+        deal("7", "2026-03-11 11:00", expected_close_on="2026-03-30"),
+        deal("2", "2026-03-12 10:00", expected_close_on="2026-04-02"),
+    ])  # fmt: skip
+    api = start.on(office)
+    api.clock.set(NOON)
+    (money, sales) = lines(api, metrics="receipts,deals_won")
+    if money["metric"] != "receipts":
+        money, sales = sales, money
+    assert (money["forecast"]["commitments"], sales["forecast"]["commitments"]) == (307_00, 3)
+    assert money["forecast"]["mid"] == money["run_rate"]
+    by = {r["seller"]["id"]: r["forecast"]["commitments"]
+          for r in lines(api, metrics="receipts", by="seller")}  # fmt: skip
+    assert by == {"romashka.7": 300_00, "romashka.12": 7_00}
+    teams = lines(api, metrics="deals_won", by="team")
+    assert {r["team"]["name"]: r["forecast"]["commitments"] for r in teams} == {
+        "Отдел 1": 1, "Отдел 2": 2,
+    }  # fmt: skip
+    (major,) = lines(api, metrics="receipts", money="major")
+    assert major["forecast"]["commitments"] == 307.0
+    (april,) = lines(api, metrics="receipts", period="2026-04")
+    assert april["forecast"]["commitments"] == 350_00
+    (calls,) = lines(api, metrics="calls")
+    (then,) = lines(api, metrics="receipts", as_of="2026-03-19T09:00:00Z")
+    assert calls["forecast"]["commitments"] is then["forecast"]["commitments"] is None
+
+
+def test_a_week_across_two_months_shows_both_parts(lived: Api) -> None:
+    client = lived.client()
+    rows = [
+        {"account": ACCOUNT, "metric": "calls", "period": period, "value": value}
+        for period, value in (("2026-03", 210), ("2026-04", 44))
+    ]
+    assert client.put("/v1/plans", json={"rows": rows}).status_code == 200
+    (week,) = lines(lived, period="2026-W14", metrics="calls")  # Monday, 30 March to 5 April
+    parts = [{"period": "2026-03", "plan": 20}, {"period": "2026-04", "plan": 6}]
+    assert (week["plan"], week["plan_by_month"]) == (26, parts)
+    query = {"period": "2026-W14", "metrics": "calls", "format": "csv", "dialect": "excel_ru"}
+    head, line = client.get("/v1/plan-fact", params=query).text.lstrip("\ufeff").splitlines()[:2]
+    told = dict(zip(head.split(";"), line.split(";"), strict=True))
+    assert told["plan_by_month"] == "2026-03: 20, 2026-04: 6"
+    for period in ("2026-W13", "2026-03", "2026-Q1"):
+        assert lines(lived, period=period, metrics="calls")[0]["plan_by_month"] is None
+    body = {"account": ACCOUNT, "metric": "calls", "period": "2026-04", "value": 44, "by": ["week"]}
+    first, second, *_, last = client.post("/v1/plans/decompose", json=body).json()["data"]
+    assert (first["period"], first["value"]) == ("2026-W14", 6)
+    assert (first["from"], first["to"]) == ("2026-04-01", "2026-04-05")  # no plan of a whole week
+    assert (second["from"], second["to"]) == ("2026-04-06", "2026-04-12")
+    assert (last["period"], last["from"], last["to"]) == ("2026-W18", "2026-04-27", "2026-04-30")
 
 
 def test_the_gap_is_explained_and_sums_to_the_difference(lived: Api) -> None:

@@ -63,11 +63,15 @@ def test_cells_as_excel_saves_them(api: Api) -> None:
         "Минуты на линии;июл.26;600 мин.\r\n"
         "talk_seconds;авг.26;36000\r\n"
         "Цикл сделки;2026;1,5 ч\r\n"
+        "Звонки;03.2026;31\r\n"
+        "Цикл сделки;IV кв. 2026;2 ч\r\n"
+        "Цикл сделки;1 квартал 2027 г.;3 ч\r\n"
+        "Звонки;13.2026;42\r\n"
     ).encode("cp1251", "replace")  # it has no ₽: Excel writes a question mark
     found = upload(client, data, partial="true")
     assert [(e["row"], e["column"]) for e in found["errors"]] == [
         (6, "План"), (7, "План"), (8, "План"), (9, "Период"), (10, "Показатель"),
-        (11, "План"),
+        (11, "План"), (18, "Период"),
     ]  # fmt: skip
     assert "per cent" in found["errors"][2]["detail"]
     assert "Конверсия (за период)" in found["errors"][4]["detail"]
@@ -76,6 +80,7 @@ def test_cells_as_excel_saves_them(api: Api) -> None:
         ("receipts", "2026-12", 123_456_750), ("average_check", "2026-12", 5_000_000),
         ("conversion", "2026-12", 25), ("deals_won", "2026-05", 12), ("cycle", "2026", 5_400),
         ("talk_seconds", "2026-07", 36_000), ("talk_seconds", "2026-08", 36_000),
+        ("calls", "2026-03", 31), ("cycle", "2026-Q4", 7_200), ("cycle", "2027-Q1", 10_800),
     }  # fmt: skip
 
 

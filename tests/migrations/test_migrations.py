@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect
 from sqlmodel import SQLModel
 
 from service.errors import ConfigError
-from service.store import records, schema, tables
+from service.store import records, schema, summed, tables
 from service.store.engine import open_engine
 
 ROOT = Path(__file__).parents[2]

@@ -250,6 +250,10 @@ DEALS = Table(
             "violations_open", "Int32", "open violations", open_violations,
             counted=count_violations,
         ),
+        Column(
+            "counted", "Boolean", "counts in figures: no excluded pipeline, no test tag",
+            lambda _: _D.c.wins.is_not(None),
+        ),
     ),
     base=lambda _: _D,
     key=lambda _: [_DA, _D.c.id],
