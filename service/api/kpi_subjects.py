@@ -50,7 +50,7 @@ def _read(
     total: dict[str, tuple[int, int]] = {}
     begin = walk.after[0] if walk.after else ""
     for account, found in sorted(names.items()):
-        own = own_filters(found.config, opened.asked)
+        own = own_filters(found.config, opened.question)
         if own is None:
             continue
         for currency, (value, n) in sums_of(connection, found.config, opened, own).items():

@@ -7,18 +7,22 @@ sources.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, func, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, Connection, Table, and_, case, func, literal, or_, select, tuple_
 
 from service.domain.config import Config
-from service.domain.period import to_day
+from service.domain.period import to_date, to_day
 from service.kpi import sources, stays
 from service.kpi.metric import Metric
+from service.kpi.parts import DEAL_LEVELS
 from service.kpi.question import Filter, Question
 from service.kpi.reach import Piece
-from service.kpi.sums import Ask
+from service.kpi.spreads import level_instant
+from service.kpi.standing import standing, unsettled
+from service.kpi.sums import Ask, bases
+from service.kpi.terms import parts_of
 from service.store.tables import Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
@@ -28,8 +32,9 @@ Position = Sequence[Any]  # instant, part, subject, key
 
 
 def is_apart(metric: Metric) -> bool:
-    """Whether a figure takes parts off, or has parts that are no contributions."""
-    return bool(metric.takes) or not sources.COMPUTED.isdisjoint(metric.parts)
+    """Whether a figure is a level, takes parts off, or has parts that are no contributions."""
+    is_level = metric.kind == "level"
+    return is_level or bool(metric.takes) or not sources.COMPUTED.isdisjoint(metric.parts)
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,10 @@ class Addends:
     def totals(self) -> dict[str, tuple[int, int]]:
         """(sum, number) of all addends by currency."""
         found: dict[str, tuple[int, int]] = {}
+        if self.metric.staged:  # of these each is 1
+            return {"": (level, level)} if (level := self._level()) else {}
         if self.stored:
-            netted = self._netted().subquery("netted").c
+            netted = self._addends().subquery("netted").c
             query = select(netted.currency, func.sum(netted.value), func.count())
             for currency, value, n in self.connection.execute(query.group_by(netted.currency)):
                 found[currency] = (int(value), int(n))
@@ -75,6 +82,26 @@ class Addends:
         return found
 
     # --- contributions ------------------------------------------------------------------------
+
+    def _addends(self) -> Any:
+        """Open deals are listed by their stays, all else by its steps."""
+        return self._standing() if self.metric.staged else self._netted()
+
+    def _standing(self) -> Any:
+        """Deals that are open at the end, with since when they stand where they do."""
+        config, question = self.config, self.question
+        at = level_instant(config, question, question.last)
+        live = question.live and at == question.as_of
+        found = standing(config.account_id, at, config.timezone, self.filters, live=live)
+        there = found.subquery("standing").c
+        fixed = {"subject_kind": "deal", "currency": "", "metric": self.metric.slug}
+        return select(
+            *([there.day] if live else []),
+            literal("deal:").concat(there.subject_id).label("timeline"), there.subject_id,
+            there.seller, there.since.label("at"), there.seller.label("key"),
+            *(literal(value).label(name) for name, value in fixed.items()),
+            literal(1, BigInteger).label("value"),
+        )  # fmt: skip
 
     def _netted(self) -> Any:
         """Each subject's addends: of a flow by their instants, of a level all together."""
@@ -89,18 +116,32 @@ class Addends:
         keys += [columns.currency] if level else [columns.currency, columns.at, columns.key]
         own = [func.max(columns.at).label("at"), columns.seller.label("key")] if level else []
         first = _BEGINNING if level else self.question.first
+        settled = []
+        if level and DEAL_LEVELS.issuperset(ask.parts):
+            held = unsettled(ask.account_id, to_date(last), cut.at)
+            settled.append(columns.timeline.in_(select(held.c.timeline)))
         return (
             select(*keys, *own, literal(self.metric.slug).label("metric"), value.label("value"))
             .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
-            .where(columns.day.between(to_day(first), last), *ask.conditions(cut))
+            .where(columns.day.between(to_day(first), last), *ask.conditions(cut), *settled)
             .group_by(*keys)
             .having(value != 0)
         )
 
+    def _level(self) -> int:
+        """How much the level is at the end."""
+        question = self.question
+        cut = question.cut(self.config)
+        filters = stays.on_day(self.filters, min(to_day(question.last), cut.day))
+        ask = Ask(self.config.account_id, parts_of(self.metric, question), (), filters)
+        after = question.last + timedelta(days=1)
+        return sum(bases(self.connection, ask, after, cut).values())
+
     def _of_contributions(self, after: Position | None, limit: int) -> list[Row]:
-        netted = self._netted().subquery("netted").c
+        netted = self._addends().subquery("netted").c
+        by_day = [netted.day.desc()] if "day" in netted else []  # so that an index gives the order
         query = select(netted).order_by(
-            netted.at.desc(), netted.metric, netted.subject_id, netted.key
+            *by_day, netted.at.desc(), netted.metric, netted.subject_id, netted.key
         )
         if after is not None:
             at, *rest = after

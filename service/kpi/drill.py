@@ -1,15 +1,12 @@
 """What a figure opens into: the contributions or values that it is made of (kpis.md 1.14)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select
 
 from service.domain.config import Config
-from service.domain.period import to_day
-from service.kpi import stays
 from service.kpi.addends import Addends, is_apart, order_of
 from service.kpi.gathering import cut_of
 from service.kpi.metric import Metric
@@ -20,7 +17,6 @@ from service.kpi.sums import Ask, subjects, totals
 from service.kpi.terms import above_of, below_of, denominator_of, numerator_of, plain_of
 
 Row = dict[str, Any]
-SINCE_EVER = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -31,12 +27,6 @@ class Opened:
     metric: Metric
     terms: tuple[Term, ...] = ()
     figures: tuple[Metric, ...] = ()  # of a ratio those above or below the line
-    since: date | None = None  # the first day that was asked for, where a level is opened
-
-    @property
-    def asked(self) -> Question:
-        """The question from its own first day on."""
-        return self.question if self.since is None else replace(self.question, first=self.since)
 
     @property
     def unit(self) -> Metric:
@@ -69,15 +59,14 @@ def open_figure(question: Question, part: str | None) -> Opened | None:
         above = part == "num"
         terms = above_of(metric, question) if above else below_of(metric, question)
         own = (numerator_of(metric, question),) if above else denominator_of(metric, question)
-        return Opened(_from(question, terms), metric, terms, own, question.first)
+        return Opened(question, metric, terms, own)
     if metric.kind == "derived":
         if part not in choices(metric):
             return None
         return open_figure(question.about([METRICS[str(part)]]), None)
     if metric.kind == "percentile":
         return Opened(question, metric)
-    terms = plain_of(metric, question)
-    return Opened(_from(question, terms), metric, terms, (), question.first)
+    return Opened(question, metric, plain_of(metric, question))
 
 
 def choices(metric: Metric) -> tuple[str, ...]:
@@ -86,11 +75,6 @@ def choices(metric: Metric) -> tuple[str, ...]:
         return ("num", "den")
     plain = {"sum", "level", "percentile"}
     return tuple(name for name in metric.factors if METRICS[name].kind in plain)
-
-
-def _from(question: Question, terms: Sequence[Term]) -> Question:
-    """A level is the sum of all its steps up to the end."""
-    return replace(question, first=SINCE_EVER) if any(t.level for t in terms) else question
 
 
 def rows_of(
@@ -139,17 +123,14 @@ def sums_of(
 def _apart(
     connection: Connection, config: Config, opened: Opened, filters: tuple[Filter, ...]
 ) -> list[Addends]:
-    """The figures one by one; their own first day is the question's."""
-    return [Addends(connection, config, opened.asked, filters, metric) for metric in opened.apart]
+    """The figures one by one."""
+    return [Addends(connection, config, opened.question, filters, one) for one in opened.apart]
 
 
 def _ask(config: Config, opened: Opened, filters: tuple[Filter, ...]) -> tuple[Ask, int]:
     if opened.is_ranked:
         return Ask(config.account_id, opened.metric.parts, (), filters, by_origin=True), 0
     first = opened.terms[0]
-    if first.level:
-        last = min(to_day(opened.question.last), opened.question.cut(config).day)
-        filters = stays.on_day(filters, last)
     parts = tuple(dict.fromkeys(term.part for term in opened.terms))
     ask = Ask(config.account_id, parts, (), filters, first.within, by_origin=True)
     return ask, first.horizon

@@ -17,30 +17,36 @@ _C: Table = Contribution.__table__  # type: ignore[attr-defined]
 _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 
 
-def standing(account_id: str, at: Instant, zone: ZoneInfo, filters: Sequence[stays.Filter]) -> Any:
-    """Deals where they stand at an instant, with birth (`at`) and age then (`value`).
+def standing(
+    account_id: str, at: Instant, zone: ZoneInfo, filters: Sequence[stays.Filter], *, live: bool
+) -> Any:
+    """Deals where they stand at an instant, since when, with birth (`at`) and age then (`value`).
 
-    The teams of `filters` are those of its day. Index: ix_contribution_apart.
+    The teams of `filters` are those of its day. `live`: it is the present one, so whatever stay has
+    ended did so before. Index: ix_contribution_apart.
     """
     day = local_date(at, zone)
     on, own = to_day(day), stays.on_day(filters, to_day(day))
-    still = _stays(account_id, own, STANDING, literal(at, BigInteger) - _C.c.at)
+    still = _stays(account_id, own, STANDING, at, _C.c.at)
     found = [still.where(_C.c.day <= on, _C.c.at <= at)]
-    for part, longest in STAYS.items():
-        there = _stays(account_id, own, part, literal(at, BigInteger) - _C.c.at)
+    for part, longest in STAYS.items() if not live else ():
+        there = _stays(account_id, own, part, at, _C.c.at - _C.c.age)
         there = there.where(_C.c.day >= on, _C.c.at > at, _C.c.at - _C.c.age <= at)
         if longest:
             there = there.where(_C.c.day <= to_day(day + timedelta(seconds=longest, days=1)))
         found.append(there)
-    return union_all(*found)
+    return union_all(*found) if len(found) > 1 else found[0]
 
 
-def _stays(account_id: str, filters: Sequence[stays.Filter], part: str, since: Any) -> Any:
-    """Stays of a part. `since`: seconds from what their values are of."""
-    names = ("subject_id", "seller", "pipeline", "stage", "source", "reason")
-    born = (_C.c.at - _C.c.value).label("at")
+def _stays(
+    account_id: str, filters: Sequence[stays.Filter], part: str, at: Instant, since: Any
+) -> Any:
+    """Stays of a part, as at an instant. `since`: where they begin."""
+    names = ("day", "subject_id", "seller", "pipeline", "stage", "source", "reason")
+    born, age = _C.c.at - _C.c.value, _C.c.value + (literal(at, BigInteger) - _C.c.at)
+    told = (since.label("since"), born.label("at"), age.label("value"))
     return (
-        select(*(_C.c[name] for name in names), born, (_C.c.value + since).label("value"))
+        select(*(_C.c[name] for name in names), *told)
         .where(_C.c.account_id == account_id, _C.c.metric == part, text(IS_APART))
         .where(*(stays.condition(_C.c, told) for told in filters))
     )

@@ -49,7 +49,7 @@ def opened(office: Office, question: Question, part: str | None) -> list[dict[st
     rows: list[dict[str, Any]] = []
     with reading(office.engine) as connection:
         config = office.config(connection, world.ACCOUNT)
-        filters = own_filters(config, what.asked)
+        filters = own_filters(config, what.question)
         assert filters is not None
         after = None
         while page := rows_of(connection, config, what, filters, after, 40):
