@@ -327,11 +327,25 @@ def short_deals(
         by_deal.setdefault(change.deal, []).append(change)
     worked = [Worked(pieces) for pieces in parts]
     for told in by_deal.values():
+        if len(told) == 1 and told[0].rule == own:
+            yield from _of_one_step(told[0], worked)
+            continue
         before = _before(told, own)
         if before is not None:
             open_for = sum(_seconds_open(before, told, one, own) for one in worked)
             if open_for < SHORT_SECONDS:
                 yield [_taken(before, told, one) for one in worked]
+
+
+def _of_one_step(step: Change, worked: Sequence[Worked]) -> Iterator[list[Taken]]:
+    """The same of a deal that only came or only left, as most do."""
+    after = [one.after(step.at) for one in worked]
+    is_come = step.delta > 0
+    spent = [
+        left if is_come else one.seconds - left for one, left in zip(worked, after, strict=True)
+    ]
+    if sum(spent) < SHORT_SECONDS:
+        yield [Taken({step.key: seconds}) for seconds in spent]
 
 
 def _seconds_open(

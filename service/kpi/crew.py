@@ -13,7 +13,7 @@ from service.domain.directory import Seller
 from service.domain.instant import Instant
 from service.domain.period import day_start, to_date, to_day
 from service.kpi.reach import Piece, Reach
-from service.kpi.sums import Ask, Bucket, bases, sums
+from service.kpi.sums import Ask, bases, sums
 from service.store.tables import Contribution
 
 _C: Table = Contribution.__table__  # type: ignore[attr-defined]
@@ -66,10 +66,11 @@ def held_at_ends(reach: Reach) -> Iterator[Mapping[str, int]]:
     part = "deals_load" if reach.config.standards.weights else "deals_open"
     ask = Ask(reach.config.account_id, (part,), ("seller",))
     running: dict[str, int] = {}
-    for (_, group, _), value in bases(reach.connection, ask, reach.first, reach.cut).items():
+    is_one = len(reach.spans) == 1
+    first = reach.last + timedelta(days=1) if is_one else reach.first
+    for (_, group, _), value in bases(reach.connection, ask, first, reach.cut).items():
         running[group[0]] = running.get(group[0], 0) + value
-    by: Bucket = "day" if len(reach.spans) > 1 else "span"
-    moved = sums(reach.connection, ask, reach.first, reach.last, reach.cut, by)
+    moved = [] if is_one else sums(reach.connection, ask, first, reach.last, reach.cut, "day")
     steps = sorted(((s.on, s.group[0], s.value) for s in moved), key=lambda step: step[0])
     at = 0
     for _, last in reach.spans:

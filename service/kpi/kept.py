@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Table, and_, false, or_, select, text, union
 
-from service.domain.hygiene import COUNT, MUTED, SHORT_SECONDS, WHOLE, Change, Taken, short_deals
+from service.domain.hygiene import COUNT, MUTED, SHORT_SECONDS, WHOLE, Change, short_deals
 from service.domain.instant import Instant
-from service.domain.integrals import Pieces
+from service.domain.integrals import Pieces, sum_up
 from service.domain.period import local_day, to_day
 from service.kpi import stays
 from service.kpi.courses import courses, over
@@ -88,11 +88,10 @@ def _together(reach: Reach, parts: Sequence[str], weight: Weight) -> Iterator[Pi
         where, part = (seller, rest[0] if rest else "", rules[level]), _part(weight, rules[level])
         for stood in over(reach, course, seller) if seller else ():
             yield from _summed(reach, part, stood.number, where, stood.seconds)
-    for number, seller, taken in _short(reach, rules):
-        for (rule, pipeline), value in taken.cells.items():
-            part = _part(weight, rule)
-            if part in parts:
-                yield from _summed(reach, part, number, (seller, pipeline, rule), -value)
+    for (number, *place, rule), value in _short(reach, rules).items():
+        part = _part(weight, rule)
+        if part in parts:
+            yield from _summed(reach, part, number, (place[0], place[1], rule), -value)
 
 
 def _rules(weight: Weight) -> dict[str, str]:
@@ -145,15 +144,18 @@ def _spent(pieces: Pieces) -> Instant:
     return pieces[-1][1]
 
 
-def _short(reach: Reach, rules: Mapping[str, str]) -> Iterator[tuple[int, str, Taken]]:
-    """(number of the span, seller, what a deal took in it) of deals that were open too shortly."""
+def _short(reach: Reach, rules: Mapping[str, str]) -> dict[tuple[int, str, str, str], int]:
+    """By number of the span, seller, pipeline, rule: what deals took that were open too shortly."""
+    found: dict[tuple[int, str, str, str], int] = {}
     periods, own = _Periods(reach), rules[_OPEN]
     for seller, changes in _changes(reach, periods, rules).items():
         for period in periods.of(seller):
             inside = [one for one in changes if period.begin < one.at <= period.end]
             for told in short_deals(inside, period.parts, own):
                 for number, taken in zip(period.numbers, told, strict=True):
-                    yield number, seller, taken
+                    cells = taken.cells.items()
+                    sum_up(found, (((number, seller, k[1], k[0]), v) for k, v in cells))
+    return found
 
 
 class _Periods:
