@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
+from typing import Any
 
 from service.domain.period import Period, local_date
 from service.kpi import odds
@@ -84,7 +85,10 @@ def _share(values: Mapping[str, Number], below: Number) -> Told:
 
 
 def weighted(ground: Ground, _metric: Metric) -> Made:
-    """Amounts in work x probability of their stage, as frozen at the beginning of the month."""
+    """Amounts in work x probability of their stage, as frozen at the beginning of the month.
+
+    Unknown where an account had closed no deal by then.
+    """
     question = ground.question
     made, kept = Made(missing=0), len(question.dimensions)
     for number, (_, last) in enumerate(question.spans()):
@@ -95,19 +99,29 @@ def weighted(ground: Ground, _metric: Metric) -> Made:
         exact: dict[tuple[Group, str], Fraction] = {}
         few: dict[tuple[Group, str], int] = {}
         whole: dict[str, Fraction] = {}
+        unknown: set[Any] = set()
         for row in ground.answer(asked).rows:
             value, stage = row["values"]["pipeline_value"], row["stage"]
             if not value or stage is None:
                 continue
-            chance = _chances(ground, row["account"], last).of(stage)
+            chances = _chances(ground, row["account"], last)
+            chance = chances.of(stage)
             _, group, currency = key_of(row, asked)
             place = (group[:kept], currency)
+            if not chances.known:
+                unknown |= {place, currency}
             exact[place] = exact.get(place, Fraction(0)) + value * chance.share
             few[place] = few.get(place, 0) + chance.is_mean
             whole[currency] = whole.get(currency, Fraction(0)) + value * chance.share
         for place, amount in exact.items():
-            made.rows[number, *place] = Told(_half_up(amount), {"stages_by_mean": few[place]})
-        made.wholes = {c: Told(_half_up(a), {"stages_by_mean": None}) for c, a in whole.items()}
+            value = None if place in unknown else _half_up(amount)
+            made.rows[number, *place] = Told(value, {"stages_by_mean": few[place]})
+        made.wholes = {
+            currency: Told(
+                None if currency in unknown else _half_up(amount), {"stages_by_mean": None}
+            )
+            for currency, amount in whole.items()
+        }
     return made
 
 

@@ -256,6 +256,9 @@ def test_what_the_pipeline_is_worth(database_url: str) -> None:
     assert found["romashka.9"]["values"]["pipeline_weighted"] == round(500_00 * 18 / 42)
     assert found["romashka.9"]["notes"]["pipeline_weighted"] == {"stages_by_mean": 1}
     assert totals[0]["values"]["pipeline_weighted"] == round(1_000_00 / 5 + 500_00 * 18 / 42)
+    slugs = ["pipeline_weighted", "coverage"]
+    rows, totals = ask(office, slugs, "2026-02-04", "2026-02-05", as_of=LATE)  # no deal closed yet
+    assert [row["values"] for row in (*rows, *totals)] == [dict.fromkeys(slugs)] * 2
     office.close()
 
 

@@ -97,7 +97,8 @@ FIGURES: tuple[Metric, ...] = (
     Metric(
         "pipeline_weighted", "Взвешенный прогноз воронки", "Weighted pipeline",
         "amounts in work x the stage's probability: won / closed of the deals that entered it in "
-        "the 180 days before the month; under 20 closed the pipeline's mean (`stages_by_mean`)",
+        "the 180 days before the month; under 20 closed the pipeline's mean (`stages_by_mean`); "
+        "null where nothing was closed by then",
         kind="derived", unit="money", factors=("pipeline_value",), notes=("stages_by_mean",),
     ),
     Metric(
