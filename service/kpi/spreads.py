@@ -254,7 +254,8 @@ def _ranked(
     else:
         ranks = [func.percentile_disc(p / 100 - TINY).within_group(values.c.v)
                  for p in metric.percents]  # fmt: skip
-        sets = func.grouping_sets(tuple_(*keys, currency), tuple_(currency))
+        bucket, *groups = keys  # what tells most apart is sorted by first
+        sets = func.grouping_sets(tuple_(*groups, bucket, currency), tuple_(currency))
         query = select(*keys, currency, func.count(), func.sum(values.c.v), *ranks).group_by(sets)
         rows = [tuple(row) for row in connection.execute(query)]
     return [_read(row, len(names), metric) for row in rows]
