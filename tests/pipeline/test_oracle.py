@@ -36,6 +36,7 @@ from service.portal.amocrm.log import message_id
 from service.portal.book import Book, Change, Deal, Message
 from service.portal.office import Office as Portal
 from service.store import tables
+from service.store.summed import RollupDay
 from tests import world
 
 END = datetime(2026, 3, 16, 6, tzinfo=UTC)
@@ -166,7 +167,7 @@ def test_every_figure_by_seller_and_day_is_the_departments_own(lived: tuple[Book
         for (metric, seller), value in cells.items()
         if value
     }
-    table = tables.RollupDay.__table__  # type: ignore[attr-defined]
+    table = RollupDay.__table__  # type: ignore[attr-defined]
     sums: dict[tuple[str, int, str], int] = defaultdict(int)
     with office.engine.connect() as connection:
         for row in connection.execute(select(table)):
@@ -180,7 +181,7 @@ def test_every_figure_by_seller_and_day_is_the_departments_own(lived: tuple[Book
 
 def test_levels_at_day_ends_are_the_departments_own(lived: tuple[Book, Office]) -> None:
     book, office = lived
-    table = tables.RollupDay.__table__  # type: ignore[attr-defined]
+    table = RollupDay.__table__  # type: ignore[attr-defined]
     with office.engine.connect() as connection:
         rows = connection.execute(select(table)).all()
     for on in (date(2026, 3, 4), date(2026, 3, 10), date(2026, 3, 16)):
