@@ -9,11 +9,12 @@ from sqlalchemy import Connection, and_, func, or_, select
 from service.domain.config import Config
 from service.kpi.addends import Addends, is_apart, order_of
 from service.kpi.gathering import cut_of
+from service.kpi.listing import subjects, totals
 from service.kpi.metric import Metric
 from service.kpi.metrics import METRICS
 from service.kpi.question import Filter, Question, Term
 from service.kpi.spreads import held_ages
-from service.kpi.sums import Ask, subjects, totals
+from service.kpi.sums import Ask
 from service.kpi.terms import above_of, below_of, denominator_of, numerator_of, plain_of
 
 Row = dict[str, Any]

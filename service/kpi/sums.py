@@ -16,14 +16,12 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Table,
-    and_,
     cast,
     func,
     literal,
-    or_,
     select,
     text,
-    tuple_,
+    union_all,
 )
 
 from service.domain.instant import Instant
@@ -132,11 +130,16 @@ def sums(
         return
     before_cut = min(end, to_day(to_date(cut.day) - timedelta(days=1)))
     whole = not ask.columns and not ask.filters
-    for piece in stretches(begin, day_after(before_cut), by):
-        table = _TOTAL if whole and piece.table is _DAY else piece.table
-        yield from _read(connection, ask, piece._replace(table=table), None)
+    pieces = [
+        piece._replace(table=_TOTAL) if whole and piece.table is _DAY else piece
+        for piece in stretches(begin, day_after(before_cut), by)
+    ]
     if end == cut.day:
-        piece = Stretch(_CONTRIBUTION, "day", cut.day, day_after(cut.day), by == "span")
+        pieces.append(Stretch(_CONTRIBUTION, "day", cut.day, day_after(cut.day), by == "span"))
+    if by == "span":
+        yield from _read_as_one(connection, ask, pieces, cut)
+        return
+    for piece in pieces:
         yield from _read(connection, ask, piece, cut)
 
 
@@ -184,25 +187,41 @@ def _month_after(month: int) -> int:
     return month + 1 if month % 100 < 12 else month + 89
 
 
-def _read(connection: Connection, ask: Ask, stretch: Stretch, cut: Cut | None) -> Iterator[Sum]:
-    table, name = stretch.table, stretch.name
-    keys = [table.c.metric, *(table.c[column] for column in ask.columns), table.c.currency]
-    keys += [] if stretch.whole else [table.c[name]]
-    count = func.count() if table is _CONTRIBUTION else summed(table.c.n)
-    query = (
-        select(summed(table.c.value), count, *keys)
-        .where(table.c.account_id == ask.account_id, table.c.metric.in_(ask.parts))
-        .where(table.c[name] >= stretch.begin, table.c[name] < stretch.end)
-        .where(*(_conditions(table, ask) if cut is None else ask.conditions(cut)))
-        .group_by(*keys)
-    )
-    width = 3 + len(ask.columns)
+def _read(connection: Connection, ask: Ask, stretch: Stretch, cut: Cut) -> Iterator[Sum]:
     dates: dict[int, date] = {}
-    for row in connection.execute(query).all():  # one by one costs twice as much
+    width = 3 + len(ask.columns)
+    rows = connection.execute(_query(ask, stretch, cut)).all()  # one by one costs twice as much
+    for row in rows:
         bucket = stretch.begin if stretch.whole else row[-1]
         if bucket not in dates:
             dates[bucket] = stretch.first_day(bucket)
         yield Sum(row[2], dates[bucket], row[3:width], row[width], row[0], row[1])
+
+
+def _read_as_one(
+    connection: Connection, ask: Ask, pieces: Sequence[Stretch], cut: Cut
+) -> Iterator[Sum]:
+    """Stretches that are not told apart, in one statement."""
+    queries = [_query(ask, piece, cut) for piece in pieces]
+    query: Any = union_all(*queries) if len(queries) > 1 else queries[0]
+    on, width = pieces[0].first_day(pieces[0].begin), 3 + len(ask.columns)
+    for row in connection.execute(query).all():
+        yield Sum(row[2], on, row[3:width], row[width], row[0], row[1])
+
+
+def _query(ask: Ask, stretch: Stretch, cut: Cut) -> Any:
+    table, name = stretch.table, stretch.name
+    keys = [table.c.metric, *(table.c[column] for column in ask.columns), table.c.currency]
+    keys += [] if stretch.whole else [table.c[name]]
+    is_rolled = table is not _CONTRIBUTION
+    count = summed(table.c.n) if is_rolled else func.count()
+    return (
+        select(summed(table.c.value), count, *keys)
+        .where(table.c.account_id == ask.account_id, table.c.metric.in_(ask.parts))
+        .where(table.c[name] >= stretch.begin, table.c[name] < stretch.end)
+        .where(*(_conditions(table, ask) if is_rolled else ask.conditions(cut)))
+        .group_by(*keys)
+    )
 
 
 def summed(column: Any) -> Any:
@@ -305,76 +324,3 @@ def steps(
     )
     for row in connection.execute(query):
         yield int(row[0]), tuple(row[1:-1]), int(row[-1])
-
-
-def subjects(
-    connection: Connection,
-    ask: Ask,
-    first: date,
-    last: date,
-    cut: Cut,
-    after: Sequence[Any] | None,
-    limit: int,
-) -> list[dict[str, Any]]:
-    """Contributions of a figure, newest first (by local day, then instant), page by page.
-
-    A day is read at a time, whatever the length of the span. Index: ix_contribution_day.
-    """
-    found = []
-    for part in ask.parts:  # each in the order of its index; a page of all is in the first of each
-        found += _page(connection, replace(ask, parts=(part,)), first, last, cut, after, limit)
-    found.sort(key=lambda row: (-row["day"], -row["at"], row["metric"]))
-    return found[:limit]
-
-
-def _page(
-    connection: Connection,
-    ask: Ask,
-    first: date,
-    last: date,
-    cut: Cut,
-    after: Sequence[Any] | None,
-    limit: int,
-) -> list[dict[str, Any]]:
-    columns, (part,) = _CONTRIBUTION.c, ask.parts
-    end = min(to_day(last), cut.day)
-    query = (
-        select(_CONTRIBUTION)
-        .where(columns.account_id == ask.account_id, columns.metric == part, *ask.conditions(cut))
-        .order_by(columns.day.desc(), columns.at.desc(), columns.subject_id, columns.key)
-        .limit(limit)
-    )
-    if after is not None:
-        at, metric, subject_id, key, day = after
-        end = min(end, day)
-        beyond = columns.at < at
-        if part == metric:
-            rest = tuple_(columns.subject_id, columns.key) > (subject_id, key)
-            beyond = or_(beyond, and_(columns.at == at, rest))
-        elif part > metric:
-            beyond = columns.at <= at
-        query = query.where(or_(columns.day < day, beyond))
-    query = query.where(columns.day.between(to_day(first), end))
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def totals(
-    connection: Connection, ask: Ask, first: date, last: date, cut: Cut, *, by_age: bool = False
-) -> dict[str, tuple[int, int]]:
-    """(sum, number) of the contributions of a figure, by currency."""
-    if ask.by_rollup(cut) and not by_age:
-        found: dict[str, tuple[int, int]] = {}
-        for one in sums(connection, ask, first, last, cut, "span"):
-            value, n = found.get(one.currency, (0, 0))
-            found[one.currency] = (value + one.value, n + one.n)
-        return {currency: told for currency, told in found.items() if told[1]}
-    columns = _CONTRIBUTION.c
-    added = columns.age if by_age else columns.value
-    query = (
-        select(columns.currency, func.sum(added), func.count())
-        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
-        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
-        .where(*ask.conditions(cut))
-        .group_by(columns.currency)
-    )
-    return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, or_, select, text
+from sqlalchemy import Connection, Table, and_, delete, func, or_, select, text
 
 from service.domain.instant import Instant
 from service.domain.violation import SECOND_KINDS
@@ -26,10 +26,9 @@ _DIRTY: Table = LevelDirty.__table__  # type: ignore[attr-defined]
 def is_settled(connection: Connection, account_id: str) -> bool:
     """Whether all that is derived of an account is so by the settings in force."""
     columns = _ACCOUNT.c
-    query = select(columns.judged_version >= columns.config_version)
-    done = connection.execute(query.where(columns.account_id == account_id)).scalar()
-    waiting = select(_DIRTY.c.seller).where(_DIRTY.c.account_id == account_id).limit(1)
-    return bool(done) and connection.execute(waiting).first() is None
+    waiting = select(_DIRTY.c.seller).where(_DIRTY.c.account_id == account_id).exists()
+    query = select(and_(columns.judged_version >= columns.config_version, ~waiting))
+    return bool(connection.execute(query.where(columns.account_id == account_id)).scalar())
 
 
 def levels_before(
