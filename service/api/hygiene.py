@@ -1,7 +1,8 @@
 """The hygiene index: one number per seller, team and account, its trend, what costs most points."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
@@ -12,7 +13,7 @@ from service.api.auth import require
 from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
 from service.api.kpis import FromParam, ToParam
-from service.api.names import Names, visible_names
+from service.api.names import Names, visible_names, windows_of
 from service.api.params import AsOf, LangParam, ListParam
 from service.api.problems import bad_parameter
 from service.api.router import Router
@@ -50,6 +51,10 @@ class DayIndex(Wire):
     date: LocalDate
     index: float | None
     muted_share: float | None
+    rules_changed: list[str] = Field(
+        description="rules that came, went or changed since the working day before: indexes on "
+        "both sides do not compare"
+    )
 
 
 class HygieneRow(Wire):
@@ -136,6 +141,7 @@ def _rows(
     earlier = (first - timedelta(days=days), first - timedelta(days=1), at)
     before = _grouped(connection, names, earlier, by, weight)
     end = min(at, day_start(to_day(last + timedelta(days=1)), names.config.timezone) - 1)
+    changes = list(_rule_changes(call, connection, names))
     for group, kept in now.items():
         was = before[group].index if group in before else None
         yield {
@@ -153,11 +159,32 @@ def _rows(
             ],
             "muted_seconds": kept.whole.muted,
             "muted_share": kept.whole.muted_share,
-            "trend": [
-                {"date": on.isoformat(), "index": taken.index, "muted_share": taken.muted_share}
-                for on, taken in sorted(kept.days.items())
-            ],
+            "trend": list(_trend(kept, changes)),
         }  # fmt: skip
+
+
+def _rule_changes(
+    call: Call, connection: Connection, names: Names
+) -> Iterator[tuple[date, set[str]]]:
+    """Local days on which rules came, went or changed, and which, in order."""
+    for before, after in pairwise(windows_of(call, connection, names.id)):
+        was, now = ({(rule.id, rule.version) for rule in one.rules} for one in (before, after))
+        if was != now:
+            yield local_date(after.start, names.config.timezone), {rule for rule, _ in was ^ now}
+
+
+def _trend(kept: Kept, changes: Sequence[tuple[date, set[str]]]) -> Iterator[dict[str, Any]]:
+    earlier: date | None = None
+    for on, taken in sorted(kept.days.items()):
+        moved: set[str] = set()
+        for day, rules in changes:
+            if day == on or (earlier is not None and earlier < day < on):
+                moved |= rules
+        yield {
+            "date": on.isoformat(), "index": taken.index, "muted_share": taken.muted_share,
+            "rules_changed": sorted(moved),
+        }  # fmt: skip
+        earlier = on
 
 
 def _team(names: Names, group: str, by: By) -> dict[str, Any] | None:

@@ -11,10 +11,10 @@ from service.domain.config import Config
 from service.domain.instant import Instant
 from service.domain.ports import Adapter
 from service.domain.ports import Connection as Portal
-from service.rules.book import RuleBook
+from service.rules.book import RuleBook, Window
 from service.rules.schema import RuleModel
 from service.store import rule_files
-from service.store.accounts import AccountRow, accounts, load_config
+from service.store.accounts import AccountRow, accounts, load_config, load_configs
 from service.store.handles import Connection
 from service.store.reads.conditions import Stay
 
@@ -85,6 +85,12 @@ def book_of(call: Call, connection: Connection, row: AccountRow) -> RuleBook:
             known.clear()
         known[key] = call.services.shelf.book(rule_files.history(connection, row.account_id))
     return known[key]
+
+
+def windows_of(call: Call, connection: Connection, account_id: str) -> list[Window]:
+    """Stretches of time, each with the settings and rules in force in it, oldest first."""
+    configs = load_configs(connection, account_id, call.lang)
+    return call.services.shelf.windows(configs, rule_files.history(connection, account_id))
 
 
 def chosen_configs(call: Call, connection: Connection, filters: Filters) -> dict[str, Config]:

@@ -13,7 +13,7 @@ from service.api.auth import require
 from service.api.bodies import accepts, safe
 from service.api.conditional import fresh
 from service.api.deps import Call, CallDep, json_answer
-from service.api.names import Names, rules_of, visible_names
+from service.api.names import Names, rules_of, visible_names, windows_of
 from service.api.paging import PageDep, page_of
 from service.api.params import LangParam
 from service.api.problems import bad_body, not_found
@@ -29,8 +29,7 @@ from service.rules.book import Rule, Window
 from service.rules.loading import builtin_rules, parse_rules
 from service.rules.schema import RuleModel
 from service.rules.words import advice, rule_name, span_text
-from service.store import health, rule_files
-from service.store.accounts import load_configs
+from service.store import health
 from service.store.handles import Connection
 from service.store.reads.violations import moved_at, open_by_rule
 
@@ -257,9 +256,7 @@ class _Past:
     def of(self, account: str) -> list[Window]:
         """The windows of one account, oldest first."""
         if account not in self._known:
-            configs = load_configs(self._connection, account, self._call.lang)
-            versions = rule_files.history(self._connection, account)
-            self._known[account] = self._call.services.shelf.windows(configs, versions)
+            self._known[account] = windows_of(self._call, self._connection, account)
         return self._known[account]
 
 

@@ -22,8 +22,8 @@ from service.store.tables import EVER_MUTED, NEVER_MUTED, Violation
 
 _V: Table = Violation.__table__  # type: ignore[attr-defined]
 OPENED, OPEN, HOURS = "violations_opened", "violations_open", "violation_hours"
-FIXED, OVERLOAD = "time_to_fix", "overload_hours"
-PARTS = frozenset({OPENED, OPEN, HOURS, FIXED, OVERLOAD})
+FIXED, OVERLOAD, AGE = "time_to_fix", "overload_hours", "violations_age"
+PARTS = frozenset({OPENED, OPEN, HOURS, FIXED, OVERLOAD, AGE})
 OVERLOAD_RULE = "seller-too-many-deals"
 EPOCH = date(1970, 1, 1)
 PUT_RIGHT = frozenset({"fixed", "moved"})
@@ -236,6 +236,15 @@ def _open(reach: Reach, part: str, one: Breach) -> Iterator[Piece]:
             yield _piece(part, number, one, one.start, at, 1)
 
 
+def _aged(reach: Reach, part: str, one: Breach) -> Iterator[Piece]:
+    """For how many working seconds it has been open at the end of each period."""
+    calendar = reach.config.calendar(one.seller or None)
+    for number, at in enumerate(reach.ends):
+        if one.is_loud_at(at):
+            age = calendar.working_seconds(one.start, at)
+            yield _piece(part, number, one, one.start, at, age)
+
+
 def _hours(reach: Reach, part: str, one: Breach) -> Iterator[Piece]:
     for number, (begin, stop) in enumerate(reach.edges):
         if one.end <= begin or one.start >= stop:
@@ -257,6 +266,8 @@ def _fixed(reach: Reach, part: str, one: Breach) -> Iterator[Piece]:
         yield _piece(part, number, one, one.start, one.end, one.worked)
 
 
-AT_END = frozenset({OPEN, FIXED})
-"""Parts that count for the team of their end: a level, and what is put right then."""
-_MAKERS = {OPENED: _opened, OPEN: _open, HOURS: _hours, FIXED: _fixed, OVERLOAD: _hours}
+AT_END = frozenset({OPEN, FIXED, AGE})
+"""Parts that count for the team of their end: levels, and what is put right then."""
+_MAKERS = {
+    OPENED: _opened, OPEN: _open, HOURS: _hours, FIXED: _fixed, OVERLOAD: _hours, AGE: _aged,
+}  # fmt: skip

@@ -19,6 +19,7 @@ from service.kpi.derived import Ground, Made
 from service.kpi.gathering import gather_terms
 from service.kpi.metric import Metric
 from service.kpi.question import Cells, Key, Question, Term, own_filters
+from service.kpi.reach import Reach
 from service.kpi.spreads import gather_spread
 from service.kpi.sums import ever
 from service.kpi.terms import Get, Teller, Told, all_terms, notes_of, ranked, teller
@@ -76,6 +77,7 @@ def answer(connection: Connection, configs: Mapping[str, Config], question: Ques
 
 def _gather(connection: Connection, configs: Mapping[str, Config], question: Question) -> Cells:
     cells = Cells()
+    reaches: list[Reach] = []
     terms = all_terms(question.needed, question)
     for config in configs.values():
         filters = own_filters(config, question)
@@ -86,13 +88,16 @@ def _gather(connection: Connection, configs: Mapping[str, Config], question: Que
         gather(connection, config, question, filters, stored, cells)
         computed = [term for term in terms if term.part in sources.COMPUTED]
         reach = sources.reach_of(connection, config, question, filters)
+        reaches.append(reach)
         made = Cells() if question.convert else cells
         sources.gather(reach, question, computed, made)
         if question.convert:
             add_counts(config, question, made, cells)
         _look_for_channels(connection, config, question, cells)
     for metric in question.needed:
-        if metric.kind == "percentile":
+        if metric.of_level and sources.COMPUTED.issuperset(metric.parts):
+            sources.rank(reaches, question, metric, cells)
+        elif metric.kind == "percentile":
             gather_spread(connection, configs, question, metric, cells)
     return cells
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from service.domain.config import Config
 from service.domain.period import local_date
 from service.kpi import crew, kept, neglect, stays, times
-from service.kpi.question import Cells, Filter, Grouper, Key, Question, Term
+from service.kpi.metric import Metric
+from service.kpi.question import Cells, Filter, Grouper, Key, Question, Spread, Term
 from service.kpi.reach import Piece, Reach
 
 Source = Callable[[Reach, Sequence[str]], Iterator[Piece]]
@@ -28,7 +29,7 @@ _SUBJECTS = (  # sums open subject by subject
 COMPUTED: frozenset[str] = frozenset().union(*(parts for parts, _ in _FIGURES))
 
 
-_AT_ENDS = crew.LEVELS | {neglect.OPEN}  # told at the end of each period
+_AT_ENDS = crew.LEVELS | {neglect.OPEN, neglect.AGE}  # told at the end of each period
 _ENDED = neglect.AT_END  # count where they end
 
 
@@ -94,6 +95,30 @@ def day_of(reach: Reach, piece: Piece) -> date:
 def _key(reach: Reach, grouper: Grouper, piece: Piece) -> Key:
     on = day_of(reach, piece)
     return piece.number, grouper.of(piece.place, on), grouper.currency("")
+
+
+def rank(reaches: Sequence[Reach], question: Question, metric: Metric, cells: Cells) -> None:
+    """Rank the pieces of a computed percentile by period and group, and those of the last one."""
+    values: dict[Key, list[int]] = {}
+    for reach in reaches:
+        grouper = Grouper(reach.config, question, ())
+        for piece in subjects(reach, metric.parts):
+            values.setdefault(_key(reach, grouper, piece), []).append(piece.value)
+    wholes: dict[str, list[int]] = {}
+    last = len(question.spans()) - 1
+    for (number, group, currency), found in values.items():
+        cells.spreads[metric.slug, (number, group, currency)] = _spread(found, metric)
+        cells.groups.setdefault((group, currency))
+        if number == last:
+            wholes.setdefault(currency, []).extend(found)
+    for currency, found in wholes.items():
+        cells.wholes[metric.slug, currency] = _spread(found, metric)
+
+
+def _spread(values: list[int], metric: Metric) -> Spread:
+    """By nearest rank: the value at position ceil(p x n / 100)."""
+    ranked, n = sorted(values), len(values)
+    return Spread(n, sum(ranked), {p: ranked[-(-p * n // 100) - 1] for p in metric.percents})
 
 
 def subjects(reach: Reach, parts: Sequence[str]) -> list[Piece]:

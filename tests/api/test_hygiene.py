@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from service.domain.named import parse_document
 from service.pipeline import rejudge, verify
 from service.pipeline.office import Office
-from service.store import mutes, rule_files
+from service.store import accounts, mutes, rule_files
 from service.store.engine import transaction
 from tests.api.conftest import Api, Start
 from tests.world import (
@@ -61,9 +62,36 @@ def test_two_hours_of_forty_cost_two_points(api: Api) -> None:
     assert (found["seller"]["id"], found["index"], found["open_deals"]) == ("romashka.7", 98.0, 5)
     (cost,) = found["costs"]
     assert (cost["rule"], cost["points"]) == ("task-overdue", 2.0)
-    assert found["trend"] == [{"date": "2026-03-03", "index": 98.0, "muted_share": 0.0}]
+    (day,) = found["trend"]
+    assert day == {
+        "date": "2026-03-03", "index": 98.0, "muted_share": 0.0, "rules_changed": [],
+    }  # fmt: skip
     assert (found["muted_seconds"], found["muted_share"]) == (0, 0.0)
     assert (found["previous"], found["change"]) == (100.0, -2.0)
+
+
+def test_the_trend_says_where_rules_changed(start: Start, sqlite_url: str) -> None:
+    """On Wednesday a rule gets another severity, on Saturday one is switched off."""
+    office = make_office(sqlite_url, "2026-03-20 12:00")
+    connect_account(office, document=document(office))
+    late_on_tuesday(office)
+    rules: dict[str, Any] = dict(document(office)["rules"])
+    for at, more in (
+        ("2026-03-04 12:00", {"task-overdue": {"severity": "critical"}}),
+        ("2026-03-05 12:00", {}),
+        ("2026-03-07 12:00", {"deal-no-task": False}),
+    ):
+        rules |= more
+        settings = parse_document({"rules": rules, "same_inquiry_hours": int(at[9])})
+        with transaction(office.engine) as connection:
+            accounts.save_settings(connection, ACCOUNT, settings, "tests", moment(at))
+    api = start.on(office)
+    found = row(api, **{"from": "2026-03-02", "to": "2026-03-10"})
+    changed = {day["date"]: day["rules_changed"] for day in found["trend"]}
+    assert {day: rules for day, rules in changed.items() if rules} == {
+        "2026-03-04": ["task-overdue"], "2026-03-10": ["deal-no-task"],  # 9 March is a holiday
+    }  # fmt: skip
+    assert len(changed) == 6
 
 
 def test_by_amount_a_large_deal_counts_more(start: Start, sqlite_url: str) -> None:
@@ -80,7 +108,9 @@ def test_by_amount_a_large_deal_counts_more(start: Start, sqlite_url: str) -> No
         assert (found["index"], found["previous"], found["open_deals"]) == (96.8, 100.0, 5)
         (cost,) = found["costs"]
         assert (cost["rule"], cost["points"]) == ("task-overdue", 3.2)
-        assert found["trend"] == [{"date": "2026-03-03", "index": 96.8, "muted_share": 0.0}]
+        assert found["trend"] == [
+            {"date": "2026-03-03", "index": 96.8, "muted_share": 0.0, "rules_changed": []}
+        ]
     assert verify.verify(office, ACCOUNT) == []
 
 

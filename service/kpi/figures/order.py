@@ -80,6 +80,13 @@ FIGURES: tuple[Metric, ...] = (
         "(not those that vanished with their subject, or whose rule changed): median; survivors "
         "only, see the age of open ones", kind="percentile", unit="hours", scale=_HOUR,
         percents=(50, 90), attributed_to=_AT_BREACH, subject_kind="violation", direction="down",
+        dimensions=_BY_RULE, beside=(("open_age", "violations_age"),),
+    ),
+    Metric(
+        "violations_age", "Возраст открытых нарушений", "Age of open violations",
+        "working hours from the breach to the end of the period of violations that are open then, "
+        "muted ones out: median", kind="percentile", unit="hours", scale=_HOUR, of_level=True,
+        percents=(50, 90), attributed_to=_AT_BREACH, subject_kind="violation", direction="down",
         dimensions=_BY_RULE,
     ),
     Metric(

@@ -128,6 +128,16 @@ def fixes(rows: Sequence[Row], window: Window) -> list[int]:
     )
 
 
+def ages(rows: Sequence[Row], window: Window) -> list[int]:
+    """Working seconds since their breach of what is open at the end, in order of size."""
+    return sorted(
+        worked(row["seller"], row["breach_at"], window.moment)
+        for row in rows
+        if row["breach_at"] <= window.moment
+        if row["resolved_at"] is None or row["resolved_at"] > window.moment
+    )
+
+
 def spread(book: Book, window: Window) -> float | None:
     """Highest less lowest load, in points."""
     tally = Tally(book)
