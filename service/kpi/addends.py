@@ -92,7 +92,7 @@ class Addends:
         config, question = self.config, self.question
         at = level_instant(config, question, question.last)
         live = question.live and at == question.as_of
-        found = standing(config.account_id, at, config.timezone, self.filters, live=live)
+        found = standing(config.account_id, at, config.timezone, self.filters, still=live)
         there = found.subquery("standing").c
         fixed = {"subject_kind": "deal", "currency": "", "metric": self.metric.slug}
         return select(

@@ -140,8 +140,7 @@ def held_ages(
 ) -> Element:
     """Deals that are open at the end of a day (or at the cut), with birth (`at`) and age then."""
     at = level_instant(config, question, last)
-    live = question.live and at == question.as_of
-    return standing(config.account_id, at, config.timezone, filters, live=live)
+    return standing(config.account_id, at, config.timezone, filters)
 
 
 def _day_of_level(config: Config, question: Question, last: date) -> int:

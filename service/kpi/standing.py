@@ -18,18 +18,22 @@ _DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 
 
 def standing(
-    account_id: str, at: Instant, zone: ZoneInfo, filters: Sequence[stays.Filter], *, live: bool
+    account_id: str,
+    at: Instant,
+    zone: ZoneInfo,
+    filters: Sequence[stays.Filter],
+    *,
+    still: bool = False,
 ) -> Any:
     """Deals where they stand at an instant, since when, with birth (`at`) and age then (`value`).
 
-    The teams of `filters` are those of its day. `live`: it is the present one, so whatever stay has
-    ended did so before. Index: ix_contribution_apart.
+    The teams of `filters` are those of its day. `still`: only those who stand there still, which
+    are all if it is the present instant. Index: ix_contribution_apart.
     """
     day = local_date(at, zone)
     on, own = to_day(day), stays.on_day(filters, to_day(day))
-    still = _stays(account_id, own, STANDING, at, _C.c.at)
-    found = [still.where(_C.c.day <= on, _C.c.at <= at)]
-    for part, longest in STAYS.items() if not live else ():
+    found = [_stays(account_id, own, STANDING, at, _C.c.at).where(_C.c.day <= on, _C.c.at <= at)]
+    for part, longest in STAYS.items() if not still else ():
         there = _stays(account_id, own, part, at, _C.c.at - _C.c.age)
         there = there.where(_C.c.day >= on, _C.c.at > at, _C.c.at - _C.c.age <= at)
         if longest:

@@ -273,8 +273,7 @@ def _stood(connection: Connection, ask: Ask, before: date, cut: Cut) -> Running:
     """How many deals were open at the end of a day, by their stays."""
     midnight = day_start(to_day(before + timedelta(days=1)), cut.zone)
     at = min(midnight - 1, cut.at)
-    live = cut.live and at == cut.at
-    there = standing(ask.account_id, at, cut.zone, ask.filters, live=live).subquery()
+    there = standing(ask.account_id, at, cut.zone, ask.filters).subquery()
     keys = [there.c[column] for column in ask.columns]
     query = select(func.count(), *keys).select_from(there).group_by(*keys)
     return {(STAGE_OPEN, tuple(row[1:]), ""): row[0] for row in connection.execute(query) if row[0]}

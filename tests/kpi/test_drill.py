@@ -22,6 +22,7 @@ FIRST, LAST = date(2026, 2, 20), date(2026, 4, 12)
 POSITION = ("at", "metric", "subject_id", "key", "day")
 CUTS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
     ("all", (), {}),
+    ("now", (), {"live": True}),
     ("a seller", (("seller", "eq", ("romashka.7",)),), {"restate": True}),
     ("a stage", (("stage", "eq", ("romashka.31.20",)),), {"strict": True}),
     ("not a source", (("source", "ne", ("site",)),), {"within": 20 * 86_400}),
