@@ -12,6 +12,7 @@ from service.kpi.sums import Ask, Cut, sums
 from service.store.tables import Contribution
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
+_C = _CONTRIBUTION.c
 
 
 def subjects(
@@ -27,42 +28,36 @@ def subjects(
 
     A day is read at a time, whatever the length of the span. Index: ix_contribution_day.
     """
-    found = []
+    end = min(to_day(last), cut.day)
+    if after is not None:
+        end = min(end, after[-1])
+    found: list[dict[str, Any]] = []
     for part in ask.parts:  # each in the order of its index; a page of all is in the first of each
-        found += _page(connection, replace(ask, parts=(part,)), first, last, cut, after, limit)
+        own = replace(ask, parts=(part,))
+        query = (
+            select(_CONTRIBUTION)
+            .where(_C.account_id == ask.account_id, _C.metric == part, *own.conditions(cut))
+            .where(_C.day.between(to_day(first), end), *_beyond(part, after))
+            .order_by(_C.day.desc(), _C.at.desc(), _C.subject_id, _C.key)
+            .limit(limit)
+        )
+        found += map(dict, connection.execute(query).mappings())
     found.sort(key=lambda row: (-row["day"], -row["at"], row["metric"]))
     return found[:limit]
 
 
-def _page(
-    connection: Connection,
-    ask: Ask,
-    first: date,
-    last: date,
-    cut: Cut,
-    after: Sequence[Any] | None,
-    limit: int,
-) -> list[dict[str, Any]]:
-    columns, (part,) = _CONTRIBUTION.c, ask.parts
-    end = min(to_day(last), cut.day)
-    query = (
-        select(_CONTRIBUTION)
-        .where(columns.account_id == ask.account_id, columns.metric == part, *ask.conditions(cut))
-        .order_by(columns.day.desc(), columns.at.desc(), columns.subject_id, columns.key)
-        .limit(limit)
-    )
-    if after is not None:
-        at, metric, subject_id, key, day = after
-        end = min(end, day)
-        beyond = columns.at < at
-        if part == metric:
-            rest = tuple_(columns.subject_id, columns.key) > (subject_id, key)
-            beyond = or_(beyond, and_(columns.at == at, rest))
-        elif part > metric:
-            beyond = columns.at <= at
-        query = query.where(or_(columns.day < day, beyond))
-    query = query.where(columns.day.between(to_day(first), end))
-    return [dict(row) for row in connection.execute(query).mappings()]
+def _beyond(part: str, after: Sequence[Any] | None) -> list[Any]:
+    """What of a part comes after a position: instant, part, subject, key, local day."""
+    if after is None:
+        return []
+    at, metric, subject_id, key, day = after
+    beyond = _C.at < at
+    if part == metric:
+        rest = tuple_(_C.subject_id, _C.key) > (subject_id, key)
+        beyond = or_(beyond, and_(_C.at == at, rest))
+    elif part > metric:
+        beyond = _C.at <= at
+    return [or_(_C.day < day, beyond)]
 
 
 def totals(
@@ -75,13 +70,12 @@ def totals(
             value, n = found.get(one.currency, (0, 0))
             found[one.currency] = (value + one.value, n + one.n)
         return {currency: told for currency, told in found.items() if told[1]}
-    columns = _CONTRIBUTION.c
-    added = columns.age if by_age else columns.value
+    added = _C.age if by_age else _C.value
     query = (
-        select(columns.currency, func.sum(added), func.count())
-        .where(columns.account_id == ask.account_id, columns.metric.in_(ask.parts))
-        .where(columns.day.between(to_day(first), min(to_day(last), cut.day)))
+        select(_C.currency, func.sum(added), func.count())
+        .where(_C.account_id == ask.account_id, _C.metric.in_(ask.parts))
+        .where(_C.day.between(to_day(first), min(to_day(last), cut.day)))
         .where(*ask.conditions(cut))
-        .group_by(columns.currency)
+        .group_by(_C.currency)
     )
     return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}

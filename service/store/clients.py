@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import Connection, Table, func, select
 
+from service.store import pairs
 from service.store.chunks import chunks
-from service.store.pairs import change, partners
+from service.store.pairs import change, partners, untold
 from service.store.records import ContactKey
-from service.store.tables import FactRow
 
 _KEY: Table = ContactKey.__table__  # type: ignore[attr-defined]
-_FACT: Table = FactRow.__table__  # type: ignore[attr-defined]
 
 
 def keys_of(
@@ -49,20 +48,10 @@ def rekey(
 
 
 def strangers(connection: Connection, account_id: str) -> list[str]:
-    """Contacts with keys of whom no fact tells: there should be none. Index: ix_fact_subject."""
-    told = (
-        select(_FACT.c.id)
-        .where(_FACT.c.account_id == account_id, _FACT.c.kind == "contact")
-        .where(_FACT.c.id == _KEY.c.contact_id)
-        .exists()
-    )
-    query = select(_KEY.c.contact_id).where(_KEY.c.account_id == account_id, ~told).distinct()
-    return sorted(connection.execute(query).scalars())
+    """Contacts with keys of whom no fact tells."""
+    return untold(connection, account_id, _KEY.c.contact_id, "contact")
 
 
 def forget(connection: Connection, account_id: str, contacts: Iterable[str]) -> None:
     """Take all keys of these contacts away."""
-    for part in chunks(contacts):
-        connection.execute(
-            delete(_KEY).where(_KEY.c.account_id == account_id, _KEY.c.contact_id.in_(part))
-        )
+    pairs.forget(connection, account_id, _KEY.c.contact_id, contacts)
