@@ -41,7 +41,7 @@ def pieces(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
 
 
 def sums(reach: Reach, parts: Sequence[str]) -> Iterator[Piece]:
-    """The same, rules together, from what is kept by day."""
+    """The same, rules together, from what is kept by month and day."""
     of = _together if len(reach.spans) <= _FEW and reach.is_kept else _by_rule
     for weight in _asked(parts):
         yield from of(reach, parts, weight)

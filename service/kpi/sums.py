@@ -30,10 +30,9 @@ from service.kpi import stays
 from service.kpi.parts import AGED, DEAL_LEVELS, STAGE_OPEN, UNROLLED
 from service.kpi.standing import standing, unsettled
 from service.store.summed import RollupDay, RollupMonth, RollupTotal, RollupYear
-from service.store.tables import IS_APART, Contribution, Deal
+from service.store.tables import IS_APART, Contribution
 
 _CONTRIBUTION: Table = Contribution.__table__  # type: ignore[attr-defined]
-_DEAL: Table = Deal.__table__  # type: ignore[attr-defined]
 _DAY: Table = RollupDay.__table__  # type: ignore[attr-defined]
 _TOTAL: Table = RollupTotal.__table__  # type: ignore[attr-defined]
 _YEAR: Table = RollupYear.__table__  # type: ignore[attr-defined]
